@@ -1,0 +1,1 @@
+//! The embedder: a face crop to a vector.

@@ -1,0 +1,20 @@
+//! facelatch: a door controller that opens for the faces it knows.
+//!
+//! Data flows one way: camera → vision → decision → strike. Imports run downward only:
+//!
+//! | Layer | Modules |
+//! |---|---|
+//! | composition | [`cli`], [`daemon`], [`config`] |
+//! | edges, one device each | [`camera`], [`strike`], [`store`] |
+//! | pipeline | [`vision`], [`embed`], [`draw`] |
+//! | core, pure | [`detect`], [`matching`], [`access`], [`picture`], [`time`] |
+//!
+//! The core knows no clock, file, thread, environment or device: time is an argument.
+//! `docs/architecture.md` explains the whole to a newcomer.
+
+pub mod cli;
+pub mod detect;
+pub mod embed;
+pub mod matching;
+pub mod picture;
+pub mod time;

@@ -12,6 +12,7 @@
 //! The core knows no clock, file, thread, environment or device: time is an argument.
 //! `docs/architecture.md` explains the whole to a newcomer.
 
+pub mod access;
 pub mod cli;
 pub mod detect;
 pub mod embed;

@@ -8,7 +8,10 @@ use std::time::Duration;
 /// daemon, the first frame for a recording).
 ///
 /// The core compares and subtracts timestamps; it never asks what time it is.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+#[derive(
+    Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, serde::Serialize, serde::Deserialize,
+)]
+#[serde(transparent)]
 pub struct Timestamp(u64);
 
 impl Timestamp {

@@ -64,7 +64,8 @@ impl Metric {
             // The floor of 1e-7 under the root is the reference's (R3).
             Metric::Euclidean => {
                 let squares: f32 = a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum();
-                squares.max(1e-7).sqrt()
+                // `max` would turn a NaN into the closest distance there is.
+                if squares.is_nan() { f32::NAN } else { squares.max(1e-7).sqrt() }
             }
             Metric::Cosine => {
                 let dot = |p: &[f32], q: &[f32]| p.iter().zip(q).map(|(x, y)| x * y).sum::<f32>();

@@ -1,0 +1,185 @@
+//! The enrolment countdown (R6): it runs only while exactly one usable face is seen.
+
+use std::time::Duration;
+
+use super::event::{EnrolStep, EnrolWait, Seen, Sighting};
+use crate::time::Timestamp;
+
+/// The numbers of an enrolment.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct EnrolmentRules {
+    /// How long one usable face must be seen in all. The reference's 5 s.
+    pub countdown: Duration,
+    /// Frames that make the template, spread evenly over the countdown, at least 1. The reference
+    /// takes one, at the end.
+    pub frames: u32,
+    /// After this time without an end the enrolment fails.
+    pub timeout: Duration,
+    /// Time between two usable frames counts when it is at most this long.
+    pub max_gap: Duration,
+    /// After so long without a usable face it may be another person: the countdown starts again.
+    pub restart_after: Duration,
+}
+
+/// What the countdown makes of a frame.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Counted {
+    /// What to do with collected frames, in order.
+    pub steps: Vec<EnrolStep>,
+    /// Whole seconds left, rounded up; 0 when the template is taken.
+    pub seconds_left: u32,
+    /// Why it stands still, if it does.
+    pub waits_for: Option<EnrolWait>,
+}
+
+/// One enrolment under way.
+#[derive(Clone, Debug)]
+pub(super) struct Countdown {
+    rules: EnrolmentRules,
+    deadline: Timestamp,
+    counted: Duration,
+    collected: u32,
+    last_usable: Option<Timestamp>,
+    running: bool,
+}
+
+impl Countdown {
+    pub fn start(rules: EnrolmentRules, now: Timestamp) -> Self {
+        Countdown {
+            rules,
+            deadline: now + rules.timeout,
+            counted: Duration::ZERO,
+            collected: 0,
+            last_usable: None,
+            running: false,
+        }
+    }
+
+    /// When the enrolment fails if nothing else ends it.
+    pub fn deadline(&self) -> Timestamp {
+        self.deadline
+    }
+
+    /// Takes a processed frame: time counts from one usable frame to the next one.
+    ///
+    /// That all collected frames show one person is checked on their embeddings when the template is
+    /// made; here, a long absence starts the countdown again.
+    pub fn take(&mut self, sighting: &Sighting) -> Counted {
+        let waits_for = match &sighting.seen {
+            Seen::NoFace => Some(EnrolWait::Face),
+            Seen::SeveralFaces { .. } => Some(EnrolWait::OnePerson),
+            Seen::Face { unusable, .. } => unusable.map(EnrolWait::Better),
+        };
+        let mut steps = Vec::new();
+        if waits_for.is_none() {
+            self.count(sighting.captured, &mut steps);
+        }
+        self.running = waits_for.is_none();
+        let left = self.rules.countdown.saturating_sub(self.counted);
+        Counted { steps, seconds_left: left.as_secs_f64().ceil() as u32, waits_for }
+    }
+
+    fn count(&mut self, captured: Timestamp, steps: &mut Vec<EnrolStep>) {
+        if let Some(last) = self.last_usable {
+            let passed = captured.since(last);
+            if passed > self.rules.restart_after {
+                self.counted = Duration::ZERO;
+                if self.collected > 0 {
+                    self.collected = 0;
+                    steps.push(EnrolStep::Discard);
+                }
+            } else if self.running && passed <= self.rules.max_gap {
+                self.counted += passed;
+            }
+        }
+        self.last_usable = Some(captured);
+        // Frame k of n is due when k/n of the countdown has passed: the last one at its end.
+        let over = self.counted >= self.rules.countdown;
+        let frames = self.rules.frames.max(1);
+        let due = self.rules.countdown.mul_f64(f64::from(self.collected + 1) / f64::from(frames));
+        if over || (self.collected + 1 < frames && self.counted >= due) {
+            steps.push(EnrolStep::Collect);
+            self.collected += 1;
+        }
+        if over {
+            steps.push(EnrolStep::Store);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::{TrackId, Unusable};
+    use super::*;
+    use crate::picture::Rect;
+
+    const RULES: EnrolmentRules = EnrolmentRules {
+        countdown: Duration::from_secs(1),
+        frames: 4,
+        timeout: Duration::from_secs(10),
+        max_gap: Duration::from_millis(200),
+        restart_after: Duration::from_secs(2),
+    };
+
+    fn seen(ms: u64, seen: Seen) -> Sighting {
+        Sighting { captured: Timestamp::from_millis(ms), sequence: ms, gallery_version: 0, seen }
+    }
+
+    fn face(ms: u64, unusable: Option<Unusable>) -> Sighting {
+        let face = Rect::new(0, 0, 99, 99);
+        seen(ms, Seen::Face { track: TrackId(1), face, scores: vec![], unusable })
+    }
+
+    #[test]
+    fn collects_evenly_and_stores_at_the_end() {
+        let mut countdown = Countdown::start(RULES, Timestamp::ZERO);
+        let mut collected = Vec::new();
+        for ms in (0..=1_000).step_by(50) {
+            let counted = countdown.take(&face(5_000 + ms, None));
+            if counted.steps.contains(&EnrolStep::Collect) {
+                collected.push(ms);
+            }
+            let last = ms == 1_000;
+            assert_eq!(counted.steps.contains(&EnrolStep::Store), last);
+            assert_eq!(counted.seconds_left, u32::from(!last));
+        }
+        assert_eq!(collected, [250, 500, 750, 1_000]);
+    }
+
+    #[test]
+    fn one_frame_is_taken_at_the_end() {
+        let mut countdown = Countdown::start(EnrolmentRules { frames: 1, ..RULES }, Timestamp::ZERO);
+        let steps: Vec<_> = (0..=20).map(|n| countdown.take(&face(n * 50, None)).steps).collect();
+        assert!(steps[..20].iter().all(Vec::is_empty));
+        assert_eq!(steps[20], [EnrolStep::Collect, EnrolStep::Store]);
+    }
+
+    #[test]
+    fn stands_still_and_says_why() {
+        let mut countdown = Countdown::start(RULES, Timestamp::ZERO);
+        for (sighting, expected) in [
+            (face(0, None), None),
+            (seen(100, Seen::NoFace), Some(EnrolWait::Face)),
+            (seen(200, Seen::SeveralFaces { count: 2 }), Some(EnrolWait::OnePerson)),
+            (face(300, Some(Unusable::TooDark)), Some(EnrolWait::Better(Unusable::TooDark))),
+            (face(400, None), None),
+        ] {
+            assert_eq!(countdown.take(&sighting).waits_for, expected);
+        }
+        assert_eq!(countdown.counted, Duration::ZERO);
+        let _ = countdown.take(&face(500, None));
+        assert_eq!(countdown.counted, Duration::from_millis(100));
+    }
+
+    #[test]
+    fn a_long_absence_starts_again() {
+        let mut countdown = Countdown::start(RULES, Timestamp::ZERO);
+        for ms in (0..=500).step_by(50) {
+            let _ = countdown.take(&face(ms, None));
+        }
+        assert_eq!(countdown.collected, 2);
+        let counted = countdown.take(&face(3_000, None));
+        assert_eq!(counted.steps, [EnrolStep::Discard]);
+        assert_eq!(countdown.counted, Duration::ZERO);
+    }
+}

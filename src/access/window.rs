@@ -1,0 +1,228 @@
+//! The 15-frame rule: a decision on the latest frames of ONE tracked face.
+//!
+//! The reference (R7) keeps a queue of the 15 latest similarities, cleared when no face is seen, and
+//! compares their mean with a threshold. A door needs more: the frames must belong to one tracked
+//! face, lie close together in time, and be judged per candidate subject (a mean of the best score
+//! of each frame would mix people).
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use super::event::{Score, SubjectId, TrackId};
+use crate::time::Timestamp;
+
+/// The numbers of the rule.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct WindowRules {
+    /// Frames in a full window, at least 1. The reference's 15.
+    pub frames: usize,
+    /// Mean similarity (1 - distance) from which a subject is identified.
+    pub threshold: f32,
+    /// Longest time between two frames of a window.
+    pub max_gap: Duration,
+    /// Longest time from the first to the last frame of a full window.
+    pub max_age: Duration,
+}
+
+/// What a window says of the face in front of the camera.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Verdict {
+    /// Too few frames yet.
+    Undecided {
+        /// Frames collected.
+        collected: usize,
+    },
+    /// A full window, its best subject at or above the threshold.
+    Identified {
+        /// Who.
+        subject: SubjectId,
+        /// Mean similarity over the window.
+        mean_similarity: f32,
+    },
+    /// A full window, everybody below the threshold.
+    Unknown {
+        /// The best mean over the window, `None` for an empty gallery.
+        best_mean: Option<f32>,
+    },
+}
+
+#[derive(Clone, Debug)]
+struct Entry {
+    captured: Timestamp,
+    scores: Vec<Score>,
+}
+
+/// The latest frames of one tracked face.
+#[derive(Clone, Debug)]
+pub struct Window {
+    rules: WindowRules,
+    track: Option<TrackId>,
+    entries: VecDeque<Entry>,
+}
+
+impl Window {
+    /// An empty window.
+    pub fn new(rules: WindowRules) -> Self {
+        Window { rules, track: None, entries: VecDeque::new() }
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.track = None;
+        self.entries.clear();
+    }
+
+    /// True when nothing is collected.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// When the latest frame was captured.
+    pub fn latest(&self) -> Option<Timestamp> {
+        self.entries.back().map(|last| last.captured)
+    }
+
+    /// Adds a frame and returns what the window says now.
+    ///
+    /// A frame of another track, a frame no later than the last one, or one that comes after too long
+    /// a gap starts a new window. Frames that would make the window older than its maximum age push
+    /// out the oldest.
+    pub fn push(&mut self, track: TrackId, captured: Timestamp, scores: Vec<Score>) -> Verdict {
+        if !self.continues(track, captured) {
+            self.clear();
+        }
+        self.track = Some(track);
+        self.entries.push_back(Entry { captured, scores });
+        while self.entries.len() > self.rules.frames.max(1)
+            || self.entries.front().is_some_and(|first| captured.since(first.captured) > self.rules.max_age)
+        {
+            self.entries.pop_front();
+        }
+        self.verdict()
+    }
+
+    fn continues(&self, track: TrackId, captured: Timestamp) -> bool {
+        self.track == Some(track)
+            && self.entries.back().is_some_and(|last| {
+                captured > last.captured && captured.since(last.captured) <= self.rules.max_gap
+            })
+    }
+
+    /// What the frames collected so far say.
+    pub fn verdict(&self) -> Verdict {
+        if self.entries.len() < self.rules.frames.max(1) {
+            return Verdict::Undecided { collected: self.entries.len() };
+        }
+        match self.best_mean() {
+            Some(best) if best.similarity >= self.rules.threshold => {
+                Verdict::Identified { subject: best.subject, mean_similarity: best.similarity }
+            }
+            best => Verdict::Unknown { best_mean: best.map(|b| b.similarity) },
+        }
+    }
+
+    /// The subject with the highest mean similarity over the frames collected so far.
+    ///
+    /// Only subjects scored in EVERY frame count, and only finite means: a subject that is missing
+    /// once, or whose score is not a number, cannot be identified by this window.
+    pub fn best_mean(&self) -> Option<Score> {
+        let first = self.entries.front()?;
+        let frames = self.entries.len() as f64;
+        first
+            .scores
+            .iter()
+            .filter_map(|candidate| {
+                let mut sum = 0.0;
+                for entry in &self.entries {
+                    let score = entry.scores.iter().find(|s| s.subject == candidate.subject)?;
+                    sum += f64::from(score.similarity);
+                }
+                let mean = (sum / frames) as f32;
+                mean.is_finite().then_some(Score { subject: candidate.subject, similarity: mean })
+            })
+            // Ties go to the lower id, so that a replay never depends on the order of the gallery.
+            .max_by(|a, b| a.similarity.total_cmp(&b.similarity).then(b.subject.cmp(&a.subject)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: WindowRules = WindowRules {
+        frames: 3,
+        threshold: 0.3,
+        max_gap: Duration::from_millis(500),
+        max_age: Duration::from_millis(900),
+    };
+
+    fn scores(values: &[(u32, f32)]) -> Vec<Score> {
+        values.iter().map(|&(s, similarity)| Score { subject: SubjectId(s), similarity }).collect()
+    }
+
+    fn run(frames: &[(u64, u64, f32)]) -> Verdict {
+        let mut window = Window::new(RULES);
+        for &(track, ms, s) in frames {
+            let _ = window.push(TrackId(track), Timestamp::from_millis(ms), scores(&[(7, s)]));
+        }
+        window.verdict()
+    }
+
+    #[test]
+    fn table() {
+        let identified = |m| Verdict::Identified { subject: SubjectId(7), mean_similarity: m };
+        let unknown = |m| Verdict::Unknown { best_mean: Some(m) };
+        let undecided = |collected| Verdict::Undecided { collected };
+        for (name, frames, expected) in [
+            ("two frames are too few", &[(1, 0, 0.9), (1, 50, 0.9)][..], undecided(2)),
+            ("mean at the threshold", &[(1, 0, 0.3), (1, 50, 0.3), (1, 100, 0.3)], identified(0.3)),
+            ("mean below it", &[(1, 0, 0.5), (1, 50, 0.25), (1, 100, 0.0)], unknown(0.25)),
+            ("the latest three", &[(1, 0, -1.0), (1, 50, 0.5), (1, 90, 0.5), (1, 99, 0.5)], identified(0.5)),
+            ("another track starts anew", &[(1, 0, 0.9), (1, 50, 0.9), (2, 100, 0.9)], undecided(1)),
+            ("a gap starts anew", &[(1, 0, 0.9), (1, 50, 0.9), (1, 551, 0.9)], undecided(1)),
+            ("a repeated frame starts anew", &[(1, 0, 0.9), (1, 50, 0.9), (1, 50, 0.9)], undecided(1)),
+            ("as old as it may be", &[(1, 0, 0.9), (1, 450, 0.9), (1, 900, 0.9)], identified(0.9)),
+            ("too old to be full", &[(1, 0, 0.9), (1, 450, 0.9), (1, 901, 0.9)], undecided(2)),
+        ] {
+            assert_eq!(run(frames), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn means_are_per_subject_and_not_per_best_frame() {
+        let mut window = Window::new(RULES);
+        for (ms, a, b) in [(0, 0.6, 0.0), (50, 0.0, 0.6), (100, 0.2, 0.2)] {
+            let _ = window.push(TrackId(1), Timestamp::from_millis(ms), scores(&[(1, a), (2, b)]));
+        }
+        let Verdict::Unknown { best_mean: Some(mean) } = window.verdict() else {
+            panic!("{:?}", window.verdict());
+        };
+        assert!((mean - 0.8 / 3.0).abs() < 1e-6);
+        assert_eq!(window.best_mean().map(|s| s.subject), Some(SubjectId(1)), "ties go to the lower id");
+    }
+
+    #[test]
+    fn a_score_that_is_no_number_identifies_nobody() {
+        for odd in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+            let verdict = run(&[(1, 0, 0.9), (1, 50, odd), (1, 100, 0.9)]);
+            assert_eq!(verdict, Verdict::Unknown { best_mean: None });
+        }
+    }
+
+    #[test]
+    fn a_subject_missing_in_one_frame_is_not_identified() {
+        let mut window = Window::new(RULES);
+        let _ = window.push(TrackId(1), Timestamp::from_millis(0), scores(&[(1, 0.9)]));
+        let _ = window.push(TrackId(1), Timestamp::from_millis(50), scores(&[]));
+        let verdict = window.push(TrackId(1), Timestamp::from_millis(100), scores(&[(1, 0.9)]));
+        assert_eq!(verdict, Verdict::Unknown { best_mean: None });
+    }
+
+    #[test]
+    fn an_empty_gallery_is_unknown() {
+        let mut window = Window::new(WindowRules { frames: 1, ..RULES });
+        let verdict = window.push(TrackId(1), Timestamp::ZERO, vec![]);
+        assert_eq!(verdict, Verdict::Unknown { best_mean: None });
+    }
+}

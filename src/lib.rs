@@ -18,4 +18,5 @@ pub mod detect;
 pub mod embed;
 pub mod matching;
 pub mod picture;
+pub mod store;
 pub mod time;

@@ -15,6 +15,7 @@
 pub mod access;
 pub mod cli;
 pub mod detect;
+pub mod draw;
 pub mod embed;
 pub mod matching;
 pub mod picture;

@@ -1,0 +1,117 @@
+"""The networks: gray 1 x 112 x 92 in 0..1 in, a 128-vector out."""
+
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+VECTOR = 128
+
+
+def convolution(inputs, outputs, stride=1, size=3):
+    """Convolution and batch norm; the norm is folded into the weights at export."""
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs)
+    )
+
+
+class Residual(nn.Module):
+    """Two 3x3 convolutions beside an identity."""
+
+    def __init__(self, channels):
+        super().__init__()
+        self.first = convolution(channels, channels)
+        self.second = convolution(channels, channels)
+
+    def forward(self, x):
+        return F.relu(x + self.second(F.relu(self.first(x))))
+
+
+class DenseResidual(nn.Module):
+    """Plain 3x3 convolutions, which tract runs at full speed; output L2-normalised.
+
+    A stem at stride 2, then stages of a stride-2 convolution and residual blocks, then a
+    7 x 6 map flattened into one dense layer. `squeeze` puts a 1x1 convolution before it.
+    """
+
+    def __init__(self, stem=20, widths=(40, 80, 144), blocks=(1, 1, 1), squeeze=None):
+        super().__init__()
+        self.stem = convolution(1, stem, stride=2)
+        self.stages = nn.ModuleList()
+        inputs = stem
+        for width, count in zip(widths, blocks):
+            self.stages.append(
+                nn.Sequential(
+                    convolution(inputs, width, stride=2),
+                    nn.ReLU(inplace=True),
+                    *(Residual(width) for _ in range(count)),
+                )
+            )
+            inputs = width
+        self.squeeze = convolution(inputs, squeeze, size=1) if squeeze else None
+        self.dense = nn.Linear((squeeze or inputs) * 7 * 6, VECTOR)
+
+    def features(self, x):
+        """The vector before normalisation."""
+        x = F.relu(self.stem(x))
+        for stage in self.stages:
+            x = stage(x)
+        if self.squeeze:
+            x = F.relu(self.squeeze(x))
+        return self.dense(x.flatten(1))
+
+    def forward(self, x):
+        return normalised(self.features(x).float())
+
+
+class Reference(nn.Module):
+    """The reference system's shared network (R3), 64 or 128 filters in its first layer."""
+
+    def __init__(self, filters=64):
+        super().__init__()
+        self.first = nn.Conv2d(1, filters, 3)
+        self.second = nn.Conv2d(filters, 64, 3)
+        self.dense = nn.Linear(64 * 53 * 43, VECTOR)
+        # Keras' defaults, which the reference relies on: Glorot-uniform weights, zero biases.
+        for layer in (self.first, self.second, self.dense):
+            nn.init.xavier_uniform_(layer.weight)
+            nn.init.zeros_(layer.bias)
+
+    def forward(self, x):
+        x = F.max_pool2d(F.relu(self.first(x)), 2)
+        x = F.relu(self.second(x))
+        return torch.sigmoid(self.dense(x.flatten(1)))
+
+
+def normalised(vectors):
+    """Unit length; written so that it exports as Mul, ReduceSum, Add, Sqrt and Div."""
+    return vectors / torch.sqrt((vectors * vectors).sum(1, keepdim=True) + 1e-12)
+
+
+def parameters(network):
+    """How many figures the network has once batch norm is folded."""
+    total = 0
+    for module in network.modules():
+        if isinstance(module, (nn.Conv2d, nn.Linear)):
+            total += module.weight.numel() + module.weight.shape[0]
+    return total
+
+
+def multiply_adds(network):
+    """Multiply-adds of one 112 x 92 picture."""
+    total = 0
+
+    def count(module, _inputs, output):
+        nonlocal total
+        positions = output.shape[2] * output.shape[3] if output.dim() == 4 else 1
+        total += module.weight.numel() * positions
+
+    layers = [m for m in network.modules() if isinstance(m, (nn.Conv2d, nn.Linear))]
+    hooks = [layer.register_forward_hook(count) for layer in layers]
+    mode = network.training
+    network.eval()
+    with torch.no_grad():
+        network(torch.zeros(1, 1, 112, 92))
+    network.train(mode)
+    for hook in hooks:
+        hook.remove()
+    return total

@@ -1,0 +1,43 @@
+#!/bin/sh
+# Trains facelatch's networks. Offline work: the product never needs it.
+#
+#   training/train.sh default              the shipped network, taught by the teacher
+#   training/train.sh default-no-teacher   the same network without the teacher
+#   training/train.sh first                the small network by the contrastive loss alone
+#   training/train.sh reference            the reference system's own network (R2-R5)
+#   training/train.sh test                 the trainer's own tests
+#
+# Needs the data folder (../shared beside the checkout, or FACELATCH_SHARED) and Python 3.11 or newer.
+# Makes its own environment and keeps boxes, checkpoints and pictures in
+# ${XDG_CACHE_HOME:-~/.cache}/facelatch; a run that was stopped goes on where it was.
+set -eu
+
+here=$(cd "$(dirname "$0")" && pwd)
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch
+venv=$cache/venv
+runs=${FACELATCH_TRAIN_CACHE:-$cache/training}/runs
+what=${1:-default}
+[ $# -gt 0 ] && shift
+
+if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
+    python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --requirement "$here/requirements.txt"
+    cp "$here/requirements.txt" "$venv/installed.txt"
+fi
+if [ "$what" != test ] && [ -z "${FACELATCH_BIN:-}" ]; then
+    (cd "$here/.." && cargo build --release --quiet)
+fi
+
+# Idle threads must not spin: the machine may have other work.
+export OMP_WAIT_POLICY=PASSIVE PYTHONUNBUFFERED=1
+python=$venv/bin/python
+cd "$here"
+case $what in
+default) "$python" train_default.py "$runs/default" "$@" ;;
+default-no-teacher) "$python" train_default.py "$runs/no-teacher" --no-teacher "$@" ;;
+first) "$python" train_first.py "$runs/first" "$@" ;;
+reference) "$python" train_reference.py "$runs/reference" "$@" ;;
+test) "$python" -m tests ;;
+*) echo "train.sh: unknown network '$what'; read the head of $0" >&2; exit 2 ;;
+esac
+[ "$what" = test ] || echo "written to $runs"

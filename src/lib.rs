@@ -13,11 +13,15 @@
 //! `docs/architecture.md` explains the whole to a newcomer.
 
 pub mod access;
+pub mod camera;
 pub mod cli;
+pub mod clock;
 pub mod detect;
 pub mod draw;
 pub mod embed;
+pub mod gpio;
 pub mod matching;
 pub mod picture;
 pub mod store;
+pub mod strike;
 pub mod time;

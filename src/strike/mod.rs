@@ -1,0 +1,177 @@
+//! The strike: the one output that opens the door.
+//!
+//! | Kind | Drives |
+//! |---|---|
+//! | [`Simulated`] | nothing; its transitions can be read by tests and `facelatch attempt` |
+//!
+//! Fail-secure: opening a strike secures it, dropping it secures it, and a failed
+//! [`Strike::set`] leaves the caller with an error that must end in [`StrikeState::Secured`].
+//! Which electrical level that is follows from [`StrikeSettings`] and is worked out once, in
+//! [`StrikeSettings::level`].
+
+mod simulated;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use self::simulated::{Simulated, Transition, Transitions};
+use crate::gpio::{Backend, LineAddress, Polarity};
+
+/// What the strike does.
+#[must_use]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StrikeState {
+    /// The door is locked.
+    #[default]
+    Secured,
+    /// The door can be opened.
+    Released,
+}
+
+impl fmt::Display for StrikeState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StrikeState::Secured => "secured",
+            StrikeState::Released => "released",
+        })
+    }
+}
+
+/// A door strike.
+pub trait Strike: Send {
+    /// Brings the strike into `state`; the same state twice is fine.
+    ///
+    /// # Errors
+    /// When the line cannot be driven. The strike's state is then unknown: the caller tries to
+    /// secure it and, failing that, ends the process so that its supervisor does.
+    fn set(&mut self, state: StrikeState) -> Result<(), StrikeError>;
+
+    /// What is driven, for people: `gpiocdev line RELAY (/dev/gpiochip0:4)`.
+    fn describe(&self) -> String;
+}
+
+/// What the lock does without power.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LockType {
+    /// Locked without power: the line is active while the strike is released.
+    #[default]
+    FailSecure,
+    /// Open without power (a magnetic lock): the line is active while the strike is secured.
+    FailSafe,
+}
+
+/// Where the strike is and how it is wired.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StrikeSettings {
+    /// What drives it.
+    pub backend: Backend,
+    /// The line; needed by every backend but [`Backend::Simulated`].
+    pub line: Option<LineAddress>,
+    /// Which level energises the relay.
+    pub polarity: Polarity,
+    /// What the lock does without power.
+    pub lock: LockType,
+}
+
+/// Electrical level of an output.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// Ground.
+    Low,
+    /// Supply.
+    High,
+}
+
+impl StrikeSettings {
+    /// The level that puts the line into `state`: the one place where polarity and lock type count.
+    pub fn level(&self, state: StrikeState) -> Level {
+        let energised = match self.lock {
+            LockType::FailSecure => state == StrikeState::Released,
+            LockType::FailSafe => state == StrikeState::Secured,
+        };
+        match (energised, self.polarity) {
+            (true, Polarity::ActiveHigh) | (false, Polarity::ActiveLow) => Level::High,
+            (true, Polarity::ActiveLow) | (false, Polarity::ActiveHigh) => Level::Low,
+        }
+    }
+}
+
+/// Opens the strike that `settings` name, secured.
+///
+/// # Errors
+/// See [`StrikeError`].
+pub fn open(settings: &StrikeSettings) -> Result<Box<dyn Strike>, StrikeError> {
+    match settings.backend {
+        Backend::Simulated => Ok(Box::new(Simulated::new())),
+        missing => Err(StrikeError::NotBuilt { backend: missing }),
+    }
+}
+
+/// Why a strike cannot be opened or driven.
+#[derive(Debug, thiserror::Error)]
+pub enum StrikeError {
+    /// The settings name no line.
+    #[error("the {backend} strike needs a line: set strike.line")]
+    NoLine {
+        /// The backend asked for.
+        backend: Backend,
+    },
+    /// The settings name a line in a form that the backend does not know.
+    #[error("strike line {line}: the {backend} strike takes {takes}")]
+    WrongAddress {
+        /// The backend asked for.
+        backend: Backend,
+        /// The line as configured.
+        line: LineAddress,
+        /// What it takes.
+        takes: &'static str,
+    },
+    /// The line cannot be found or taken.
+    #[error("strike line {line}: {why}")]
+    Open {
+        /// The line as configured.
+        line: LineAddress,
+        /// What is wrong and what to do.
+        why: String,
+    },
+    /// The line was taken but cannot be set.
+    #[error("strike line {line} cannot be set to {state}: {why}")]
+    Set {
+        /// The line as configured.
+        line: LineAddress,
+        /// The state asked for.
+        state: StrikeState,
+        /// What the kernel said.
+        why: String,
+    },
+    /// This program was built without the backend.
+    #[error("this facelatch was built without the {backend} strike: build it with --features {backend}")]
+    NotBuilt {
+        /// The backend asked for.
+        backend: Backend,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn level_table() {
+        use {Level::*, LockType::*, Polarity::*, StrikeState::*};
+        for (polarity, lock, secured, released) in [
+            (ActiveHigh, FailSecure, Low, High),
+            (ActiveLow, FailSecure, High, Low),
+            (ActiveHigh, FailSafe, High, Low),
+            (ActiveLow, FailSafe, Low, High),
+        ] {
+            let settings = StrikeSettings { polarity, lock, ..Default::default() };
+            assert_eq!(settings.level(Secured), secured, "{settings:?}");
+            assert_eq!(settings.level(Released), released, "{settings:?}");
+        }
+    }
+}

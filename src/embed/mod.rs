@@ -1,1 +1,259 @@
 //! The embedder: a face crop to a vector.
+//!
+//! An [`Embedder`] is a model card ([`Card`], TOML) and the ONNX file it describes, run by tract on
+//! one thread. [`Embed`] is what the rest of facelatch sees of it.
+
+pub mod card;
+pub mod crop;
+mod graph;
+mod network;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+pub use card::Card;
+pub use crop::Pixels;
+
+use crate::matching::{Embedding, ModelHash};
+use crate::picture::{GrayView, Rect};
+use network::Network;
+
+/// Makes a vector of a face in a picture.
+pub trait Embed {
+    /// The vector of the face in the box `face` of a picture, which need not lie inside it.
+    ///
+    /// # Errors
+    /// When the box has no part in the picture, or the network fails or gives other than numbers.
+    fn embed_pixels(&mut self, pixels: Pixels<'_>, face: Rect) -> Result<Embedding, EmbedError>;
+
+    /// [`Embed::embed_pixels`] for a gray picture.
+    ///
+    /// # Errors
+    /// As there.
+    fn embed(&mut self, picture: GrayView<'_>, face: Rect) -> Result<Embedding, EmbedError> {
+        self.embed_pixels(Pixels::gray(picture), face)
+    }
+}
+
+/// Why there is no embedder, or no embedding.
+#[derive(Debug, thiserror::Error)]
+pub enum EmbedError {
+    /// A file cannot be read.
+    #[error("cannot read {path}: {source}; {remedy}")]
+    Read {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        source: std::io::Error,
+        /// What to do about it.
+        remedy: &'static str,
+    },
+    /// A model card says what it must not.
+    #[error("{path}: {message}")]
+    Card {
+        /// The card.
+        path: PathBuf,
+        /// Which line or key, and the remedy.
+        message: String,
+    },
+    /// A network file is not the one its card describes.
+    #[error(
+        "{path} is not the file that {card} describes: its SHA-256 is {found}, the card says {said}; restore the \
+         file, or put its SHA-256 into the card"
+    )]
+    Hash {
+        /// The network file.
+        path: PathBuf,
+        /// The card.
+        card: PathBuf,
+        /// The SHA-256 of the file.
+        found: String,
+        /// The SHA-256 in the card.
+        said: String,
+    },
+    /// A network file cannot be used.
+    #[error("{path}: {message}; use another network file, or correct its card")]
+    Network {
+        /// The network file.
+        path: PathBuf,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// The network failed on an input.
+    #[error("the network {model} failed: {message}")]
+    Run {
+        /// Name of the network.
+        model: String,
+        /// What happened.
+        message: String,
+    },
+    /// There is nothing to embed in the given box.
+    #[error("{message}")]
+    Face {
+        /// What is wrong with the box.
+        message: String,
+    },
+}
+
+impl EmbedError {
+    fn card(path: &Path, message: impl Into<String>) -> Self {
+        EmbedError::Card { path: path.to_path_buf(), message: message.into() }
+    }
+}
+
+/// A network with its card, ready to run. One state is reused for all runs.
+pub struct Embedder {
+    card: Card,
+    hash: ModelHash,
+    network: Network,
+    cropper: crop::Cropper,
+    values: Vec<f32>,
+}
+
+impl Embedder {
+    /// Opens a model card and the ONNX file beside it.
+    ///
+    /// # Errors
+    /// When either cannot be read, makes no sense, or they do not belong together.
+    pub fn open(card: &Path) -> Result<Self, EmbedError> {
+        let text = fs::read_to_string(card).map_err(|source| EmbedError::Read {
+            path: card.to_path_buf(),
+            source,
+            remedy: "give the path of a model card (a TOML file such as models/embedder.toml)",
+        })?;
+        let parsed = Card::parse(&text, card)?;
+        let file = card.with_file_name(&parsed.model.file);
+        let network = fs::read(&file).map_err(|source| EmbedError::Read {
+            path: file.clone(),
+            source,
+            remedy: "the model card names this network file: put it beside the card, or train it first (training/)",
+        })?;
+        Self::from_parts(parsed, card, &network)
+    }
+
+    /// The network that this program carries.
+    ///
+    /// # Errors
+    /// When this program was built without one.
+    pub fn embedded_default() -> Result<Self, EmbedError> {
+        Err(EmbedError::card(
+            Path::new("models/embedder.toml"),
+            "this program was built without a network: name a model card",
+        ))
+    }
+
+    /// An embedder from a card and the bytes of its network; `path` is the card's, for messages.
+    ///
+    /// # Errors
+    /// As [`Embedder::open`].
+    pub fn from_parts(card: Card, path: &Path, network: &[u8]) -> Result<Self, EmbedError> {
+        card.check().map_err(|message| EmbedError::card(path, message))?;
+        let file = path.with_file_name(&card.model.file);
+        let refuse = |message: String| EmbedError::Network { path: file.clone(), message };
+        if network.is_empty() {
+            return Err(refuse("the file is empty".into()));
+        }
+        let hash = ModelHash(Sha256::digest(network).into());
+        let found = hex(&hash);
+        if !found.eq_ignore_ascii_case(&card.model.sha256) {
+            let said = card.model.sha256;
+            return Err(EmbedError::Hash { path: file, card: path.to_path_buf(), found, said });
+        }
+        let shape = input_shape(&card.input);
+        let mut loaded = Network::load(network, &shape, card.output.name.as_deref()).map_err(refuse)?;
+        if loaded.size() != card.output.size {
+            return Err(refuse(format!(
+                "it gives {} values, the card says output.size = {}",
+                loaded.size(),
+                card.output.size
+            )));
+        }
+        // One run shows whether it runs at all, before anybody stands at the door.
+        let values = vec![0.5; loaded.input_len()];
+        loaded.run(&values).map_err(refuse)?;
+        Ok(Embedder { card, hash, network: loaded, cropper: crop::Cropper::new(), values })
+    }
+
+    /// The card.
+    pub fn card(&self) -> &Card {
+        &self.card
+    }
+
+    /// The SHA-256 of the network file: templates made by one file mean nothing to another.
+    pub fn model_hash(&self) -> ModelHash {
+        self.hash
+    }
+
+    /// Number of values of the network's input.
+    pub fn input_len(&self) -> usize {
+        self.network.input_len()
+    }
+
+    /// The network's input for a face: the crop, scaled, in the card's layout. For pictures of it and
+    /// for measurements; [`Embed::embed_pixels`] does this itself.
+    ///
+    /// # Errors
+    /// When the box has no part in the picture.
+    pub fn input_values(&mut self, pixels: Pixels<'_>, face: Rect) -> Result<&[f32], EmbedError> {
+        let Card { crop, input, .. } = &self.card;
+        self.cropper
+            .fill(pixels, face, crop, input, &mut self.values)
+            .map_err(|message| EmbedError::Face { message })?;
+        Ok(&self.values)
+    }
+
+    /// The vector of given input values, as [`Embedder::input_values`] makes them.
+    ///
+    /// # Errors
+    /// When there are not [`Embedder::input_len`] values, or the network fails.
+    pub fn embed_values(&mut self, values: &[f32]) -> Result<Embedding, EmbedError> {
+        let vector = self.network.run(values);
+        self.finish(vector)
+    }
+
+    fn finish(&self, vector: Result<Vec<f32>, String>) -> Result<Embedding, EmbedError> {
+        let failed = |message: String| EmbedError::Run { model: self.card.model.name.clone(), message };
+        let mut vector = vector.map_err(failed)?;
+        if !vector.iter().all(|v| v.is_finite()) {
+            return Err(failed("it gave values that are no numbers".into()));
+        }
+        if self.card.output.normalise {
+            let length = vector.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();
+            if length <= 0.0 {
+                return Err(failed("it gave a vector of zeros, which has no direction".into()));
+            }
+            vector.iter_mut().for_each(|v| *v = (f64::from(*v) / length) as f32);
+        }
+        Ok(Embedding::new(vector))
+    }
+}
+
+impl Embed for Embedder {
+    fn embed_pixels(&mut self, pixels: Pixels<'_>, face: Rect) -> Result<Embedding, EmbedError> {
+        self.input_values(pixels, face)?;
+        let vector = self.network.run(&self.values);
+        self.finish(vector)
+    }
+}
+
+impl std::fmt::Debug for Embedder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Embedder({}, {})", self.card.model.name, self.hash)
+    }
+}
+
+/// The input's shape, with a batch of 1.
+fn input_shape(input: &card::InputSection) -> [usize; 4] {
+    let channels = input.colour.channels();
+    match input.layout {
+        card::Layout::Nchw => [1, channels, input.height, input.width],
+        card::Layout::Nhwc => [1, input.height, input.width, channels],
+    }
+}
+
+/// All hexadecimal digits of a hash.
+fn hex(hash: &ModelHash) -> String {
+    hash.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}

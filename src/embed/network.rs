@@ -1,0 +1,145 @@
+//! One network in tract: loaded once, run with one reused state on one thread.
+
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::{Arc, Once};
+
+use tract_onnx::prelude::*;
+use tract_onnx::tract_core::transform::get_transform;
+
+use super::graph::{self, LARGEST_TENSOR};
+
+/// A loaded network with a single float input of fixed shape and a single output.
+pub(crate) struct Network {
+    state: TypedSimpleState,
+    plan: Arc<TypedRunnableModel>,
+    shape: Vec<usize>,
+    size: usize,
+}
+
+impl Network {
+    /// Loads an ONNX file whose input has the given shape (batch of 1 first).
+    ///
+    /// # Errors
+    /// A sentence on what is wrong with the file.
+    pub(crate) fn load(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Result<Network, String> {
+        let mut proto = graph::parse(bytes)?;
+        graph::fix_shapes(&mut proto, shape, output)?;
+        graph::fold_dequantize(&mut proto)?;
+        contained(|| {
+            let model = onnx().model_for_proto_model(&proto).map_err(explain)?;
+            drop(proto);
+            let mut model = model.into_typed().map_err(explain)?;
+            model.declutter().map_err(explain)?;
+            check_sizes(&model)?;
+            if let Some(channels_last) = get_transform("conv_nhwc").map_err(explain)? {
+                model.transform(&*channels_last).map_err(explain)?;
+                model.declutter().map_err(explain)?;
+            }
+            let model = model.into_optimized().map_err(explain)?;
+            let fact = model.output_fact(0).map_err(explain)?;
+            let Some(dims) = fact.shape.as_concrete() else {
+                return Err(format!(
+                    "the size of its output ({:?}) depends on more than its input",
+                    fact.shape
+                ));
+            };
+            if fact.datum_type != f32::datum_type() {
+                return Err(format!("its output is of type {:?}, not 32-bit floats", fact.datum_type));
+            }
+            let size = dims.iter().product();
+            let plan = model.into_runnable().map_err(explain)?;
+            let state = plan.spawn().map_err(explain)?;
+            Ok(Network { state, plan, shape: shape.to_vec(), size })
+        })
+    }
+
+    /// Number of values of the output.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Number of values of the input.
+    pub(crate) fn input_len(&self) -> usize {
+        self.shape.iter().product()
+    }
+
+    /// Runs the network once on the values of one input.
+    pub(crate) fn run(&mut self, values: &[f32]) -> Result<Vec<f32>, String> {
+        let input = Tensor::from_shape(&self.shape, values).map_err(explain)?;
+        let state = &mut self.state;
+        let output = contained(|| {
+            let outputs = state.run(tvec![input.into()]).map_err(explain)?;
+            let output = outputs.first().ok_or("it gave no output")?;
+            let view = output.to_plain_array_view::<f32>().map_err(explain)?;
+            Ok(view.iter().copied().collect::<Vec<f32>>())
+        });
+        if output.is_err() {
+            // A state that stopped half way is not used again.
+            self.state = self.plan.spawn().map_err(explain)?;
+        }
+        output
+    }
+}
+
+/// Refuses a network that would need absurd amounts of memory.
+fn check_sizes(model: &TypedModel) -> Result<(), String> {
+    for node in model.nodes() {
+        for output in &node.outputs {
+            let Some(dims) = output.fact.shape.as_concrete() else { continue };
+            let elements = dims.iter().try_fold(1usize, |n, d| n.checked_mul(*d));
+            if elements.is_none_or(|n| n > LARGEST_TENSOR) {
+                return Err(format!("its layer {:?} has the impossible size {dims:?}", node.name));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// tract's error chain as one line: the cause last, long dumps of operators cut short.
+fn explain(error: TractError) -> String {
+    let mut text = String::new();
+    for cause in error.chain() {
+        let line = cause.to_string().lines().next().unwrap_or("").trim().to_string();
+        if line.is_empty() || text.ends_with(&line) {
+            continue;
+        }
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        text.extend(line.chars().take(160));
+    }
+    text
+}
+
+thread_local! {
+    static CONTAINED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Runs `work`, a call into tract, and turns a panic there into an error: files from outside have
+/// made it panic, and a damaged file must be an ordinary error here.
+fn contained<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    static HOOK: Once = Once::new();
+    // The panic is reported as our error; its own message would be a second one.
+    HOOK.call_once(|| {
+        let usual = panic::take_hook();
+        panic::set_hook(Box::new(move |info| {
+            if !CONTAINED.get() {
+                usual(info);
+            }
+        }));
+    });
+    let before = CONTAINED.replace(true);
+    // Unwind safe: on a panic the caller drops or replaces everything that `work` touched.
+    let outcome = panic::catch_unwind(AssertUnwindSafe(work));
+    CONTAINED.set(before);
+    outcome.unwrap_or_else(|payload| {
+        let message = payload
+            .downcast_ref::<&str>()
+            .map(|s| (*s).to_string())
+            .or_else(|| payload.downcast_ref::<String>().cloned())
+            .unwrap_or_default();
+        let line = message.lines().next().unwrap_or("").chars().take(160).collect::<String>();
+        Err(format!("the network runtime gave up on it ({line})"))
+    })
+}

@@ -20,6 +20,9 @@ use crate::matching::{Embedding, ModelHash};
 use crate::picture::{GrayView, Rect};
 use network::Network;
 
+const DEFAULT_CARD: &str = include_str!("../../models/embedder.toml");
+const DEFAULT_NETWORK: &[u8] = include_bytes!("../../models/embedder.onnx");
+
 /// Makes a vector of a face in a picture.
 pub trait Embed {
     /// The vector of the face in the box `face` of a picture, which need not lie inside it.
@@ -133,15 +136,13 @@ impl Embedder {
         Self::from_parts(parsed, card, &network)
     }
 
-    /// The network that this program carries.
+    /// The default network, which this program carries within.
     ///
     /// # Errors
-    /// When this program was built without one.
+    /// When the files in `models/` did not belong together as this program was built.
     pub fn embedded_default() -> Result<Self, EmbedError> {
-        Err(EmbedError::card(
-            Path::new("models/embedder.toml"),
-            "this program was built without a network: name a model card",
-        ))
+        let path = Path::new("models/embedder.toml");
+        Self::from_parts(Card::parse(DEFAULT_CARD, path)?, path, DEFAULT_NETWORK)
     }
 
     /// An embedder from a card and the bytes of its network; `path` is the card's, for messages.
@@ -256,4 +257,47 @@ fn input_shape(input: &card::InputSection) -> [usize; 4] {
 /// All hexadecimal digits of a hash.
 fn hex(hash: &ModelHash) -> String {
     hash.0.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::Gray;
+
+    #[test]
+    fn the_default_network_runs_and_tells_pictures_apart() {
+        let mut embedder = Embedder::embedded_default().unwrap();
+        let metric = embedder.card().metric();
+        let pixels = (0..200 * 200).map(|i| ((i % 200) ^ (i / 200)) as u8).collect();
+        let stripes = Gray::from_pixels(200, 200, pixels).unwrap();
+        let face = Rect::new(20, 30, 100, 100);
+        let a = embedder.embed(stripes.view(), face).unwrap();
+        assert_eq!(a.values().len(), embedder.card().output.size);
+        assert_eq!(embedder.embed(stripes.view(), face).unwrap(), a, "a reused state must not remember");
+        let b = embedder.embed(Gray::filled(200, 200, 90).view(), face).unwrap();
+        assert!(metric.distance(&a, &b).unwrap() > 0.01);
+        assert!(matches!(
+            embedder.embed(stripes.view(), Rect::new(300, 0, 50, 50)),
+            Err(EmbedError::Face { .. })
+        ));
+    }
+
+    #[test]
+    fn another_file_than_the_cards_is_refused() {
+        let path = Path::new("cards/x.toml");
+        let card = Card::parse(DEFAULT_CARD, path).unwrap();
+        let told = |card: &Card, network: &[u8]| {
+            let error = Embedder::from_parts(card.clone(), path, network).unwrap_err().to_string();
+            assert!(error.starts_with("cards/embedder.onnx") && !error.contains('\n'), "{error}");
+            error
+        };
+        assert!(told(&card, b"").contains("empty"));
+        assert!(told(&card, &DEFAULT_NETWORK[..1000]).contains("SHA-256"));
+        let mut wrong = card.clone();
+        wrong.output.size = 64;
+        assert!(told(&wrong, DEFAULT_NETWORK).contains("output.size = 64"));
+        let mut wrong = card.clone();
+        wrong.input.width = 96;
+        assert!(told(&wrong, DEFAULT_NETWORK).contains("1x1x112x96"));
+    }
 }

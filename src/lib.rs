@@ -16,6 +16,7 @@ pub mod access;
 pub mod camera;
 pub mod cli;
 pub mod clock;
+pub mod demo;
 pub mod detect;
 pub mod draw;
 pub mod embed;

@@ -21,6 +21,7 @@ import evaluate
 import export
 import loop
 import losses
+import muon
 import networks
 import plots
 import samples
@@ -35,8 +36,8 @@ def options():
     parser.add_argument("--no-teacher", dest="teacher", action="store_false")
     parser.add_argument("--steps", type=int, default=6000)
     parser.add_argument("--batch", type=int, default=128)
-    parser.add_argument("--rate", type=float, default=1.5e-3)
-    parser.add_argument("--decay", type=float, default=0.05, help="AdamW's weight decay")
+    parser.add_argument("--rate", type=float, default=2e-3)
+    parser.add_argument("--decay", type=float, default=0.05, help="weight decay of the filters")
     parser.add_argument("--average", type=float, default=0.999, help="decay of the weights' moving average")
     parser.add_argument("--contrastive", type=float, default=0.1, help="weight of the hard contrastive loss")
     parser.add_argument("--shards", type=int, default=6, help="thousands of mixed faces, in fives")
@@ -46,7 +47,7 @@ def options():
     parser.add_argument("--crop", nargs=4, type=float, default=[0.9, 1.04, 0.0, 0.0], metavar=("W", "H", "SX", "SY"))
     parser.add_argument("--shape", type=json.loads, default={}, help="JSON arguments of DenseResidual")
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--every", type=int, default=500, help="steps between looks at the calibration people")
+    parser.add_argument("--every", type=int, default=200, help="steps between looks at the calibration people")
     parser.add_argument("--until", type=int, help="stop (resumable) at this step")
     return parser.parse_args()
 
@@ -164,21 +165,24 @@ def main():
     if not option.teacher:
         parts["softmax"] = losses.MarginSoftmax(identities, networks.VECTOR)
     trained = [parameter for part in parts.values() for parameter in part.parameters()]
-    decayed = [p for p in trained if p.dim() > 1]
-    kept = [p for p in trained if p.dim() == 1]
-    optimiser = torch.optim.AdamW(
-        [{"params": decayed, "weight_decay": option.decay}, {"params": kept, "weight_decay": 0}], fused=True
-    )
+    # Muon takes the filters and the dense layer; AdamW the norms, biases and identities.
+    filters = [p for p in network.parameters() if p.dim() > 1 and p.shape[1] > 1]
+    others = [p for p in trained if all(p is not filter_ for filter_ in filters)]
+    optimisers = {
+        "muon": muon.Muon(filters, lr=option.rate, weight_decay=option.decay),
+        "adam": torch.optim.AdamW(others, weight_decay=0.0, fused=True),
+    }
     average = loop.Average(network, option.average)
-    parts |= {"optimiser": optimiser, "average": average.network}
+    parts |= optimisers | {"average": average.network}
     run = loop.Run(option.out)
     step = run.resume(parts)
     until = min(option.until or option.steps, option.steps)
     network.train()
     total, since = 0.0, step
     for views, labels, *answers in loop.batches(make, SEED, step, until):
-        for group in optimiser.param_groups:
-            group["lr"] = loop.rate(step, option.steps, option.rate)
+        for optimiser in optimisers.values():
+            for group in optimiser.param_groups:
+                group["lr"] = loop.rate(step, option.steps, option.rate)
         with torch.autocast("cpu", torch.bfloat16):
             features = network.features(views)
         vectors = networks.normalised(features.float())
@@ -188,10 +192,11 @@ def main():
         else:
             share = min(1.0, step / (MARGIN_GROWS * option.steps))
             loss = loss + parts["softmax"](vectors, labels, share)
-        optimiser.zero_grad(set_to_none=True)
+        for optimiser in optimisers.values():
+            optimiser.zero_grad(set_to_none=True)
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(trained, 5.0)
-        optimiser.step()
+        for optimiser in optimisers.values():
+            optimiser.step()
         average.update(network, step)
         step += 1
         total += loss.item()

@@ -89,7 +89,7 @@ def train(filters, out, threads):
     pictures = data.att_train()
     faces = loaded(pictures)
     pairs = np.array(data.reference_pairs(pictures, np.random.default_rng(SEED)))
-    network = networks.Reference(filters)
+    network = loop.laid_out(networks.Reference(filters))
     optimiser = torch.optim.Adam(network.parameters(), lr=1e-3, eps=1e-7)
     run = loop.Run(out)
     parts = {"network": network, "optimiser": optimiser}

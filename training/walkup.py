@@ -15,7 +15,7 @@ import evaluate
 
 PEOPLE = ["00", "02", "03", "07"]
 WINDOW = 15
-COUNTDOWN = 100  # frames with a face before the template is taken: 5 s at 20 frames a second
+COUNTDOWN = 100  # frames with a face in the enrolment countdown: 5 s at 20 frames a second
 SIZE = (640, 480)
 DOOR = ["--scale-factor", "1.2", "--min-neighbors", "4", "--min-size", "80"]
 
@@ -56,10 +56,10 @@ def vectors(embed, rule, clip):
 
 
 def template(sequence):
-    """Unit mean of the 15 frames with a face that follow the countdown (the last 15 of a short clip)."""
-    seen = [vector for vector in sequence if vector is not None]
-    start = min(COUNTDOWN, len(seen) - WINDOW)
-    mean = np.mean(seen[start : start + WINDOW], axis=0)
+    """Unit mean of 15 frames spread evenly over the countdown's frames with a face, as enrolment does."""
+    seen = [vector for vector in sequence if vector is not None][:COUNTDOWN]
+    chosen = np.linspace(0, len(seen) - 1, WINDOW).round().astype(int)
+    mean = np.mean([seen[i] for i in chosen], axis=0)
     return mean / np.linalg.norm(mean)
 
 

@@ -1,0 +1,127 @@
+"""The trainer's own tests: `python -m tests` in `training/`. Plain asserts, no data needed."""
+
+import sys
+
+import numpy as np
+import torch
+
+import augment
+import crops
+import data
+import evaluate
+import export
+import loop
+import losses
+import networks
+import samples
+import walkup
+
+
+def people(count, each):
+    return [data.Picture(f"{person}/{n}", f"s{person}") for person in range(count) for n in range(each)]
+
+
+def test_reference_pairs_alternate_and_tell_the_truth():
+    pictures = people(5, 4)
+    pairs = data.reference_pairs(pictures, np.random.default_rng(1))
+    assert [label for _, _, label in pairs] == [1, 0] * (5 * 3)
+    assert all((pictures[a].subject == pictures[b].subject) == label for a, b, label in pairs)
+    assert pairs[0][:2] == (0, 1)
+
+
+def test_contrastive_loss_does_not_square_the_second_term():
+    value = losses.contrastive(torch.tensor([0.5, 0.4, 3.0]), torch.tensor([1.0, 0.0, 0.0]))
+    assert abs(value.item() - (0.25 + 0.6 + 0.0) / 3) < 1e-6
+
+
+def test_hard_contrastive_takes_the_farthest_own_and_the_nearest_stranger():
+    vectors = networks.normalised(torch.tensor([[1.0, 0], [0.8, 0.6], [0.6, 0.8]]))
+    value = losses.hard_contrastive(vectors, torch.tensor([0, 0, 1]))
+    own = (0.4 + 0.4 + 0.0) / 3  # squared distances; the third face is alone
+    near = [1 - min(1, d) for d in (0.8**0.5, 0.08**0.5, 0.08**0.5)]
+    assert abs(value.item() - (own + sum(near) / 3) / 2) < 1e-3
+
+
+def test_margin_softmax_asks_more_of_the_own_identity():
+    softmax = losses.MarginSoftmax(3, 4)
+    vectors, labels = networks.normalised(torch.randn(2, 4)), torch.tensor([0, 2])
+    assert softmax(vectors, labels) > softmax(vectors, labels, share=0.0)
+
+
+def test_networks_keep_to_the_budget_and_the_reference_to_its_size():
+    network = networks.DenseResidual()
+    assert networks.parameters(network) <= 1_500_000
+    assert networks.multiply_adds(network) <= 75_000_000
+    assert networks.parameters(networks.Reference()) == 18_707_264
+
+
+def test_onnx_gives_what_the_network_gives():
+    for network in (networks.DenseResidual(blocks=(1, 2, 1), squeeze=16), networks.Reference(4)):
+        for module in network.modules():
+            if isinstance(module, torch.nn.BatchNorm2d):
+                module.running_mean.normal_(0, 0.2)
+                module.running_var.uniform_(0.5, 2)
+        face = np.random.default_rng(2).random((1, 112, 92), np.float32)
+        with torch.no_grad():
+            expected = network.eval()(torch.from_numpy(face)[None]).numpy()
+        got = evaluate.runner(export.onnx_of(network).SerializeToString())(face)
+        assert np.abs(expected - got).max() < 1e-4
+
+
+def test_plain_crop_and_unjittered_warp_agree():
+    picture = np.random.default_rng(3).integers(0, 256, (200, 180)).astype(np.uint8)
+
+    class Still:
+        """Chance that never strikes."""
+
+        def normal(self, mean, _deviation):
+            return mean
+
+        def random(self):
+            return 1.0
+
+    rectangle = (40, 50, crops.WIDTH, crops.HEIGHT)
+    warped = augment.jittered(picture, rectangle, Still()).astype(int)
+    assert np.abs(warped - crops.extract(picture, rectangle)).max() <= 1
+
+
+def test_crop_outside_the_picture_repeats_its_edge():
+    picture = np.full((10, 10), 7, np.uint8)
+    assert (crops.extract(picture, (-20, -20, 50, 60)) == 7).all()
+
+
+def test_crop_rule_is_centred_on_the_box():
+    assert crops.CropRule(0.5, 2.0, 0.1, 0.0).rectangle((10, 20, 100, 100)) == (45.0, -30.0, 50.0, 200.0)
+
+
+def test_trimming_keeps_the_face_where_it_was():
+    picture = np.arange(250 * 250, dtype=np.uint32).reshape(250, 250)
+    part, (x, y, _, _) = samples.trimmed(picture, (60.5, 70.25, 92, 112))
+    assert part[int(y), int(x)] == picture[70, 60]
+
+
+def test_epochs_are_strung_together_without_loss():
+    seen = np.concatenate([loop.slice_of_epochs(10, 4, 1, step) for step in range(5)])
+    assert sorted(seen) == sorted(list(range(10)) * 2)
+
+
+def test_verdict_counts_an_undetected_pair_as_an_error():
+    distances = np.array([0.1, 0.9] * 50)
+    same = np.array([True, False] * 50)
+    assert evaluate.verdict(distances, same)["accuracy"] == 1.0
+    distances[0] = np.inf
+    assert evaluate.verdict(distances, same)["accuracy"] == 0.99
+
+
+def test_no_face_clears_the_window():
+    scores = [1.0] * 14 + [None] + [0.5] * 15
+    assert walkup.window_means(scores) == [0.5]
+
+
+if __name__ == "__main__":
+    tests = {name: test for name, test in globals().items() if name.startswith("test_")}
+    for name, test in tests.items():
+        test()
+        print(f"ok: {name[5:].replace('_', ' ')}")
+    print(f"{len(tests)} tests")
+    sys.exit(0)

@@ -23,6 +23,7 @@ pub mod embed;
 pub mod gpio;
 pub mod matching;
 pub mod picture;
+pub mod picture_file;
 pub mod store;
 pub mod strike;
 pub mod time;

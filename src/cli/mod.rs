@@ -3,6 +3,9 @@
 //! `--json` output is one JSON object a line on stdout, logs go to stderr. Exit status: 0 done,
 //! 1 answered "no", 2 usage or input error.
 
+mod cascade;
+mod detect;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -16,7 +19,10 @@ struct Cli {
 
 // One line a command: each lives in its own file with an `Args` and a `run`.
 #[derive(Subcommand)]
-enum Command {}
+enum Command {
+    Cascade(cascade::Args),
+    Detect(detect::Args),
+}
 
 /// What a command has to say, as its exit status.
 #[must_use]
@@ -34,8 +40,10 @@ pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let answer: Result<Answer, CommandError> = match cli.command {};
-    #[allow(unreachable_code)]
+    let answer: Result<Answer, CommandError> = match cli.command {
+        Command::Cascade(args) => cascade::run(args),
+        Command::Detect(args) => detect::run(args),
+    };
     match answer {
         Ok(Answer::Done) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),

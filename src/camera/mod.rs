@@ -2,6 +2,7 @@
 //!
 //! | Source | Frames | Time |
 //! |---|---|---|
+//! | [`v4l`] | a V4L2 camera, newest frame wins, opened again when it is lost | `CLOCK_MONOTONIC` |
 //! | [`Recording`] | a folder of pictures in name order, one picture, MJPEG AVI, Y4M | simulated: frame n at n / rate |
 //!
 //! A [`FrameSource`] is pulled: the caller says how long it will wait. The gray picture is what the
@@ -10,6 +11,8 @@
 pub mod avi;
 pub mod pixel;
 pub mod recording;
+#[cfg(feature = "v4l")]
+pub mod v4l;
 pub mod y4m;
 
 use std::fmt;
@@ -18,6 +21,8 @@ use std::time::Duration;
 
 pub use self::pixel::PixelFormat;
 pub use self::recording::Recording;
+#[cfg(feature = "v4l")]
+pub use self::v4l::V4lCamera;
 use crate::picture::Gray;
 use crate::time::Timestamp;
 
@@ -127,6 +132,20 @@ impl Default for CameraSettings {
             reopen_min: Duration::from_millis(250),
             reopen_max: Duration::from_secs(2),
         }
+    }
+}
+
+/// Opens the camera that `settings` name.
+///
+/// # Errors
+/// See [`CameraError`].
+pub fn open(settings: &CameraSettings) -> Result<Box<dyn FrameSource>, CameraError> {
+    #[cfg(feature = "v4l")]
+    return Ok(Box::new(V4lCamera::open(settings.clone())?));
+    #[cfg(not(feature = "v4l"))]
+    {
+        let _ = settings;
+        Err(CameraError::NotBuilt)
     }
 }
 

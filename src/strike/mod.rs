@@ -3,6 +3,8 @@
 //! | Kind | Drives |
 //! |---|---|
 //! | [`Simulated`] | nothing; its transitions can be read by tests and `facelatch attempt` |
+//! | `gpiocdev` | a line of the kernel's GPIO character device |
+//! | `rppal` | a Raspberry Pi's pin by BCM number |
 //!
 //! Fail-secure: opening a strike secures it, dropping it secures it, and a failed
 //! [`Strike::set`] leaves the caller with an error that must end in [`StrikeState::Secured`].
@@ -10,6 +12,11 @@
 //! [`StrikeSettings::level`].
 
 mod simulated;
+
+#[cfg(feature = "gpiocdev")]
+pub mod gpiocdev;
+#[cfg(feature = "rppal")]
+pub mod rppal;
 
 use std::fmt;
 
@@ -107,6 +114,11 @@ impl StrikeSettings {
 pub fn open(settings: &StrikeSettings) -> Result<Box<dyn Strike>, StrikeError> {
     match settings.backend {
         Backend::Simulated => Ok(Box::new(Simulated::new())),
+        #[cfg(feature = "gpiocdev")]
+        Backend::Gpiocdev => Ok(Box::new(gpiocdev::Gpiocdev::open(settings)?)),
+        #[cfg(feature = "rppal")]
+        Backend::Rppal => Ok(Box::new(rppal::Rppal::open(settings)?)),
+        #[allow(unreachable_patterns)]
         missing => Err(StrikeError::NotBuilt { backend: missing }),
     }
 }
@@ -159,6 +171,23 @@ pub enum StrikeError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_that_are_not_there_are_named() {
+        for (backend, line, expected) in [
+            (Backend::Gpiocdev, None, "set strike.line"),
+            (Backend::Rppal, None, "set strike.line"),
+            (Backend::Gpiocdev, Some("NO-SUCH-LINE"), "strike line NO-SUCH-LINE: "),
+            (Backend::Gpiocdev, Some("no-chip:3"), "strike line no-chip:3: "),
+            (Backend::Gpiocdev, Some("17"), "BCM number, for the rppal kind"),
+            (Backend::Rppal, Some("RELAY"), "takes a BCM number"),
+        ] {
+            let line = line.map(|l| l.parse().unwrap());
+            let settings = StrikeSettings { backend, line, ..Default::default() };
+            let message = open(&settings).err().expect("no such line").to_string();
+            assert!(message.contains(expected) && !message.contains('\n'), "{message}");
+        }
+    }
 
     #[test]
     fn level_table() {

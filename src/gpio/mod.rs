@@ -3,6 +3,11 @@
 //! Polarity is stated here once, in the settings of a line. Everywhere else a line is *active* or
 //! *inactive*, and a strike is *released* or *secured*.
 
+#[cfg(feature = "gpiocdev")]
+pub mod cdev;
+#[cfg(feature = "rppal")]
+pub mod pi;
+
 use std::fmt;
 use std::str::FromStr;
 

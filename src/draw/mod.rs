@@ -9,8 +9,11 @@
 //! | [`sheet`] | the contact sheet of an attempt: frames with their box and what was decided |
 //! | [`plot`] | curves and histograms with axes |
 
+mod palette;
 pub mod plot;
 pub mod sheet;
+
+pub use palette::small_png_bytes;
 
 use embedded_graphics::mono_font::iso_8859_1::{
     FONT_6X10, FONT_6X13, FONT_7X13_BOLD, FONT_9X18_BOLD, FONT_10X20,

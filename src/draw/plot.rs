@@ -266,11 +266,11 @@ impl Plot {
                 }
             }
             Shape::Vertical(v) if v.is_finite() => {
-                let (x, _) = at(*v, self.y.ends().0);
+                let x = at(*v, self.y.ends().0).0.round();
                 dashes(img, (x, area.y as f32), (x, (area.y + area.height) as f32), series.colour);
             }
             Shape::Horizontal(v) if v.is_finite() => {
-                let (_, y) = at(self.x.ends().0, *v);
+                let y = at(self.x.ends().0, *v).1.round();
                 dashes(img, (area.x as f32, y), ((area.x + area.width) as f32, y), series.colour);
             }
             Shape::Vertical(_) | Shape::Horizontal(_) => {}

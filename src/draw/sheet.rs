@@ -14,9 +14,9 @@ pub enum State {
     NoFace,
     /// More than one face: nobody is identified.
     SeveralFaces,
-    /// A face that cannot be judged, and why (`"too small"`).
+    /// A face that cannot be judged, and why (`"come nearer"`).
     Unusable {
-        /// The reason, a few words.
+        /// The reason or what helps, a few words.
         reason: String,
     },
     /// Enrolment counts down.
@@ -51,7 +51,7 @@ impl State {
         match self {
             State::NoFace => "No face".into(),
             State::SeveralFaces => "Several faces".into(),
-            State::Unusable { reason } => format!("Face {reason}"),
+            State::Unusable { reason } => reason.clone(),
             State::Countdown { seconds } => format!("Image will be taken in {seconds}.."),
             State::Enrolled { name } => format!("Enrolled: {name}"),
             State::Identifying => "Identifying ...".into(),

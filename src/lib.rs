@@ -20,6 +20,8 @@ pub mod demo;
 pub mod detect;
 pub mod draw;
 pub mod embed;
+pub mod evaluate;
+pub mod face;
 pub mod gpio;
 pub mod lines;
 pub mod matching;

@@ -4,7 +4,10 @@
 //! 1 answered "no", 2 usage or input error.
 
 mod cascade;
+mod compare;
 mod detect;
+mod evaluate;
+mod model;
 
 use std::process::ExitCode;
 
@@ -21,7 +24,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Cascade(cascade::Args),
+    Compare(compare::Args),
     Detect(detect::Args),
+    Evaluate(evaluate::Args),
+    Model(model::Args),
 }
 
 /// What a command has to say, as its exit status.
@@ -42,7 +48,10 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let answer: Result<Answer, CommandError> = match cli.command {
         Command::Cascade(args) => cascade::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Detect(args) => detect::run(args),
+        Command::Evaluate(args) => evaluate::run(args),
+        Command::Model(args) => model::run(args),
     };
     match answer {
         Ok(Answer::Done) => ExitCode::SUCCESS,

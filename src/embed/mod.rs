@@ -4,16 +4,18 @@
 //! one thread. [`Embed`] is what the rest of facelatch sees of it.
 
 pub mod card;
+pub mod check;
 pub mod crop;
 mod graph;
 mod network;
+pub mod quantize;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
 
-pub use card::Card;
+pub use card::{Card, CropRule};
 pub use crop::Pixels;
 
 use crate::matching::{Embedding, ModelHash};
@@ -187,6 +189,11 @@ impl Embedder {
         self.hash
     }
 
+    /// Shape of the network's input: a batch of 1, then the axes in the card's layout.
+    pub fn input_shape(&self) -> [usize; 4] {
+        input_shape(&self.card.input)
+    }
+
     /// Number of values of the network's input.
     pub fn input_len(&self) -> usize {
         self.network.input_len()
@@ -198,11 +205,25 @@ impl Embedder {
     /// # Errors
     /// When the box has no part in the picture.
     pub fn input_values(&mut self, pixels: Pixels<'_>, face: Rect) -> Result<&[f32], EmbedError> {
-        let Card { crop, input, .. } = &self.card;
-        self.cropper
-            .fill(pixels, face, crop, input, &mut self.values)
-            .map_err(|message| EmbedError::Face { message })?;
+        let crop = self.card.crop;
+        self.fill(pixels, face, &crop)?;
         Ok(&self.values)
+    }
+
+    fn fill(&mut self, pixels: Pixels<'_>, face: Rect, crop: &CropRule) -> Result<(), EmbedError> {
+        self.cropper
+            .fill(pixels, face, crop, &self.card.input, &mut self.values)
+            .map_err(|message| EmbedError::Face { message })
+    }
+
+    /// The vector of a crop that somebody else has chosen, without the card's crop rule.
+    ///
+    /// # Errors
+    /// As [`Embed::embed_pixels`].
+    pub fn embed_crop(&mut self, pixels: Pixels<'_>, crop: Rect) -> Result<Embedding, EmbedError> {
+        self.fill(pixels, crop, &CropRule::default())?;
+        let vector = self.network.run(&self.values);
+        self.finish(vector)
     }
 
     /// The vector of given input values, as [`Embedder::input_values`] makes them.
@@ -231,9 +252,31 @@ impl Embedder {
     }
 }
 
+/// A network without a card: for measurements of any ONNX file.
+pub struct BareNetwork(Network);
+
+impl BareNetwork {
+    /// Loads a network whose input has the given shape, batch of 1 first.
+    ///
+    /// # Errors
+    /// A sentence on what is wrong with the file.
+    pub fn load(onnx: &[u8], shape: &[usize]) -> Result<Self, String> {
+        Network::load(onnx, shape, None).map(BareNetwork)
+    }
+
+    /// The output for one input.
+    ///
+    /// # Errors
+    /// When the values are too few or many, or the network fails.
+    pub fn run(&mut self, values: &[f32]) -> Result<Vec<f32>, String> {
+        self.0.run(values)
+    }
+}
+
 impl Embed for Embedder {
     fn embed_pixels(&mut self, pixels: Pixels<'_>, face: Rect) -> Result<Embedding, EmbedError> {
-        self.input_values(pixels, face)?;
+        let crop = self.card.crop;
+        self.fill(pixels, face, &crop)?;
         let vector = self.network.run(&self.values);
         self.finish(vector)
     }

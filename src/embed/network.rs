@@ -5,6 +5,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 
 use tract_onnx::prelude::*;
+use tract_onnx::tract_core::internal::{Cost, DimLike};
 use tract_onnx::tract_core::transform::get_transform;
 
 use super::graph::{self, LARGEST_TENSOR};
@@ -80,6 +81,30 @@ impl Network {
         }
         output
     }
+}
+
+/// The number of output values and of multiply-adds of a network.
+pub(crate) fn measure(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Result<(usize, u64), String> {
+    let mut proto = graph::parse(bytes)?;
+    graph::fix_shapes(&mut proto, shape, output)?;
+    graph::fold_dequantize(&mut proto)?;
+    contained(|| {
+        let mut model = onnx().model_for_proto_model(&proto).and_then(|m| m.into_typed()).map_err(explain)?;
+        model.declutter().map_err(explain)?;
+        check_sizes(&model)?;
+        let mut multiply_adds = 0;
+        for node in model.nodes() {
+            let inputs = model.node_input_facts(node.id).map_err(explain)?;
+            for (kind, count) in node.op.cost(&inputs).map_err(explain)? {
+                if matches!(kind, Cost::FMA(_)) {
+                    multiply_adds += count.to_i64().map_err(|e| e.to_string())?.unsigned_abs();
+                }
+            }
+        }
+        let size =
+            model.output_fact(0).map_err(explain)?.shape.volume().to_usize().map_err(|e| e.to_string())?;
+        Ok((size, multiply_adds))
+    })
 }
 
 /// Refuses a network that would need absurd amounts of memory.

@@ -1,0 +1,9 @@
+//! How well a network tells people apart: pairs, metrics, intervals, and pictures of them.
+
+pub mod intervals;
+pub mod metrics;
+pub mod pairs;
+pub mod report;
+
+pub use metrics::{Report, Score};
+pub use pairs::{Pair, PairSet, PairsError};

@@ -1,6 +1,8 @@
 //! The scan of a picture: pyramid, window by window, grouping.
 
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::picture::{GrayView, Rect};
 
@@ -9,6 +11,7 @@ use super::group::{Grouper, round};
 use super::integral::Integral;
 use super::pyramid::{self, Level, Reducer};
 use super::scan::Plan;
+use super::simd::{self, InstructionSet, LanePlan, Workspace};
 
 /// How a picture is scanned, in the terms of OpenCV's `detectMultiScale`.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -77,29 +80,133 @@ impl ScanParams {
     }
 }
 
-/// A face detector: a cascade and the working memory of the scan, which is kept between frames.
-pub struct Detector {
-    cascade: Arc<Cascade>,
-    plan: Plan,
-    levels: Vec<Level>,
+/// Who does the work of a scan: the core spawns no threads, its caller may.
+pub trait Workers {
+    /// How many jobs to divide a scan into, at least 1.
+    fn count(&self) -> usize;
+
+    /// Runs every job to its end, in any order, preferably at the same time.
+    fn run(&self, jobs: &mut [Job<'_>]);
+}
+
+/// All the work on the calling thread.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sequential;
+
+impl Workers for Sequential {
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn run(&self, jobs: &mut [Job<'_>]) {
+        jobs.iter_mut().for_each(Job::run);
+    }
+}
+
+/// A share of a scan: takes pyramid levels, largest first, until none is left.
+pub struct Job<'a> {
+    share: Share<'a>,
+    worker: &'a mut Worker,
+}
+
+/// What all jobs of a scan have in common.
+#[derive(Clone, Copy)]
+struct Share<'a> {
+    picture: GrayView<'a>,
+    window: (u32, u32),
+    levels: &'a [Level],
+    engine: &'a Engine,
+    /// The next level to be taken.
+    next: &'a AtomicUsize,
+}
+
+/// The memory of one job, kept between frames.
+#[derive(Default)]
+struct Worker {
+    lanes: Workspace,
+    portable: Portable,
+    hits: Vec<Rect>,
+    /// Which part of `hits` belongs to which level.
+    spans: Vec<(usize, Range<usize>)>,
+}
+
+#[derive(Default)]
+struct Portable {
     reducer: Reducer,
     reduced: Vec<u8>,
     integral: Integral,
+    offsets: Vec<[[usize; 4]; 3]>,
+}
+
+/// How windows are tested.
+enum Engine {
+    Portable(Plan),
+    Lanes(LanePlan),
+}
+
+impl<'a> Job<'a> {
+    fn new(share: Share<'a>, worker: &'a mut Worker) -> Self {
+        worker.hits.clear();
+        worker.spans.clear();
+        Job { share, worker }
+    }
+
+    /// Does the work.
+    pub fn run(&mut self) {
+        let Share { picture, window, levels, engine, next } = self.share;
+        let Worker { lanes, portable, hits, spans } = &mut *self.worker;
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(level) = levels.get(index) else { return };
+            let first = hits.len();
+            let scaled = |at: usize| round(f64::from(at as f32 * level.scale));
+            let (w, h) = (scaled(window.0 as usize), scaled(window.1 as usize));
+            let hit = |x, y| hits.push(Rect::new(scaled(x), scaled(y), w, h));
+            match engine {
+                Engine::Lanes(plan) => lanes.scan(plan, picture, level, hit),
+                Engine::Portable(plan) => {
+                    let Portable { reducer, reduced, integral, offsets } = &mut *portable;
+                    reducer.reduce(picture, level.width, level.height, reduced);
+                    integral.compute(reduced, level.width, level.height, plan.tilted());
+                    plan.scan(integral, level, offsets, hit);
+                }
+            }
+            spans.push((index, first..hits.len()));
+        }
+    }
+}
+
+/// A face detector: a cascade and the working memory of the scan, which is kept between frames.
+pub struct Detector {
+    cascade: Arc<Cascade>,
+    engine: Engine,
+    levels: Vec<Level>,
+    workers: Vec<Worker>,
     hits: Vec<Rect>,
     grouper: Grouper,
 }
 
 impl Detector {
-    /// A detector for `cascade`.
+    /// A detector for `cascade` on the fastest instruction set of this processor.
     pub fn new(cascade: impl Into<Arc<Cascade>>) -> Self {
+        Self::with_instruction_set(cascade, InstructionSet::best())
+    }
+
+    /// A detector on a given instruction set, for comparison; one that this processor lacks gives
+    /// [`InstructionSet::Portable`]. The rectangles are the same on all of them.
+    pub fn with_instruction_set(cascade: impl Into<Arc<Cascade>>, set: InstructionSet) -> Self {
         let cascade = cascade.into();
+        let portable = set == InstructionSet::Portable || !set.is_available();
+        let engine = if portable || !simd::suits(&cascade) {
+            Engine::Portable(Plan::new(&cascade))
+        } else {
+            Engine::Lanes(LanePlan::new(Arc::clone(&cascade), set))
+        };
         Detector {
-            plan: Plan::new(&cascade),
             cascade,
+            engine,
             levels: Vec::new(),
-            reducer: Reducer::default(),
-            reduced: Vec::new(),
-            integral: Integral::default(),
+            workers: Vec::new(),
             hits: Vec::new(),
             grouper: Grouper::default(),
         }
@@ -116,29 +223,52 @@ impl Detector {
     /// Parameters that [`ScanParams::check`] refuses find nothing.
     pub fn detect(&mut self, picture: GrayView<'_>, params: &ScanParams) -> Vec<Rect> {
         let mut faces = Vec::new();
-        self.detect_into(picture, params, &mut faces);
+        self.detect_into(picture, params, &Sequential, &mut faces);
         faces
     }
 
-    /// As [`Detector::detect`], into a vector that is cleared first and can be kept between frames.
-    pub fn detect_into(&mut self, picture: GrayView<'_>, params: &ScanParams, faces: &mut Vec<Rect>) {
+    /// As [`Detector::detect`], with the work done by `workers` and the rectangles, the same in the
+    /// same order, in a vector that is cleared first and can be kept between frames.
+    pub fn detect_into(
+        &mut self,
+        picture: GrayView<'_>,
+        params: &ScanParams,
+        workers: &impl Workers,
+        faces: &mut Vec<Rect>,
+    ) {
         faces.clear();
         if params.check().is_err() {
             return;
         }
-        let (width, height) = self.cascade.window();
+        let window = self.cascade.window();
         let size = (picture.width(), picture.height());
-        pyramid::plan((width, height), size, params, &mut self.levels);
+        pyramid::plan(window, size, params, &mut self.levels);
+        let Some(first) = self.levels.first() else { return };
+        if let Engine::Lanes(plan) = &mut self.engine {
+            plan.lay_out(first.width, first.height);
+        }
+
+        let count = workers.count().clamp(1, self.levels.len());
+        self.workers.resize_with(count.max(self.workers.len()), Worker::default);
+        let next = AtomicUsize::new(0);
+        let (levels, engine) = (&self.levels[..], &self.engine);
+        let share = Share { picture, window, levels, engine, next: &next };
+        if let [worker] = &mut self.workers[..count] {
+            Job::new(share, worker).run();
+        } else {
+            let workspaces = self.workers[..count].iter_mut();
+            let mut jobs: Vec<_> = workspaces.map(|worker| Job::new(share, worker)).collect();
+            workers.run(&mut jobs);
+        }
+
         self.hits.clear();
-        for level in &self.levels {
-            self.reducer.reduce(picture, level.width, level.height, &mut self.reduced);
-            self.integral.compute(&self.reduced, level.width, level.height, self.plan.tilted());
-            self.plan.lay_out(self.integral.stride);
-            let scaled = |at: u32| round(f64::from(at as f32 * level.scale));
-            let (w, h) = (scaled(width), scaled(height));
-            self.plan.scan(&self.integral, level, |x, y| {
-                self.hits.push(Rect::new(scaled(x as u32), scaled(y as u32), w, h));
-            });
+        for level in 0..self.levels.len() {
+            let span = |w: &'_ Worker| w.spans.iter().find(|s| s.0 == level).map(|s| s.1.clone());
+            for worker in &self.workers[..count] {
+                if let Some(span) = span(worker) {
+                    self.hits.extend_from_slice(&worker.hits[span]);
+                }
+            }
         }
         self.grouper.group(&self.hits, params.min_neighbors, faces);
         let bounds = picture.bounds();

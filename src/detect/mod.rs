@@ -11,7 +11,9 @@ mod group;
 mod integral;
 mod pyramid;
 mod scan;
+mod simd;
 mod xml;
 
 pub use cascade::{Cascade, CascadeError, Feature, Node, Stage, Tree, WeightedRect};
-pub use detector::{Detector, ParamsError, ScanParams};
+pub use detector::{Detector, Job, ParamsError, ScanParams, Sequential, Workers};
+pub use simd::InstructionSet;

@@ -134,7 +134,10 @@ pub(super) struct Reducer {
 }
 
 impl Reducer {
+    /// Inlined, so that it is compiled for the caller's instruction set.
+    ///
     /// Reduces `picture` to `width` x `height` into `out` (row order, no gaps).
+    #[inline(always)]
     pub fn reduce(&mut self, picture: GrayView<'_>, width: usize, height: usize, out: &mut Vec<u8>) {
         out.clear();
         if (width, height) == (picture.width(), picture.height()) {
@@ -147,16 +150,14 @@ impl Reducer {
         taps(picture.height(), height, &mut self.down);
         for tap in &self.down {
             let (top, bottom) = (picture.row(tap.first as usize), picture.row(tap.second as usize));
+            let (w0, w1) = (256 - tap.weight as u16, tap.weight as u16);
             // Down first, then across: the sum is exact in integers, so the order is free.
             self.blended.clear();
-            self.blended.extend(
-                top.iter()
-                    .zip(bottom)
-                    .map(|(&a, &b)| (u32::from(a) * (256 - tap.weight) + u32::from(b) * tap.weight) as u16),
-            );
+            self.blended.extend(top.iter().zip(bottom).map(|(&a, &b)| u16::from(a) * w0 + u16::from(b) * w1));
+            let blended = &self.blended[..];
             out.extend(self.across.iter().map(|t| {
-                let a = u32::from(self.blended[t.first as usize]) * (256 - t.weight);
-                let b = u32::from(self.blended[t.second as usize]) * t.weight;
+                let a = u32::from(blended[t.first as usize]) * (256 - t.weight);
+                let b = u32::from(blended[t.second as usize]) * t.weight;
                 ((a + b + 32768) >> 16) as u8
             }));
         }

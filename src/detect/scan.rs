@@ -5,7 +5,7 @@ use super::integral::Integral;
 use super::pyramid::Level;
 
 /// OpenCV lowers every stage threshold by this much.
-const THRESHOLD_EPS: f32 = 1e-5;
+pub(super) const THRESHOLD_EPS: f32 = 1e-5;
 
 /// A rectangle's corners as `(x, y)`; its sum is `p0 - p1 - p2 + p3`.
 type Corners = [(u32, u32); 4];
@@ -14,7 +14,6 @@ struct PlannedFeature {
     tilted: bool,
     parts: usize,
     corners: [Corners; 3],
-    offsets: [[usize; 4]; 3],
     weights: [f32; 3],
 }
 
@@ -44,9 +43,6 @@ pub(super) struct Plan {
     leaves: Vec<f32>,
     trees: Vec<PlannedTree>,
     stages: Vec<PlannedStage>,
-    stride: usize,
-    inset: [usize; 4],
-    area: f64,
     tilted: bool,
 }
 
@@ -67,7 +63,6 @@ impl Plan {
                 tilted: f.tilted,
                 parts: f.rects.len(),
                 corners: [[(0, 0); 4]; 3],
-                offsets: [[0; 4]; 3],
                 weights: [0.0; 3],
             };
             for (i, r) in f.rects.iter().enumerate() {
@@ -88,9 +83,6 @@ impl Plan {
             leaves: Vec::new(),
             trees: Vec::new(),
             stages: Vec::new(),
-            stride: 0,
-            inset: [0; 4],
-            area: 0.0,
             tilted: cascade.features().iter().any(|f| f.tilted),
         };
         for stage in cascade.stages() {
@@ -119,29 +111,31 @@ impl Plan {
         self.tilted
     }
 
-    /// Fits the offsets to rows of `stride` values.
-    pub fn lay_out(&mut self, stride: usize) {
-        if self.stride == stride {
-            return;
-        }
-        self.stride = stride;
+    /// Tests every window of the level, in order, and reports the hits' positions in the level.
+    /// `offsets` is working memory.
+    pub fn scan(
+        &self,
+        integral: &Integral,
+        level: &Level,
+        offsets: &mut Vec<[[usize; 4]; 3]>,
+        mut hit: impl FnMut(usize, usize),
+    ) {
+        let stride = integral.stride;
         let offset = |(x, y): (u32, u32)| y as usize * stride + x as usize;
         let (w, h) = self.window;
-        self.inset = [(1, 1), (w - 1, 1), (1, h - 1), (w - 1, h - 1)].map(offset);
-        self.area = f64::from((w - 2) * (h - 2));
-        for f in &mut self.features {
-            for (offsets, corners) in f.offsets.iter_mut().zip(f.corners) {
-                *offsets = corners.map(offset);
-            }
-        }
-    }
-
-    /// Tests every window of the level, in order, and reports the hits' positions in the level.
-    pub fn scan(&self, integral: &Integral, level: &Level, mut hit: impl FnMut(usize, usize)) {
+        offsets.clear();
+        offsets.extend(self.features.iter().map(|f| f.corners.map(|c| c.map(offset))));
+        let scan = LevelScan {
+            plan: self,
+            integral,
+            offsets,
+            inset: [(1, 1), (w - 1, 1), (1, h - 1), (w - 1, h - 1)].map(offset),
+            area: f64::from((w - 2) * (h - 2)),
+        };
         for y in (0..level.rows).step_by(level.step) {
             let mut x = 0;
             while x < level.columns {
-                match self.test(integral, y * self.stride + x) {
+                match scan.test(y * stride + x) {
                     Outcome::Hit => hit(x, y),
                     Outcome::FirstStage => x += level.step,
                     Outcome::Rejected => {}
@@ -150,23 +144,34 @@ impl Plan {
             }
         }
     }
+}
 
-    fn test(&self, integral: &Integral, at: usize) -> Outcome {
-        let Some(normaliser) = self.normaliser(integral, at) else { return Outcome::Rejected };
-        for (i, stage) in self.stages.iter().enumerate() {
+/// The scan of one level: the plan with offsets for the level's row length.
+struct LevelScan<'a> {
+    plan: &'a Plan,
+    integral: &'a Integral,
+    offsets: &'a [[[usize; 4]; 3]],
+    inset: [usize; 4],
+    area: f64,
+}
+
+impl LevelScan<'_> {
+    fn test(&self, at: usize) -> Outcome {
+        let Some(normaliser) = self.normaliser(at) else { return Outcome::Rejected };
+        let plan = self.plan;
+        for (i, stage) in plan.stages.iter().enumerate() {
             let mut votes = 0.0f64;
-            for tree in &self.trees[stage.trees.clone()] {
+            for tree in &plan.trees[stage.trees.clone()] {
                 let mut index = 0i16;
                 let leaf = loop {
-                    let node = &self.nodes[tree.nodes as usize + index as usize];
-                    let feature = &self.features[node.feature as usize];
-                    let value = feature.value(integral, at) * normaliser;
+                    let node = &plan.nodes[tree.nodes as usize + index as usize];
+                    let value = self.value(node.feature as usize, at) * normaliser;
                     index = if value < node.threshold { node.left } else { node.right };
                     if index <= 0 {
                         break tree.leaves as usize + usize::from(index.unsigned_abs());
                     }
                 };
-                votes += f64::from(self.leaves[leaf]);
+                votes += f64::from(plan.leaves[leaf]);
             }
             if votes < stage.threshold {
                 return if i == 0 { Outcome::FirstStage } else { Outcome::Rejected };
@@ -177,11 +182,11 @@ impl Plan {
 
     /// 1 / (area x standard deviation) of the window inset by one pixel; `None` when it is too flat
     /// to hold a face (standard deviation below about 10).
-    fn normaliser(&self, integral: &Integral, at: usize) -> Option<f32> {
+    fn normaliser(&self, at: usize) -> Option<f32> {
         let [a, b, c, d] = self.inset.map(|offset| at + offset);
-        let s = &integral.sum;
+        let s = &self.integral.sum;
         let sum = s[a].wrapping_sub(s[b]).wrapping_sub(s[c]).wrapping_add(s[d]);
-        let s = &integral.square;
+        let s = &self.integral.square;
         let square = s[a].wrapping_sub(s[b]).wrapping_sub(s[c]).wrapping_add(s[d]);
         let nf = self.area * f64::from(square) - f64::from(sum) * f64::from(sum);
         if nf <= 0.0 {
@@ -190,13 +195,13 @@ impl Plan {
         let normaliser = (1.0 / nf.sqrt()) as f32;
         (self.area * f64::from(normaliser) < 0.1).then_some(normaliser)
     }
-}
 
-impl PlannedFeature {
-    fn value(&self, integral: &Integral, at: usize) -> f32 {
-        let plane = if self.tilted { &integral.tilted } else { &integral.sum };
+    fn value(&self, feature: usize, at: usize) -> f32 {
+        let planned = &self.plan.features[feature];
+        let plane = if planned.tilted { &self.integral.tilted } else { &self.integral.sum };
         let mut value = 0.0f32;
-        for (offsets, weight) in self.offsets.iter().zip(self.weights).take(self.parts) {
+        let offsets = &self.offsets[feature];
+        for (offsets, weight) in offsets.iter().zip(planned.weights).take(planned.parts) {
             let [a, b, c, d] = offsets.map(|offset| plane[at + offset]);
             let sum = a.wrapping_sub(b).wrapping_sub(c).wrapping_add(d);
             value += weight * sum as f32;

@@ -1,60 +1,68 @@
-//! Talking to the service manager: ready, alive, stopping, status. Nothing happens outside systemd.
+//! What systemd is told: ready, alive, stopping. Outside systemd nothing happens.
 
+use std::cell::{Cell, RefCell};
 use std::time::Duration;
 
-use log::warn;
 use sd_notify::NotifyState;
 
-/// The service manager's ear.
+use crate::time::Timestamp;
+
+/// The supervisor that started this process, if any.
 #[derive(Debug)]
-pub struct Notify {
+pub struct Supervisor {
     watchdog: Option<Duration>,
-    status: String,
+    fed: Cell<Option<Timestamp>>,
+    status: RefCell<String>,
 }
 
-impl Notify {
-    /// Reads from the environment whether a service manager listens and how often it wants to hear.
+impl Supervisor {
+    /// The supervisor that the environment names.
     pub fn from_env() -> Self {
-        Notify { watchdog: sd_notify::watchdog_enabled(), status: String::new() }
-    }
-
-    /// How often [`Notify::alive`] must be called at least: half the manager's limit; `None` when it
-    /// sets none.
-    pub fn interval(&self) -> Option<Duration> {
-        self.watchdog.map(|limit| limit / 2)
-    }
-
-    /// The door works: what was ordered after this service may start.
-    pub fn ready(&self) {
-        send(&[NotifyState::Ready]);
-    }
-
-    /// Frames progress and the controller answers. To be called for that reason only, never by a
-    /// timer alone: a heartbeat that outlives the camera is the fault it should uncover.
-    pub fn alive(&self) {
-        if self.watchdog.is_some() {
-            send(&[NotifyState::Watchdog]);
+        Supervisor {
+            watchdog: sd_notify::watchdog_enabled(),
+            fed: Cell::new(None),
+            status: RefCell::default(),
         }
     }
 
-    /// The service ends on purpose.
-    pub fn stopping(&self) {
-        send(&[NotifyState::Stopping]);
+    /// How often at least [`Supervisor::feed`] wants to be called: a quarter of the watchdog's time.
+    pub fn interval(&self) -> Option<Duration> {
+        self.watchdog.map(|time| time / 4)
+    }
+
+    /// The door works.
+    pub fn ready(&self) {
+        tell(&[NotifyState::Ready]);
     }
 
     /// One line for `systemctl status`; the same line is sent once.
-    pub fn status(&mut self, text: &str) {
+    pub fn status(&self, text: &str) {
         let line = text.replace('\n', " ");
-        if line != self.status {
-            send(&[NotifyState::Status(&line)]);
-            self.status = line;
+        if *self.status.borrow() != line {
+            tell(&[NotifyState::Status(&line)]);
+            *self.status.borrow_mut() = line;
+        }
+    }
+
+    /// The door goes out of service.
+    pub fn stopping(&self) {
+        tell(&[NotifyState::Stopping]);
+    }
+
+    /// Feeds the watchdog. The caller does so only while it gets somewhere; more often than needed is
+    /// fine.
+    pub fn feed(&self, now: Timestamp) {
+        let Some(interval) = self.interval() else { return };
+        if self.fed.get().is_none_or(|fed| now.since(fed) >= interval) {
+            self.fed.set(Some(now));
+            tell(&[NotifyState::Watchdog]);
         }
     }
 }
 
-fn send(states: &[NotifyState]) {
-    if let Err(error) = sd_notify::notify(states) {
-        warn!("service manager not reached reason=\"{error}\"");
+fn tell(state: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(state) {
+        log::warn!("event=notify_failed error={:?}", error.to_string());
     }
 }
 
@@ -63,9 +71,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn half_the_limit() {
-        let notify = |watchdog| Notify { watchdog, status: String::new() };
-        assert_eq!(notify(Some(Duration::from_secs(10))).interval(), Some(Duration::from_secs(5)));
-        assert_eq!(notify(None).interval(), None);
+    fn a_quarter_of_the_limit() {
+        let supervisor = |watchdog| Supervisor { watchdog, fed: Cell::new(None), status: RefCell::default() };
+        assert_eq!(supervisor(Some(Duration::from_secs(10))).interval(), Some(Duration::from_millis(2_500)));
+        let none = supervisor(None);
+        assert_eq!(none.interval(), None);
+        none.feed(Timestamp::ZERO);
+        assert_eq!(none.fed.get(), None);
     }
 }

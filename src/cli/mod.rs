@@ -6,6 +6,7 @@
 mod cascade;
 mod compare;
 mod detect;
+mod doctor;
 mod evaluate;
 mod model;
 
@@ -28,6 +29,7 @@ enum Command {
     Detect(detect::Args),
     Evaluate(evaluate::Args),
     Model(model::Args),
+    Doctor(doctor::Args),
 }
 
 /// What a command has to say, as its exit status.
@@ -52,6 +54,7 @@ pub fn main() -> ExitCode {
         Command::Detect(args) => detect::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Model(args) => model::run(args),
+        Command::Doctor(args) => doctor::run(args),
     };
     match answer {
         Ok(Answer::Done) => ExitCode::SUCCESS,

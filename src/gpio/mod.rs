@@ -8,6 +8,8 @@ pub mod cdev;
 #[cfg(feature = "rppal")]
 pub mod pi;
 
+pub mod persistence;
+
 use std::fmt;
 use std::str::FromStr;
 

@@ -11,8 +11,9 @@ use ::gpiocdev::line::{self, EdgeDetection, EdgeKind, EventClock, Value};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{
-    Indicator, IndicatorLine, IndicatorSettings, InputLine, InputSettings, Inputs, LineError, LineEvent,
+    Indicator, IndicatorLine, IndicatorSettings, InputLine, InputSettings, Inputs, LineError, LineEvent, lit,
 };
+use crate::access::Indication;
 use crate::gpio::cdev::{self, CdevError};
 use crate::gpio::{Bias, LineAddress, Polarity};
 use crate::time::Timestamp;
@@ -149,10 +150,16 @@ impl CdevIndicators {
 }
 
 impl Indicator for CdevIndicators {
-    fn set(&mut self, line: IndicatorLine, on: bool) -> Result<(), LineError> {
-        let Some(held) = self.held.iter().find(|h| h.line == line) else { return Ok(()) };
-        let value = if on { Value::Active } else { Value::Inactive };
-        held.request.set_value(held.offset, value).map(|_| ()).map_err(|e| use_error(&line, &e))
+    fn show(&mut self, indication: Indication) -> Result<(), LineError> {
+        // All are tried: a broken LED does not keep the buzzer on.
+        let mut outcome = Ok(());
+        for held in &self.held {
+            let value = if lit(held.line, indication) { Value::Active } else { Value::Inactive };
+            if let Err(error) = held.request.set_value(held.offset, value) {
+                outcome = Err(use_error(&held.line, &error));
+            }
+        }
+        outcome
     }
 
     fn describe(&self) -> String {
@@ -162,10 +169,8 @@ impl Indicator for CdevIndicators {
 
 impl Drop for CdevIndicators {
     fn drop(&mut self) {
-        for line in [IndicatorLine::GreenLed, IndicatorLine::RedLed, IndicatorLine::Buzzer] {
-            if let Err(error) = self.set(line, false) {
-                log::warn!("indicator stays on line={line} reason=\"{error}\"");
-            }
+        if let Err(error) = self.show(Indication::Idle) {
+            log::warn!("indicator stays on reason=\"{error}\"");
         }
     }
 }

@@ -3,6 +3,16 @@
 //! Inputs come as edge events with the kernel's own time stamps, debounced by the kernel where the
 //! backend can. Polarity is stated in [`InputSettings`] and [`IndicatorSettings`]; beyond them a line
 //! is active or not.
+//!
+//! What the indicators show ([`lit`]); green and red together are orange on a two-colour LED:
+//!
+//! | | green | red | buzzer |
+//! |---|---|---|---|
+//! | idle | | | |
+//! | identifying, enrolment counting down | x | x | |
+//! | released | x | | |
+//! | denied | | x | x |
+//! | enrolment waiting for a face | | x | |
 
 mod simulated;
 
@@ -16,7 +26,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-pub use self::simulated::{SimulatedIndicators, SimulatedInputs, Switch};
+pub use self::simulated::{NoLights, SimulatedInputs, Switch};
+use crate::access::Indication;
 use crate::gpio::{Backend, Bias, LineAddress, Polarity};
 use crate::time::Timestamp;
 
@@ -93,16 +104,26 @@ impl fmt::Display for IndicatorLine {
     }
 }
 
-/// The indicators of a door.
+/// Lights and buzzer.
 pub trait Indicator: Send {
-    /// Switches an indicator; one that is not configured is left alone.
+    /// Shows what goes on.
     ///
     /// # Errors
-    /// When the line cannot be driven.
-    fn set(&mut self, line: IndicatorLine, on: bool) -> Result<(), LineError>;
+    /// When a line cannot be driven; the door works all the same.
+    fn show(&mut self, indication: Indication) -> Result<(), LineError>;
 
     /// What is driven, for people.
     fn describe(&self) -> String;
+}
+
+/// Whether an indicator is on while `indication` is shown.
+pub fn lit(line: IndicatorLine, indication: Indication) -> bool {
+    use Indication::{Denied, EnrolCounting, EnrolWaiting, Identifying, Released};
+    match line {
+        IndicatorLine::GreenLed => matches!(indication, Released | Identifying | EnrolCounting),
+        IndicatorLine::RedLed => matches!(indication, Denied | Identifying | EnrolCounting | EnrolWaiting),
+        IndicatorLine::Buzzer => indication == Denied,
+    }
 }
 
 /// One input's wiring.
@@ -157,8 +178,8 @@ pub fn open_indicators(
     settings: &[IndicatorSettings],
 ) -> Result<Box<dyn Indicator>, LineError> {
     match backend {
-        _ if settings.is_empty() => Ok(Box::new(SimulatedIndicators::new())),
-        Backend::Simulated => Ok(Box::new(SimulatedIndicators::new())),
+        _ if settings.is_empty() => Ok(Box::new(NoLights)),
+        Backend::Simulated => Ok(Box::new(NoLights)),
         #[cfg(feature = "gpiocdev")]
         Backend::Gpiocdev => Ok(Box::new(gpiocdev::CdevIndicators::open(settings)?)),
         #[cfg(feature = "rppal")]
@@ -233,6 +254,6 @@ mod tests {
         let mut inputs = open_inputs(Backend::Gpiocdev, &[]).unwrap();
         assert_eq!(inputs.active(InputLine::Rex).unwrap(), None);
         assert_eq!(inputs.wait(Duration::ZERO).unwrap(), None);
-        open_indicators(Backend::Gpiocdev, &[]).unwrap().set(IndicatorLine::Buzzer, true).unwrap();
+        open_indicators(Backend::Gpiocdev, &[]).unwrap().show(Indication::Denied).unwrap();
     }
 }

@@ -5,8 +5,9 @@ use std::time::Duration;
 use ::rppal::gpio::{Gpio, InputPin, OutputPin, Trigger};
 
 use super::{
-    Indicator, IndicatorLine, IndicatorSettings, InputLine, InputSettings, Inputs, LineError, LineEvent,
+    Indicator, IndicatorLine, IndicatorSettings, InputLine, InputSettings, Inputs, LineError, LineEvent, lit,
 };
+use crate::access::Indication;
 use crate::gpio::pi::{self, PiError};
 use crate::gpio::{Bias, LineAddress, Polarity};
 use crate::time::Timestamp;
@@ -108,9 +109,9 @@ impl PiIndicators {
 }
 
 impl Indicator for PiIndicators {
-    fn set(&mut self, line: IndicatorLine, on: bool) -> Result<(), LineError> {
-        for (_, polarity, pin) in self.pins.iter_mut().filter(|(held, _, _)| *held == line) {
-            if on == (*polarity == Polarity::ActiveHigh) {
+    fn show(&mut self, indication: Indication) -> Result<(), LineError> {
+        for (line, polarity, pin) in &mut self.pins {
+            if lit(*line, indication) == (*polarity == Polarity::ActiveHigh) {
                 pin.set_high();
             } else {
                 pin.set_low();
@@ -128,9 +129,7 @@ impl Indicator for PiIndicators {
 
 impl Drop for PiIndicators {
     fn drop(&mut self) {
-        for line in [IndicatorLine::GreenLed, IndicatorLine::RedLed, IndicatorLine::Buzzer] {
-            // Cannot fail: a write to a register.
-            let _ = self.set(line, false);
-        }
+        // Cannot fail: writes to registers.
+        let _ = self.show(Indication::Idle);
     }
 }

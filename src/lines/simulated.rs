@@ -1,12 +1,12 @@
-//! Inputs pressed by the program, and indicators that only remember.
+//! Inputs pressed by the program, and an indicator without lights.
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use super::{Indicator, IndicatorLine, InputLine, Inputs, LineError, LineEvent};
+use super::{Indicator, InputLine, Inputs, LineError, LineEvent};
+use crate::access::Indication;
 use crate::clock;
 
 /// Inputs that are pressed through a [`Switch`].
@@ -73,30 +73,18 @@ impl Inputs for SimulatedInputs {
     }
 }
 
-/// Indicators that remember what they show.
-#[derive(Clone, Debug, Default)]
-pub struct SimulatedIndicators(Arc<Mutex<BTreeMap<IndicatorLine, bool>>>);
+/// An indicator without lights: what goes on stands in the log anyway.
+#[derive(Debug, Default)]
+pub struct NoLights;
 
-impl SimulatedIndicators {
-    /// All off. A clone shows the same.
-    pub fn new() -> Self {
-        SimulatedIndicators::default()
-    }
-
-    /// Whether an indicator is on.
-    pub fn is_on(&self, line: IndicatorLine) -> bool {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).get(&line).copied().unwrap_or(false)
-    }
-}
-
-impl Indicator for SimulatedIndicators {
-    fn set(&mut self, line: IndicatorLine, on: bool) -> Result<(), LineError> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(line, on);
+impl Indicator for NoLights {
+    fn show(&mut self, indication: Indication) -> Result<(), LineError> {
+        log::debug!("indication={indication:?}");
         Ok(())
     }
 
     fn describe(&self) -> String {
-        "simulated indicators (no line is driven)".to_owned()
+        "no lights".to_owned()
     }
 }
 
@@ -117,13 +105,5 @@ mod tests {
         let second = inputs.wait(Duration::ZERO).unwrap().unwrap();
         assert!(!second.active && second.at >= first.at);
         assert_eq!(inputs.wait(Duration::ZERO).unwrap(), None);
-    }
-
-    #[test]
-    fn indicators_remember() {
-        let mut indicators = SimulatedIndicators::new();
-        let seen = indicators.clone();
-        indicators.set(IndicatorLine::GreenLed, true).unwrap();
-        assert!(seen.is_on(IndicatorLine::GreenLed) && !seen.is_on(IndicatorLine::Buzzer));
     }
 }

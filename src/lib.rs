@@ -13,11 +13,15 @@
 //! `docs/architecture.md` explains the whole to a newcomer.
 
 pub mod access;
+pub mod attempt;
 pub mod camera;
 pub mod cli;
 pub mod clock;
+pub mod config;
+pub mod daemon;
 pub mod demo;
 pub mod detect;
+pub mod door;
 pub mod draw;
 pub mod embed;
 pub mod evaluate;
@@ -31,3 +35,4 @@ pub mod picture_file;
 pub mod store;
 pub mod strike;
 pub mod time;
+pub mod vision;

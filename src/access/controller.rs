@@ -122,6 +122,21 @@ impl Controller {
         self.enrolling.is_some()
     }
 
+    /// Whole seconds left of the countdown, while it runs.
+    pub fn enrolment_seconds_left(&self) -> Option<u32> {
+        self.enrolling.as_ref().and_then(|e| e.seconds_said)
+    }
+
+    /// Frames in the window.
+    pub fn window_frames(&self) -> usize {
+        self.window.len()
+    }
+
+    /// What the latest frames of the face in front of the camera say.
+    pub fn verdict(&self) -> Verdict {
+        self.window.verdict()
+    }
+
     /// Does what the passing of time asks for.
     pub fn handle_timeout(&mut self, now: Timestamp) -> Vec<Action> {
         let mut actions = Vec::new();

@@ -19,4 +19,4 @@ pub use event::{
     Action, Cause, DenyReason, EnrolFailure, EnrolStep, EnrolWait, Event, Indication, Input, Score, Seen,
     Sighting, SubjectId, TrackId, Unusable,
 };
-pub use window::WindowRules;
+pub use window::{Verdict, WindowRules};

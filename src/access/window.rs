@@ -78,6 +78,11 @@ impl Window {
         self.entries.is_empty()
     }
 
+    /// Frames collected, at most the rule's number.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
     /// When the latest frame was captured.
     pub fn latest(&self) -> Option<Timestamp> {
         self.entries.back().map(|last| last.captured)

@@ -9,6 +9,7 @@
 //! detector and the embedder see; colour is kept only when asked for (liveness, contact sheets).
 
 pub mod avi;
+pub mod paced;
 pub mod pixel;
 pub mod recording;
 #[cfg(feature = "v4l")]
@@ -19,6 +20,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
+pub use self::paced::Paced;
 pub use self::pixel::PixelFormat;
 pub use self::recording::Recording;
 #[cfg(feature = "v4l")]

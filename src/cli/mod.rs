@@ -3,16 +3,35 @@
 //! `--json` output is one JSON object a line on stdout, logs go to stderr. Exit status: 0 done,
 //! 1 answered "no", 2 usage or input error.
 
-mod cascade;
-mod compare;
-mod detect;
-mod doctor;
-mod evaluate;
-mod model;
-
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+/// Prints a line on stdout. A reader that has gone (`| head`) ends the program quietly.
+macro_rules! say {
+    ($($part:tt)*) => { $crate::cli::say_line(format_args!($($part)*)) };
+}
+
+mod attempt;
+mod cascade;
+mod check;
+mod compare;
+mod detect;
+mod doctor;
+mod enroll;
+mod evaluate;
+mod model;
+mod office;
+mod people;
+mod rig;
+mod run;
+mod secure;
+mod sheet;
+mod status;
+
+/// Where the package puts the configuration.
+const CONFIG_PATH: &str = "/etc/facelatch/facelatch.toml";
 
 #[derive(Parser)]
 #[command(name = "facelatch", version, about, max_term_width = 100)]
@@ -24,12 +43,19 @@ struct Cli {
 // One line a command: each lives in its own file with an `Args` and a `run`.
 #[derive(Subcommand)]
 enum Command {
-    Cascade(cascade::Args),
-    Compare(compare::Args),
+    Run(run::Args),
+    Check(check::Args),
+    Enroll(enroll::Args),
+    People(people::Args),
+    Status(status::Args),
+    Secure(secure::Args),
+    Attempt(attempt::Args),
     Detect(detect::Args),
+    Compare(compare::Args),
     Evaluate(evaluate::Args),
     Model(model::Args),
     Doctor(doctor::Args),
+    Cascade(cascade::Args),
 }
 
 /// What a command has to say, as its exit status.
@@ -48,13 +74,23 @@ pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let answer: Result<Answer, CommandError> = match cli.command {
-        Command::Cascade(args) => cascade::run(args),
-        Command::Compare(args) => compare::run(args),
+    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("facelatch=info"))
+        .format_timestamp_millis()
+        .init();
+    let answer = match cli.command {
+        Command::Run(args) => run::run(args),
+        Command::Check(args) => check::run(args),
+        Command::Enroll(args) => enroll::run(args),
+        Command::People(args) => people::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Secure(args) => secure::run(args),
+        Command::Attempt(args) => attempt::run(args),
         Command::Detect(args) => detect::run(args),
+        Command::Compare(args) => compare::run(args),
         Command::Evaluate(args) => evaluate::run(args),
         Command::Model(args) => model::run(args),
         Command::Doctor(args) => doctor::run(args),
+        Command::Cascade(args) => cascade::run(args),
     };
     match answer {
         Ok(Answer::Done) => ExitCode::SUCCESS,
@@ -64,4 +100,19 @@ pub fn main() -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+pub(crate) fn say_line(line: std::fmt::Arguments<'_>) {
+    if let Err(error) = writeln!(io::stdout(), "{line}") {
+        let quiet = error.kind() == io::ErrorKind::BrokenPipe;
+        if !quiet {
+            eprintln!("facelatch: cannot write the answer: {error}");
+        }
+        std::process::exit(if quiet { 0 } else { 2 });
+    }
+}
+
+/// Prints one JSON object on a line of its own.
+pub(crate) fn print_json(value: &serde_json::Value) {
+    say!("{value}");
 }

@@ -87,7 +87,7 @@ impl Gallery {
     /// When a subject has no usable name or template, or two share an id or a name.
     pub fn restore(version: u64, next_id: u32, subjects: Vec<Subject>) -> Result<Self, GalleryError> {
         for (n, subject) in subjects.iter().enumerate() {
-            check_name(&subject.name)?;
+            Self::check_name(&subject.name)?;
             check_templates(&subject.name, &subject.templates)?;
             let clash =
                 subjects[..n].iter().any(|other| other.id == subject.id || other.name == subject.name);
@@ -134,7 +134,7 @@ impl Gallery {
         model: ModelHash,
         enrolled: u64,
     ) -> Result<SubjectId, GalleryError> {
-        check_name(name)?;
+        Self::check_name(name)?;
         check_templates(name, &templates)?;
         let id = SubjectId(self.next_id);
         self.next_id = self.next_id.checked_add(1).ok_or(GalleryError::Full)?;
@@ -153,6 +153,20 @@ impl Gallery {
         let at = at.ok_or_else(|| GalleryError::NoSuchSubject(name.to_owned()))?;
         self.version += 1;
         Ok(self.subjects.remove(at).id)
+    }
+
+    /// Refuses a name that cannot be used: 1 to 64 letters, digits, spaces and `. _ -`.
+    ///
+    /// # Errors
+    /// [`GalleryError::BadName`].
+    pub fn check_name(name: &str) -> Result<(), GalleryError> {
+        let allowed = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-');
+        let fits = (1..=64).contains(&name.chars().count());
+        if fits && name.chars().all(allowed) && name.trim() == name {
+            Ok(())
+        } else {
+            Err(GalleryError::BadName(name.to_owned()))
+        }
     }
 
     /// A name that nobody has yet, for an enrolment by button.
@@ -184,16 +198,6 @@ impl Gallery {
                 Some(Score { subject: subject.id, similarity })
             })
             .collect()
-    }
-}
-
-fn check_name(name: &str) -> Result<(), GalleryError> {
-    let allowed = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-');
-    let fits = (1..=64).contains(&name.chars().count());
-    if fits && name.chars().all(allowed) && name.trim() == name {
-        Ok(())
-    } else {
-        Err(GalleryError::BadName(name.to_owned()))
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod embedding;
 mod gallery;
+mod template;
 
 pub use embedding::{Embedding, Metric};
 pub use gallery::{Gallery, GalleryError, ModelHash, Subject};
+pub use template::{TemplateError, template};

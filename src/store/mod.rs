@@ -42,6 +42,12 @@ pub enum StoreError {
         /// What the system said.
         source: io::Error,
     },
+    /// Another process works on it.
+    #[error("gallery {path}: another facelatch is using it; try again, or stop that one first")]
+    InUse {
+        /// The file.
+        path: PathBuf,
+    },
     /// The key file is missing, readable by others, or of another size.
     #[error("key {path}: {problem}")]
     Key {
@@ -79,11 +85,13 @@ pub enum StoreError {
     },
 }
 
-/// A gallery file and its key.
+/// A gallery file and its key, held by this process alone.
 #[derive(Debug)]
 pub struct GalleryStore {
     path: PathBuf,
     key: StoreKey,
+    /// Locked until the store is dropped; the lock dies with the process.
+    _lock: File,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -105,9 +113,24 @@ struct StoredSubject {
 }
 
 impl GalleryStore {
-    /// A store at `path`, sealed by `key`. Nothing is touched yet.
-    pub fn new(path: &Path, key: StoreKey) -> Self {
-        GalleryStore { path: path.to_owned(), key }
+    /// The store at `path`, sealed by `key`, locked against other processes.
+    ///
+    /// # Errors
+    /// When another process holds it or its folder cannot be written.
+    pub fn open(path: &Path, key: StoreKey) -> Result<Self, StoreError> {
+        let error = |what, source| StoreError::Io { path: path.to_owned(), what, source };
+        let lock = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path.with_extension("lock"))
+            .map_err(|e| error("make the lock file of", e))?;
+        match lock.try_lock() {
+            Ok(()) => Ok(GalleryStore { path: path.to_owned(), key, _lock: lock }),
+            Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
+            Err(fs::TryLockError::Error(e)) => Err(error("lock", e)),
+        }
     }
 
     /// Reads the gallery; a missing file is an empty gallery.
@@ -226,7 +249,7 @@ mod tests {
 
     fn store(dir: &Path) -> GalleryStore {
         let key = StoreKey::open_or_create(&dir.join("key")).unwrap();
-        GalleryStore::new(&dir.join("gallery"), key)
+        GalleryStore::open(&dir.join("gallery"), key).unwrap()
     }
 
     fn gallery() -> Gallery {
@@ -242,6 +265,17 @@ mod tests {
         assert_eq!(store(dir.path()).load().unwrap(), Gallery::default());
         store(dir.path()).save(&gallery()).unwrap();
         assert_eq!(store(dir.path()).load().unwrap(), gallery());
+    }
+
+    #[test]
+    fn one_process_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let first = store(dir.path());
+        let key = StoreKey::open_or_create(&dir.path().join("key")).unwrap();
+        let second = GalleryStore::open(&dir.path().join("gallery"), key);
+        assert!(matches!(second, Err(StoreError::InUse { .. })));
+        drop(first);
+        let _ = store(dir.path());
     }
 
     #[test]

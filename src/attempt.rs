@@ -1,0 +1,235 @@
+//! Attempts in simulated time: recordings played through the daemon's own pipeline.
+//!
+//! Time is the recording's: frame n is captured, and handled, at n / rate. Nothing waits and nothing
+//! else moves, so that the same recording gives the same decisions every time.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::access::{AccessRules, Cause, Event, Seen, SubjectId, Verdict};
+use crate::camera::{CameraError, Frame, FrameSource, Next};
+use crate::door::{Door, DoorError, Effect, ModelFacts, Report};
+use crate::draw::sheet::State;
+use crate::embed::EmbedError;
+use crate::matching::Gallery;
+use crate::picture::Rect;
+use crate::strike::StrikeState;
+use crate::time::Timestamp;
+use crate::vision::{Observation, Vision};
+
+/// Why a recording could not be played to its end.
+#[derive(Debug, thiserror::Error)]
+pub enum AttemptError {
+    /// The recording.
+    #[error(transparent)]
+    Camera(#[from] CameraError),
+    /// The network.
+    #[error(transparent)]
+    Embed(#[from] EmbedError),
+    /// The gallery.
+    #[error(transparent)]
+    Door(#[from] DoorError),
+}
+
+/// One frame after it was played, for people to look at.
+#[derive(Debug)]
+pub struct Played<'a> {
+    /// The frame.
+    pub frame: &'a Frame,
+    /// Its number in the recording, from 0.
+    pub index: u64,
+    /// Every face found.
+    pub faces: &'a [Rect],
+    /// What the door makes of it.
+    pub state: State,
+    /// Frames in the window, and how many it takes.
+    pub window: (usize, usize),
+    /// Whether the strike is released.
+    pub strike: StrikeState,
+    /// What was reported on this frame.
+    pub reports: &'a [Report],
+}
+
+/// How an attempt ended.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Summary {
+    /// Frames played.
+    pub frames: u64,
+    /// Frames with at least one face.
+    pub frames_with_face: u64,
+    /// The first release: its frame and whom it was for.
+    pub first_release: Option<(u64, SubjectId)>,
+    /// The frame of the first face.
+    pub first_face_frame: Option<u64>,
+    /// The highest mean similarity that any full window reached for anybody.
+    pub best_mean: Option<f32>,
+}
+
+/// A door in simulated time: one pipeline, a gallery that lasts as long as this.
+pub struct Simulation {
+    vision: Vision,
+    rules: AccessRules,
+    model: ModelFacts,
+    gallery: Arc<Gallery>,
+}
+
+impl Simulation {
+    /// A simulation with nobody enrolled.
+    pub fn new(vision: Vision, rules: AccessRules, model: ModelFacts) -> Self {
+        Simulation { vision, rules, model, gallery: Arc::default() }
+    }
+
+    /// The people enrolled so far.
+    pub fn gallery(&self) -> &Gallery {
+        &self.gallery
+    }
+
+    /// Enrols a person from a recording, by the countdown, as at the door.
+    ///
+    /// The inner result is the enrolment's outcome: the new id, or why there is none.
+    ///
+    /// # Errors
+    /// When the recording cannot be played or the name cannot be used.
+    pub fn enrol(
+        &mut self,
+        name: &str,
+        source: &mut dyn FrameSource,
+        mut look: impl FnMut(Played<'_>),
+    ) -> Result<Result<SubjectId, String>, AttemptError> {
+        let mut door = self.door()?;
+        let _ = door.start();
+        let _ = door.enrol(Timestamp::ZERO, Some(name))?;
+        let mut outcome = None;
+        self.play(&mut door, source, |played| {
+            for report in played.reports {
+                match report {
+                    Report::Enrolled { subject, .. } => outcome = Some(Ok(*subject)),
+                    other => {
+                        if let Some(Err(reason)) = other.ends_enrolment() {
+                            outcome = Some(Err(reason));
+                        }
+                    }
+                }
+            }
+            look(played);
+            outcome.is_none()
+        })?;
+        self.gallery = Arc::clone(door.gallery());
+        Ok(outcome.unwrap_or_else(|| {
+            Err("the recording ended before one usable face was seen for long enough".to_owned())
+        }))
+    }
+
+    /// Plays a recording before the door and reports what it does.
+    ///
+    /// # Errors
+    /// When the recording cannot be played.
+    pub fn probe(
+        &mut self,
+        source: &mut dyn FrameSource,
+        mut look: impl FnMut(Played<'_>),
+    ) -> Result<Summary, AttemptError> {
+        let mut door = self.door()?;
+        let _ = door.start();
+        let mut summary = Summary::default();
+        self.play(&mut door, source, |played| {
+            summary.frames += 1;
+            if !played.faces.is_empty() {
+                summary.frames_with_face += 1;
+                summary.first_face_frame.get_or_insert(played.index);
+            }
+            for report in played.reports {
+                if let Report::Event(Event::Released(Cause::Identified { subject, .. })) = report {
+                    summary.first_release.get_or_insert((played.index, *subject));
+                }
+            }
+            if let State::Identified { mean, .. } | State::Unknown { mean } = played.state
+                && mean.is_finite()
+            {
+                summary.best_mean = Some(summary.best_mean.map_or(mean, |best: f32| best.max(mean)));
+            }
+            look(played);
+            true
+        })?;
+        Ok(summary)
+    }
+
+    fn door(&self) -> Result<Door, AttemptError> {
+        Door::new(self.rules, self.model, Arc::clone(&self.gallery), None)
+            .map_err(|e| DoorError::from(e).into())
+    }
+
+    /// Plays frames until the recording ends or `go_on` says no.
+    fn play(
+        &mut self,
+        door: &mut Door,
+        source: &mut dyn FrameSource,
+        mut go_on: impl FnMut(Played<'_>) -> bool,
+    ) -> Result<(), AttemptError> {
+        self.vision.forget();
+        let mut strike = StrikeState::Secured;
+        let mut index = 0;
+        loop {
+            let frame = match source.next(Duration::ZERO)? {
+                Next::Frame(frame) => frame,
+                Next::Timeout => continue,
+                Next::End => return Ok(()),
+            };
+            let now = frame.captured;
+            let mut effects = Vec::new();
+            while let Some(due) = door.poll_timeout().filter(|due| *due < now) {
+                effects.extend(door.handle_timeout(due));
+            }
+            let observation = self.vision.see(&frame, door.gallery())?;
+            effects.extend(door.observe(now, 0, &observation));
+            let mut reports = Vec::new();
+            for effect in effects {
+                match effect {
+                    Effect::Strike(state) => strike = state,
+                    Effect::Report(report) => reports.push(report),
+                    Effect::Indicate(_) | Effect::Gallery(_) => {}
+                }
+            }
+            let played = Played {
+                frame: &frame,
+                index,
+                faces: &observation.faces,
+                state: state(door, &observation, &reports),
+                window: (door.controller().window_frames(), self.rules.window.frames),
+                strike,
+                reports: &reports,
+            };
+            if !go_on(played) {
+                return Ok(());
+            }
+            index += 1;
+        }
+    }
+}
+
+/// What the door makes of the frame, in the words of the reference (R6, R7).
+fn state(door: &Door, observation: &Observation, reports: &[Report]) -> State {
+    let controller = door.controller();
+    for report in reports {
+        if let Report::Enrolled { name, .. } = report {
+            return State::Enrolled { name: name.clone() };
+        }
+    }
+    match (&observation.sighting.seen, controller.verdict()) {
+        (Seen::NoFace, _) => State::NoFace,
+        (Seen::SeveralFaces { .. }, _) => State::SeveralFaces,
+        (Seen::Face { unusable: Some(unusable), .. }, _) if controller.is_enrolling() => {
+            State::Unusable { reason: unusable.advice().to_owned() }
+        }
+        (Seen::Face { .. }, _) if controller.is_enrolling() => {
+            State::Countdown { seconds: controller.enrolment_seconds_left().unwrap_or(0) }
+        }
+        (Seen::Face { .. }, Verdict::Undecided { .. }) => State::Identifying,
+        (Seen::Face { .. }, Verdict::Identified { subject, mean_similarity }) => {
+            State::Identified { name: door.gallery().name(subject), mean: mean_similarity }
+        }
+        (Seen::Face { .. }, Verdict::Unknown { best_mean }) => {
+            State::Unknown { mean: best_mean.unwrap_or(f32::NAN) }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! `facelatch check`: is a configuration right, and what would it do?
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::rig::Rig;
+use super::{Answer, CommandError};
+use crate::gpio::Backend;
+
+/// Check a configuration, the network and the cascade it names, and say what it would do
+#[derive(ClapArgs)]
+pub struct Args {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH)]
+    config: PathBuf,
+}
+
+/// Runs the command. Opens no device and no gallery.
+pub fn run(args: Args) -> Result<Answer, CommandError> {
+    let rig = Rig::load(Some(&args.config))?;
+    let (config, rules) = (&rig.config, &rig.rules);
+    say!("{} is right. facelatch run would", args.config.display());
+    match &config.camera.recording {
+        Some(path) => say!("- play the recording {} at {} frames/s", path.display(), config.camera.fps),
+        None => say!(
+            "- read {} at {}x{}, {} frames/s",
+            config.camera.device.display(),
+            config.camera.width,
+            config.camera.height,
+            config.camera.fps
+        ),
+    }
+    let cascade = config.detector.cascade.as_ref();
+    say!(
+        "- find faces of {} px and more with {}",
+        config.detector.min_size,
+        cascade.map_or_else(|| "the built-in frontal face cascade".into(), |p| p.display().to_string())
+    );
+    let card = config.model.card.as_ref();
+    say!(
+        "- compare them with {} (model {})",
+        card.map_or_else(|| "the built-in network".into(), |p| p.display().to_string()),
+        rig.model.hash
+    );
+    say!(
+        "- release the strike for {:.1} s when {} frames of one face have a mean similarity of {:.3} or more",
+        rules.hold.as_secs_f64(),
+        rules.window.frames,
+        rules.window.threshold
+    );
+    match (config.strike.backend, &config.strike.line) {
+        (Backend::Simulated, _) => say!("- drive no line: the strike is simulated"),
+        (backend, Some(line)) => say!("- drive the strike on line {line} by {backend}"),
+        (backend, None) => say!("- drive the strike by {backend}"),
+    }
+    say!("- keep the encrypted gallery in {}", config.store.gallery.display());
+    say!("- take commands on {}", config.daemon.socket.display());
+    Ok(Answer::Done)
+}

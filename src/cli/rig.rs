@@ -1,0 +1,80 @@
+//! What several commands put together alike: configuration, network, detector, pipeline.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use super::CommandError;
+use crate::access::AccessRules;
+use crate::attempt::Simulation;
+use crate::config::Config;
+use crate::detect::{Cascade, Detector, ScanParams};
+use crate::door::ModelFacts;
+use crate::embed::Embedder;
+use crate::picture::GrayView;
+use crate::vision::Vision;
+
+/// A configuration with its network and cascade loaded and checked.
+pub struct Rig {
+    /// The configuration.
+    pub config: Config,
+    /// Where it came from, for messages.
+    pub path: PathBuf,
+    /// The rules of access, the threshold among them.
+    pub rules: AccessRules,
+    /// What the network's card says.
+    pub model: ModelFacts,
+    embedder: Embedder,
+    cascade: Cascade,
+}
+
+impl Rig {
+    /// Loads what the configuration names; without one, the built-in defaults.
+    pub fn load(path: Option<&Path>) -> Result<Self, CommandError> {
+        let config = path.map_or_else(|| Ok(Config::default()), Config::load)?;
+        Self::from_config(config, path.unwrap_or(Path::new("(defaults)")))
+    }
+
+    /// Loads what this configuration names.
+    pub fn from_config(config: Config, path: &Path) -> Result<Self, CommandError> {
+        let embedder = match &config.model.card {
+            Some(card) => Embedder::open(card)?,
+            None => Embedder::embedded_default()?,
+        };
+        let cascade = match &config.detector.cascade {
+            Some(file) => load_cascade(file)?,
+            None => Cascade::frontal_face(),
+        };
+        let rules = config.access_rules(embedder.card(), path)?;
+        let model = ModelFacts { hash: embedder.model_hash(), metric: embedder.card().metric() };
+        Ok(Rig { config, path: path.to_owned(), rules, model, embedder, cascade })
+    }
+
+    /// The pipeline from frames to sightings.
+    pub fn vision(self) -> Vision {
+        let rules = self.config.vision_rules();
+        Vision::new(rules, Detector::new(self.cascade), Box::new(self.embedder), self.model.metric)
+    }
+
+    /// Detector and network for single pictures.
+    pub fn stills(self) -> (Detector, Embedder) {
+        (Detector::new(self.cascade), self.embedder)
+    }
+
+    /// A door in simulated time with nobody enrolled.
+    pub fn simulation(self) -> Simulation {
+        let (rules, model) = (self.rules, self.model);
+        Simulation::new(self.vision(), rules, model)
+    }
+}
+
+/// How faces are found in a single picture of any size: from a sixth of its shorter side.
+pub fn stills_scan(picture: GrayView<'_>) -> ScanParams {
+    let min_size = (picture.width().min(picture.height()) / 6) as u32;
+    ScanParams { scale_factor: 1.1, min_neighbors: 4, min_size, max_size: 0 }
+}
+
+/// Reads a cascade, in OpenCV's XML or our compact form.
+pub fn load_cascade(path: &Path) -> Result<Cascade, CommandError> {
+    let bytes = fs::read(path).map_err(|e| format!("cascade {}: cannot be read: {e}", path.display()))?;
+    Cascade::from_bytes(&bytes).map_err(|e| format!("cascade {}: {e}", path.display()).into())
+}

@@ -1,0 +1,53 @@
+//! `facelatch run`: the daemon.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use super::rig::Rig;
+use super::{Answer, CommandError};
+use crate::camera::{FrameSource, Recording};
+use crate::daemon::{self, Parts};
+use crate::store::{GalleryStore, StoreKey};
+use crate::{camera, lines, strike};
+
+/// Run the door until stopped by a signal
+#[derive(ClapArgs)]
+pub struct Args {
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH)]
+    config: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<Answer, CommandError> {
+    let config = crate::config::Config::load(&args.config)?;
+    // First of all: whatever a former process left, the door is locked from here on.
+    let strike = strike::open(&config.strike_settings())?;
+    let rig = Rig::from_config(config, &args.config)?;
+    let config = rig.config.clone();
+    let key = StoreKey::open_or_create(&config.store.key)?;
+    let store = GalleryStore::open(&config.store.gallery, key)?;
+    let source: Box<dyn FrameSource> = match &config.camera.recording {
+        Some(path) => {
+            let size = Some((config.camera.width, config.camera.height));
+            Box::new(camera::Paced::new(Recording::open(path, f64::from(config.camera.fps), size, false)?))
+        }
+        None => camera::open(&config.camera_settings())?,
+    };
+    let parts = Parts {
+        rules: rig.rules,
+        model: rig.model,
+        vision: rig.vision(),
+        store,
+        source,
+        strike,
+        inputs: None,
+        indicator: Box::new(lines::NoLights),
+        socket: config.daemon.socket,
+        stall: Duration::from_millis(config.daemon.stall_ms),
+    };
+    daemon::run(parts)?;
+    Ok(Answer::Done)
+}

@@ -1,0 +1,58 @@
+//! `facelatch status`: how the running daemon is.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args as ClapArgs;
+
+use super::{Answer, CommandError, print_json};
+use crate::config::Config;
+use crate::daemon::protocol::{Request, Status};
+use crate::daemon::socket::Client;
+
+/// Show how the running door is
+#[derive(ClapArgs)]
+pub struct Args {
+    /// One JSON object instead of text
+    #[arg(long)]
+    json: bool,
+    /// The configuration
+    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH)]
+    config: PathBuf,
+}
+
+/// Runs the command: "no" when no daemon runs.
+pub fn run(args: Args) -> Result<Answer, CommandError> {
+    let config = Config::load(&args.config)?;
+    let Some(mut client) = Client::connect(&config.daemon.socket)? else {
+        if args.json {
+            print_json(&serde_json::json!({"running": false}));
+        } else {
+            say!("not running: no daemon listens on {}", config.daemon.socket.display());
+        }
+        return Ok(Answer::No);
+    };
+    client.limit(Duration::from_secs(5))?;
+    let mut answer = client.ask(&Request::Status, |_| {})?;
+    if args.json {
+        if let Some(object) = answer.as_object_mut() {
+            object.insert("running".into(), true.into());
+        }
+        print_json(&answer);
+        return Ok(Answer::Done);
+    }
+    let s: Status = serde_json::from_value(answer)?;
+    say!("strike      {} ({})", s.strike, s.strike_line);
+    say!("camera      {} ({})", s.camera, if s.camera_delivers { "delivers" } else { "NO FRAMES" });
+    say!(
+        "frames      {}, {} with a face, the last took {:.1} ms",
+        s.frames,
+        s.frames_with_face,
+        s.last_frame_ms
+    );
+    say!("people      {}{}", s.people, if s.enrolling { ", an enrolment is under way" } else { "" });
+    say!("model       {}, threshold {:.3}", s.model, s.threshold);
+    say!("uptime      {} s", s.uptime_s);
+    say!("last event  {}", s.last_event.as_deref().unwrap_or("none"));
+    Ok(Answer::Done)
+}

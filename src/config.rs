@@ -1,0 +1,512 @@
+//! The configuration: one TOML file, every key with a default, unknown keys refused.
+//!
+//! `config/facelatch.toml` lists every key with its default, unit and range; a test keeps the two in
+//! step. [`Config::load`] reads and checks; the rest of the program gets the typed rules and settings
+//! made here and never sees a raw number.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::access::{AccessRules, EnrolmentRules, WindowRules};
+use crate::camera::{CameraSettings, PixelFormat};
+use crate::detect::ScanParams;
+use crate::embed::Card;
+use crate::gpio::{Backend, LineAddress, Polarity};
+use crate::strike::{LockType, StrikeSettings};
+use crate::vision::{QualityRules, TrackRules, VisionRules};
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("config {path}: cannot be read: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or has a key or value that does not belong there.
+    #[error("config {path}: {problem}")]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Line, key and what is wrong.
+        problem: String,
+    },
+    /// A value makes no sense.
+    #[error("config {path}: {key} = {value}: {problem}")]
+    Value {
+        /// The file.
+        path: PathBuf,
+        /// Section and key.
+        key: &'static str,
+        /// The value as read.
+        value: String,
+        /// What would be right.
+        problem: &'static str,
+    },
+}
+
+/// A whole configuration.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where frames come from.
+    pub camera: CameraConfig,
+    /// How faces are found.
+    pub detector: DetectorConfig,
+    /// Which network compares them.
+    pub model: ModelConfig,
+    /// How one face is followed.
+    pub tracking: TrackingConfig,
+    /// When the strike is released.
+    pub access: AccessConfig,
+    /// How people are enrolled.
+    pub enrolment: EnrolmentConfig,
+    /// The strike's line.
+    pub strike: StrikeConfig,
+    /// Where the gallery is kept.
+    pub store: StoreConfig,
+    /// The daemon itself.
+    pub daemon: DaemonConfig,
+}
+
+/// `[camera]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CameraConfig {
+    /// A V4L2 device; a name below `/dev/v4l/by-id` survives replugging.
+    pub device: PathBuf,
+    /// A recording to play instead of the device: a folder of pictures, one picture, AVI or Y4M.
+    pub recording: Option<PathBuf>,
+    /// Width in pixels, 160 to 1920.
+    pub width: u32,
+    /// Height in pixels, 120 to 1080.
+    pub height: u32,
+    /// Frames a second, 1 to 120; also the rate at which a recording is played.
+    pub fps: u32,
+    /// Pixel format; without one, the best the camera offers.
+    pub format: Option<PixelFormat>,
+    /// A camera without a frame for so long is opened again, in ms, 500 to 60000.
+    pub hang_ms: u64,
+}
+
+impl Default for CameraConfig {
+    fn default() -> Self {
+        CameraConfig {
+            device: "/dev/video0".into(),
+            recording: None,
+            width: 640,
+            height: 480,
+            fps: 20,
+            format: None,
+            hang_ms: 3_000,
+        }
+    }
+}
+
+/// `[detector]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DetectorConfig {
+    /// A cascade file (OpenCV XML or compact) instead of the built-in frontal face.
+    pub cascade: Option<PathBuf>,
+    /// Factor between two sizes searched, 1.01 to 4.
+    pub scale_factor: f64,
+    /// Least number of overlapping hits that make a face, 0 to 100.
+    pub min_neighbors: u32,
+    /// Smallest face in pixels, 0 to 4096.
+    pub min_size: u32,
+    /// Largest face in pixels, 0 for no limit.
+    pub max_size: u32,
+}
+
+impl Default for DetectorConfig {
+    fn default() -> Self {
+        DetectorConfig { cascade: None, scale_factor: 1.2, min_neighbors: 4, min_size: 80, max_size: 0 }
+    }
+}
+
+/// `[model]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ModelConfig {
+    /// A model card instead of the built-in network.
+    pub card: Option<PathBuf>,
+}
+
+/// `[tracking]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TrackingConfig {
+    /// Least overlap (intersection over union) of two boxes of one face, 0.05 to 0.95.
+    pub min_overlap: f32,
+    /// A face unseen for longer is another track, in ms, 1 to 5000.
+    pub max_gap_ms: u64,
+}
+
+impl Default for TrackingConfig {
+    fn default() -> Self {
+        TrackingConfig { min_overlap: 0.3, max_gap_ms: 500 }
+    }
+}
+
+/// `[access]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AccessConfig {
+    /// Frames of one face that are averaged, 1 to 200.
+    pub window_frames: usize,
+    /// Mean similarity (1 - distance) that releases the strike, -1 to 1. Without it and without
+    /// `target_fmr`: the model card's value for attempts.
+    pub threshold: Option<f32>,
+    /// Take the model card's threshold for this false match rate per comparison instead.
+    pub target_fmr: Option<f64>,
+    /// Longest time between two frames of a window, in ms, 10 to 5000.
+    pub max_gap_ms: u64,
+    /// Longest time from first to last frame of a window, in ms, 100 to 60000.
+    pub max_age_ms: u64,
+    /// A frame older than this when it is decided on is refused, in ms, 50 to 10000.
+    pub max_frame_age_ms: u64,
+    /// How long the strike stays released, in ms, 200 to 30000.
+    pub hold_ms: u64,
+    /// An approach ends when no face was seen for so long, in ms, 100 to 60000.
+    pub approach_gap_ms: u64,
+    /// After so long a person who stays may be released again, in ms, 1000 to 3600000.
+    pub cooldown_ms: u64,
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        AccessConfig {
+            window_frames: 15,
+            threshold: None,
+            target_fmr: None,
+            max_gap_ms: 500,
+            max_age_ms: 5_000,
+            max_frame_age_ms: 1_000,
+            hold_ms: 3_000,
+            approach_gap_ms: 1_500,
+            cooldown_ms: 30_000,
+        }
+    }
+}
+
+/// `[enrolment]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EnrolmentConfig {
+    /// How long one usable face must be seen in all, in ms, 100 to 60000.
+    pub countdown_ms: u64,
+    /// Frames that make the template, 1 (the reference's single picture) to 100.
+    pub frames: u32,
+    /// An enrolment without an end fails after so long, in ms, up to 600000.
+    pub timeout_ms: u64,
+    /// Smallest face that can be enrolled, in pixels, 24 to 4096.
+    pub min_face: i32,
+    /// Darkest usable mean gray value of a face, 0 to 255.
+    pub darkest: u8,
+    /// Brightest usable mean gray value of a face, 0 to 255.
+    pub brightest: u8,
+    /// Least usable standard deviation of a face's gray values, 0 to 100.
+    pub min_contrast: f32,
+}
+
+impl Default for EnrolmentConfig {
+    fn default() -> Self {
+        EnrolmentConfig {
+            countdown_ms: 5_000,
+            frames: 15,
+            timeout_ms: 60_000,
+            min_face: 80,
+            darkest: 40,
+            brightest: 225,
+            min_contrast: 12.0,
+        }
+    }
+}
+
+/// `[strike]`
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StrikeConfig {
+    /// What drives it: simulated, gpiocdev or rppal.
+    pub backend: Backend,
+    /// The line: a name, chip:offset, or a BCM number.
+    pub line: Option<LineAddress>,
+    /// Which level is active: active-high or active-low.
+    pub polarity: Polarity,
+    /// What the lock does without power: fail-secure or fail-safe.
+    pub lock: LockType,
+}
+
+/// `[store]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct StoreConfig {
+    /// The encrypted gallery.
+    pub gallery: PathBuf,
+    /// Its key, 32 bytes, mode 0600; made on first use.
+    pub key: PathBuf,
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        StoreConfig { gallery: "/var/lib/facelatch/gallery".into(), key: "/var/lib/facelatch/key".into() }
+    }
+}
+
+/// `[daemon]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct DaemonConfig {
+    /// The Unix socket for `facelatch enroll`, `people` and `status`.
+    pub socket: PathBuf,
+    /// Without a processed frame for so long (and without a camera known to be away) the watchdog is
+    /// no longer fed, in ms, 500 to 60000.
+    pub stall_ms: u64,
+}
+
+impl Default for DaemonConfig {
+    fn default() -> Self {
+        DaemonConfig { socket: "/run/facelatch/socket".into(), stall_ms: 5_000 }
+    }
+}
+
+impl Config {
+    /// Reads and checks a configuration file.
+    ///
+    /// # Errors
+    /// One that names the file, the key or line and what would be right.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        Self::parse(&text, path)
+    }
+
+    /// Reads and checks a configuration text; `path` is for messages.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
+        let config: Config = toml::from_str(text)
+            .map_err(|e| ConfigError::Parse { path: path.to_owned(), problem: toml_problem(&e, text) })?;
+        config.check(path)?;
+        Ok(config)
+    }
+
+    /// Checks every value against its range, and the values against each other.
+    fn check(&self, path: &Path) -> Result<(), ConfigError> {
+        let fail = |key, value: String, problem| {
+            Err(ConfigError::Value { path: path.to_owned(), key, value, problem })
+        };
+        macro_rules! range {
+            ($key:literal, $value:expr, $range:expr) => {
+                if !$range.contains(&$value) {
+                    return fail($key, format!("{:?}", $value), concat!("must be in ", stringify!($range)));
+                }
+            };
+        }
+        range!("camera.width", self.camera.width, (160..=1920));
+        range!("camera.height", self.camera.height, (120..=1080));
+        range!("camera.fps", self.camera.fps, (1..=120));
+        range!("camera.hang_ms", self.camera.hang_ms, (500..=60_000));
+        range!("detector.scale_factor", self.detector.scale_factor, (1.01..=4.0));
+        range!("detector.min_neighbors", self.detector.min_neighbors, (0..=100));
+        range!("detector.min_size", self.detector.min_size, (0..=4_096));
+        range!("detector.max_size", self.detector.max_size, (0..=4_096));
+        range!("tracking.min_overlap", self.tracking.min_overlap, (0.05..=0.95));
+        range!("tracking.max_gap_ms", self.tracking.max_gap_ms, (1..=5_000));
+        range!("access.window_frames", self.access.window_frames, (1..=200));
+        range!("access.threshold", self.access.threshold.unwrap_or(0.0), (-1.0..=1.0));
+        range!("access.target_fmr", self.access.target_fmr.unwrap_or(0.01), (0.000001..=0.5));
+        range!("access.max_gap_ms", self.access.max_gap_ms, (10..=5_000));
+        range!("access.max_age_ms", self.access.max_age_ms, (100..=60_000));
+        range!("access.max_frame_age_ms", self.access.max_frame_age_ms, (50..=10_000));
+        range!("access.hold_ms", self.access.hold_ms, (200..=30_000));
+        range!("access.approach_gap_ms", self.access.approach_gap_ms, (100..=60_000));
+        range!("access.cooldown_ms", self.access.cooldown_ms, (1_000..=3_600_000));
+        range!("enrolment.countdown_ms", self.enrolment.countdown_ms, (100..=60_000));
+        range!("enrolment.frames", self.enrolment.frames, (1..=100));
+        range!("enrolment.timeout_ms", self.enrolment.timeout_ms, (1..=600_000));
+        range!("enrolment.min_face", self.enrolment.min_face, (24..=4_096));
+        range!("enrolment.min_contrast", self.enrolment.min_contrast, (0.0..=100.0));
+        range!("daemon.stall_ms", self.daemon.stall_ms, (500..=60_000));
+        if self.access.threshold.is_some() && self.access.target_fmr.is_some() {
+            let value = format!("{:?}", self.access.target_fmr.unwrap_or_default());
+            return fail("access.target_fmr", value, "give either threshold or target_fmr, not both");
+        }
+        if self.detector.max_size != 0 && self.detector.max_size < self.detector.min_size {
+            let value = self.detector.max_size.to_string();
+            return fail("detector.max_size", value, "must be 0 or at least detector.min_size");
+        }
+        if self.enrolment.timeout_ms <= self.enrolment.countdown_ms {
+            let value = self.enrolment.timeout_ms.to_string();
+            return fail("enrolment.timeout_ms", value, "must be longer than enrolment.countdown_ms");
+        }
+        if self.enrolment.darkest >= self.enrolment.brightest {
+            let value = self.enrolment.darkest.to_string();
+            return fail("enrolment.darkest", value, "must be below enrolment.brightest");
+        }
+        if self.strike.backend != Backend::Simulated && self.strike.line.is_none() {
+            return fail("strike.line", "(none)".into(), "this backend needs a line");
+        }
+        Ok(())
+    }
+
+    /// The rules of the access decision with the card's threshold where none is configured.
+    ///
+    /// # Errors
+    /// When `target_fmr` is none of the rates the card has a threshold for.
+    pub fn access_rules(&self, card: &Card, path: &Path) -> Result<AccessRules, ConfigError> {
+        let access = &self.access;
+        let threshold = match (access.threshold, access.target_fmr) {
+            (Some(threshold), _) => threshold,
+            (None, Some(fmr)) => card.threshold_at_fmr(fmr).ok_or_else(|| ConfigError::Value {
+                path: path.to_owned(),
+                key: "access.target_fmr",
+                value: fmr.to_string(),
+                problem: "the model card has no threshold for this rate (see: facelatch model check)",
+            })?,
+            (None, None) => card.attempt_threshold(),
+        };
+        Ok(AccessRules {
+            window: WindowRules {
+                frames: access.window_frames,
+                threshold,
+                max_gap: Duration::from_millis(access.max_gap_ms),
+                max_age: Duration::from_millis(access.max_age_ms),
+            },
+            hold: Duration::from_millis(access.hold_ms),
+            approach_gap: Duration::from_millis(access.approach_gap_ms),
+            cooldown: Duration::from_millis(access.cooldown_ms),
+            max_frame_age: Duration::from_millis(access.max_frame_age_ms),
+            enrolment: EnrolmentRules {
+                countdown: Duration::from_millis(self.enrolment.countdown_ms),
+                frames: self.enrolment.frames,
+                timeout: Duration::from_millis(self.enrolment.timeout_ms),
+                max_gap: Duration::from_millis(access.max_gap_ms),
+                restart_after: Duration::from_secs(2),
+            },
+        })
+    }
+
+    /// The rules of vision.
+    pub fn vision_rules(&self) -> VisionRules {
+        VisionRules {
+            scan: ScanParams {
+                scale_factor: self.detector.scale_factor,
+                min_neighbors: self.detector.min_neighbors,
+                min_size: self.detector.min_size,
+                max_size: self.detector.max_size,
+            },
+            tracking: TrackRules {
+                min_overlap: self.tracking.min_overlap,
+                max_gap: Duration::from_millis(self.tracking.max_gap_ms),
+            },
+            quality: QualityRules {
+                min_width: self.enrolment.min_face,
+                darkest: self.enrolment.darkest,
+                brightest: self.enrolment.brightest,
+                min_contrast: self.enrolment.min_contrast,
+            },
+        }
+    }
+
+    /// The camera's settings.
+    pub fn camera_settings(&self) -> CameraSettings {
+        CameraSettings {
+            device: self.camera.device.clone(),
+            width: self.camera.width,
+            height: self.camera.height,
+            fps: self.camera.fps,
+            format: self.camera.format,
+            hang_timeout: Duration::from_millis(self.camera.hang_ms),
+            ..CameraSettings::default()
+        }
+    }
+
+    /// The strike's settings.
+    pub fn strike_settings(&self) -> StrikeSettings {
+        StrikeSettings {
+            backend: self.strike.backend,
+            line: self.strike.line.clone(),
+            polarity: self.strike.polarity,
+            lock: self.strike.lock,
+        }
+    }
+}
+
+/// A TOML error on one line: where, and what.
+pub(crate) fn toml_problem(error: &toml::de::Error, text: &str) -> String {
+    let message = error.message().replace('\n', " ");
+    match error.span() {
+        Some(span) => {
+            let line = text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
+            format!("line {line}: {message}")
+        }
+        None => message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Config, String> {
+        Config::parse(text, Path::new("t.toml")).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn an_empty_file_is_the_default() {
+        assert_eq!(parse(""), Ok(Config::default()));
+    }
+
+    #[test]
+    fn the_shipped_file_states_every_key_and_its_default() {
+        let text = include_str!("../config/facelatch.toml");
+        assert_eq!(parse(text), Ok(Config::default()));
+        // Keys that default to "none" stand there as comments; uncommented, all are known.
+        let full = text.replace("#: ", "");
+        let config = parse(&full).unwrap();
+        let written = toml::Table::try_from(&config).unwrap();
+        let listed: toml::Table = full.parse().unwrap();
+        for (section, keys) in &written {
+            for key in keys.as_table().unwrap().keys() {
+                assert!(
+                    listed[section].get(key).is_some(),
+                    "{section}.{key} is not in config/facelatch.toml"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for (text, words) in [
+            ("[acces]", &["t.toml", "line 1", "acces"][..]),
+            ("[access]\nhold = 3", &["line 2", "hold"]),
+            ("[access]\n\nhold_ms = \"long\"", &["line 3", "integer"]),
+            ("[access]\nhold_ms = 0", &["access.hold_ms", "0", "200"]),
+            ("[access]\nthreshold = nan", &["access.threshold", "NaN"]),
+            ("[access]\nthreshold = 0.3\ntarget_fmr = 0.01", &["not both"]),
+            ("[detector]\nmin_size = 90\nmax_size = 50", &["detector.max_size", "min_size"]),
+            ("[strike]\nbackend = \"gpiocdev\"", &["strike.line", "needs a line"]),
+            ("[strike]\nbackend = \"relais\"", &["line 2", "relais"]),
+            ("[strike]\nline = \"gpiochip0:\"", &["line 2", "gpiochip0:"]),
+            ("[enrolment]\ntimeout_ms = 5000", &["enrolment.timeout_ms", "countdown"]),
+            ("[enrolment]\ndarkest = 230", &["enrolment.darkest", "brightest"]),
+            ("hello", &["line 1"]),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(!error.contains('\n'), "{error:?} is not one line");
+            for word in words {
+                assert!(error.contains(word), "{error:?} does not say {word:?}");
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! What goes over the daemon's Unix socket: one JSON object a line, both ways.
+//!
+//! A client sends one request and reads replies until `ok` or `error`; an enrolment sends `progress`
+//! lines in between. A client that goes away cancels the enrolment it started.
+
+use serde::{Deserialize, Serialize};
+
+use crate::matching::ModelHash;
+
+/// A longer request is refused: 100 templates of 512 values fit.
+pub const MAX_REQUEST: u64 = 1 << 20;
+
+/// What a client asks.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
+pub enum Request {
+    /// Enrol the next person before the camera.
+    Enroll {
+        /// The name; without one, a new one is made.
+        name: Option<String>,
+    },
+    /// Enrol a person from embeddings made of pictures.
+    Add {
+        /// The name.
+        name: String,
+        /// The model that made them.
+        model: ModelHash,
+        /// One a picture.
+        embeddings: Vec<Vec<f32>>,
+    },
+    /// List the people enrolled.
+    People,
+    /// Remove a person.
+    Remove {
+        /// The name.
+        name: String,
+    },
+    /// How the daemon is.
+    Status,
+    /// Secure the strike now.
+    Secure,
+}
+
+/// What the daemon answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "snake_case")]
+pub enum Reply {
+    /// How an enrolment goes on.
+    Progress {
+        /// In plain words.
+        text: String,
+    },
+    /// Done.
+    Ok {
+        /// What was asked for: people, status, the name enrolled.
+        #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+        result: serde_json::Value,
+    },
+    /// Not done.
+    Error {
+        /// Why, and what to do.
+        message: String,
+    },
+}
+
+impl Reply {
+    /// A plain success.
+    pub fn ok() -> Self {
+        Reply::Ok { result: serde_json::Value::Null }
+    }
+
+    /// True for the reply that ends a request.
+    pub fn is_last(&self) -> bool {
+        !matches!(self, Reply::Progress { .. })
+    }
+}
+
+/// One person as `people` and `status` show them: nothing biometric.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Person {
+    /// The id that logs use.
+    pub id: u32,
+    /// The name given at enrolment.
+    pub name: String,
+    /// Wall-clock seconds since 1970.
+    pub enrolled: u64,
+    /// How many templates.
+    pub templates: usize,
+}
+
+/// Everybody enrolled, as it is shown.
+pub fn people(gallery: &crate::matching::Gallery) -> Vec<Person> {
+    gallery
+        .subjects()
+        .iter()
+        .map(|s| Person {
+            id: s.id.0,
+            name: s.name.clone(),
+            enrolled: s.enrolled,
+            templates: s.templates.len(),
+        })
+        .collect()
+}
+
+/// How the daemon is.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Status {
+    /// `released` or `secured`.
+    pub strike: crate::strike::StrikeState,
+    /// What drives the strike.
+    pub strike_line: String,
+    /// Where frames come from.
+    pub camera: String,
+    /// True while frames come.
+    pub camera_delivers: bool,
+    /// Frames processed since the start.
+    pub frames: u64,
+    /// Frames with at least one face.
+    pub frames_with_face: u64,
+    /// Milliseconds spent on the latest frame by detection, cropping and the network.
+    pub last_frame_ms: f64,
+    /// People enrolled.
+    pub people: usize,
+    /// True during an enrolment.
+    pub enrolling: bool,
+    /// The model in use.
+    pub model: String,
+    /// The threshold of the 15-frame rule in use.
+    pub threshold: f32,
+    /// Seconds since the start.
+    pub uptime_s: u64,
+    /// The latest event as logged.
+    pub last_event: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn requests_are_plain_lines() {
+        for (text, request) in [
+            (r#"{"command":"enroll","name":"Ada"}"#, Request::Enroll { name: Some("Ada".into()) }),
+            (r#"{"command":"people"}"#, Request::People),
+            (r#"{"command":"secure"}"#, Request::Secure),
+        ] {
+            assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
+            assert_eq!(serde_json::to_string(&request).unwrap(), text);
+        }
+        for bad in [r#"{"command":"open"}"#, r#"{"command":"people","x":1}"#, "[]", ""] {
+            assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,101 @@
+//! Vision: a frame becomes a sighting.
+//!
+//! Detect, track, crop, embed, compare. What goes on to the decision is the [`Sighting`], which holds
+//! no biometric data; the embedding rides beside it for enrolment only.
+
+mod quality;
+mod tracker;
+
+pub use quality::QualityRules;
+pub use tracker::{TrackRules, Tracker};
+
+use crate::access::{Seen, Sighting};
+use crate::camera::Frame;
+use crate::detect::{Detector, ScanParams};
+use crate::embed::{Embed, EmbedError, Pixels};
+use crate::matching::{Embedding, Gallery, Metric};
+use crate::picture::Rect;
+
+/// The numbers of vision.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct VisionRules {
+    /// How faces are found.
+    pub scan: ScanParams,
+    /// How one face is followed.
+    pub tracking: TrackRules,
+    /// What makes a face fit for enrolment.
+    pub quality: QualityRules,
+}
+
+/// What was seen in a frame, with what the decision must not get.
+#[derive(Clone, Debug)]
+pub struct Observation {
+    /// For the controller.
+    pub sighting: Sighting,
+    /// Every box found, for people to look at.
+    pub faces: Vec<Rect>,
+    /// The embedding of the only face, for enrolment.
+    pub embedding: Option<Embedding>,
+}
+
+/// Turns frames into observations, one after the other.
+pub struct Vision {
+    rules: VisionRules,
+    detector: Detector,
+    embedder: Box<dyn Embed + Send>,
+    metric: Metric,
+    tracker: Tracker,
+}
+
+impl Vision {
+    /// Vision with this detector and embedder; `metric` is the one of the embedder's card.
+    pub fn new(
+        rules: VisionRules,
+        detector: Detector,
+        embedder: Box<dyn Embed + Send>,
+        metric: Metric,
+    ) -> Self {
+        Vision { rules, detector, embedder, metric, tracker: Tracker::new(rules.tracking) }
+    }
+
+    /// Forgets the face followed: the next frames have nothing to do with those before.
+    pub fn forget(&mut self) {
+        self.tracker.lose();
+    }
+
+    /// Looks at a frame and compares its only face with the gallery.
+    ///
+    /// # Errors
+    /// When the embedder fails.
+    pub fn see(&mut self, frame: &Frame, gallery: &Gallery) -> Result<Observation, EmbedError> {
+        let faces = self.detector.detect(frame.gray.view(), &self.rules.scan);
+        let mut embedding = None;
+        let seen = match faces.as_slice() {
+            [] => Seen::NoFace,
+            [face] => {
+                let gray = frame.gray.view();
+                let colour = frame.colour.as_ref().and_then(|rgb| Pixels::with_colour(gray, rgb).ok());
+                let probe = self.embedder.embed_pixels(colour.unwrap_or(Pixels::gray(gray)), *face)?;
+                let scores = gallery.scores(&probe, self.metric);
+                embedding = Some(probe);
+                Seen::Face {
+                    track: self.tracker.follow(frame.captured, *face),
+                    face: *face,
+                    scores,
+                    unusable: self.rules.quality.judge(frame.gray.view(), *face),
+                }
+            }
+            several => {
+                self.tracker.lose();
+                Seen::SeveralFaces { count: several.len() as u32 }
+            }
+        };
+        let sighting = Sighting {
+            captured: frame.captured,
+            sequence: frame.sequence,
+            gallery_version: gallery.version(),
+            seen,
+        };
+        Ok(Observation { sighting, faces, embedding })
+    }
+}

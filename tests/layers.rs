@@ -1,0 +1,109 @@
+//! The house rules that the compiler does not check: what the core may not name, and who imports whom.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn rust_files(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// The files of a module (`src/NAME.rs` and `src/NAME/`), each without its tests.
+fn module(name: &str) -> Vec<(PathBuf, String)> {
+    let src = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = Vec::new();
+    if src.join(name).is_dir() {
+        rust_files(&src.join(name), &mut files);
+    }
+    let single = src.join(format!("{name}.rs"));
+    files.extend(single.is_file().then_some(single));
+    assert!(!files.is_empty(), "no module {name}");
+    let text =
+        |path: &PathBuf| fs::read_to_string(path).unwrap().split("#[cfg(test)]").next().unwrap().to_owned();
+    files.iter().map(|path| (path.clone(), text(path))).collect()
+}
+
+fn offences(modules: &[&str], forbidden: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (path, text) in modules.iter().flat_map(|name| module(name)) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            for word in forbidden.iter().filter(|word| code.contains(**word)) {
+                found.push(format!("{}:{}: {word}", path.display(), number + 1));
+            }
+        }
+    }
+    found
+}
+
+const CORE: [&str; 5] = ["detect", "matching", "access", "picture", "time"];
+const EDGES: [&str; 6] = ["camera", "strike", "lines", "store", "notify", "picture_file"];
+
+#[test]
+fn the_core_is_pure() {
+    let outside = [
+        "std::fs",
+        "std::thread",
+        "std::env",
+        "std::net",
+        "std::io",
+        "Instant",
+        "SystemTime",
+        "std::process",
+    ];
+    assert_eq!(offences(&CORE, &outside), Vec::<String>::new());
+}
+
+#[test]
+fn the_core_imports_nothing_above_it() {
+    let above = [
+        "crate::camera",
+        "crate::strike",
+        "crate::lines",
+        "crate::store",
+        "crate::notify",
+        "crate::vision",
+        "crate::embed",
+        "crate::door",
+        "crate::daemon",
+        "crate::cli",
+        "crate::config",
+        "crate::draw",
+        "crate::clock",
+    ];
+    assert_eq!(offences(&CORE, &above), Vec::<String>::new());
+}
+
+#[test]
+fn edges_do_not_import_each_other_or_what_is_above() {
+    for edge in EDGES {
+        let mut others: Vec<String> =
+            EDGES.iter().filter(|e| **e != edge).map(|e| format!("crate::{e}::")).collect();
+        others.extend(["daemon", "cli", "config", "door", "vision"].map(|m| format!("crate::{m}")));
+        let words: Vec<&str> = others.iter().map(String::as_str).collect();
+        // Recordings are made of picture files.
+        let found: Vec<String> = offences(&[edge], &words)
+            .into_iter()
+            .filter(|line| !(edge == "camera" && line.contains("crate::picture_file")))
+            .collect();
+        assert_eq!(found, Vec::<String>::new());
+    }
+}
+
+#[test]
+fn threads_are_spawned_in_one_place() {
+    let mut all = Vec::new();
+    rust_files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut all);
+    for path in all {
+        let text = fs::read_to_string(&path).unwrap();
+        let code = text.split("#[cfg(test)]").next().unwrap();
+        let spawns = code.contains("thread::spawn") || code.contains("thread::Builder");
+        assert!(!spawns || path.ends_with("daemon/mod.rs"), "{} spawns a thread", path.display());
+    }
+}

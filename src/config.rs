@@ -14,7 +14,8 @@ use crate::access::{AccessRules, EnrolmentRules, WindowRules};
 use crate::camera::{CameraSettings, PixelFormat};
 use crate::detect::ScanParams;
 use crate::embed::Card;
-use crate::gpio::{Backend, LineAddress, Polarity};
+use crate::gpio::{Backend, Bias, LineAddress, Polarity};
+use crate::lines::{IndicatorLine, IndicatorSettings, InputLine, InputSettings};
 use crate::strike::{LockType, StrikeSettings};
 use crate::vision::{QualityRules, TrackRules, VisionRules};
 
@@ -69,6 +70,8 @@ pub struct Config {
     pub enrolment: EnrolmentConfig,
     /// The strike's line.
     pub strike: StrikeConfig,
+    /// Button, request to exit, door contact, lights and buzzer.
+    pub lines: LinesConfig,
     /// Where the gallery is kept.
     pub store: StoreConfig,
     /// The daemon itself.
@@ -244,6 +247,65 @@ pub struct StrikeConfig {
     pub lock: LockType,
 }
 
+/// `[lines]`: driven by the strike's backend.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LinesConfig {
+    /// Starts an enrolment. Whoever can press it can enrol: put it where only an operator can.
+    pub button: Option<InputConfig>,
+    /// Request to exit: releases the strike at once.
+    pub rex: Option<InputConfig>,
+    /// The door's contact, active while the door is open: relocks as soon as it closed again.
+    pub door_sensor: Option<InputConfig>,
+    /// Lit while the strike is released.
+    pub green_led: Option<OutputConfig>,
+    /// Lit when nobody is let in.
+    pub red_led: Option<OutputConfig>,
+    /// Sounds while the strike is released.
+    pub buzzer: Option<OutputConfig>,
+}
+
+/// One input line.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct InputConfig {
+    /// A name, chip:offset, or a BCM number.
+    pub line: LineAddress,
+    /// Which level is active.
+    #[serde(default = "active_low")]
+    pub polarity: Polarity,
+    /// Its resistor.
+    #[serde(default = "pull_up")]
+    pub bias: Bias,
+    /// Shorter pulses are ignored, in ms, 0 to 1000.
+    #[serde(default = "debounce_ms")]
+    pub debounce_ms: u64,
+}
+
+/// Switches pull their line to ground against a resistor.
+fn active_low() -> Polarity {
+    Polarity::ActiveLow
+}
+
+fn pull_up() -> Bias {
+    Bias::PullUp
+}
+
+fn debounce_ms() -> u64 {
+    10
+}
+
+/// One output line.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OutputConfig {
+    /// A name, chip:offset, or a BCM number.
+    pub line: LineAddress,
+    /// Which level is active.
+    #[serde(default)]
+    pub polarity: Polarity,
+}
+
 /// `[store]`
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -352,6 +414,9 @@ impl Config {
             let value = self.enrolment.darkest.to_string();
             return fail("enrolment.darkest", value, "must be below enrolment.brightest");
         }
+        for input in [&self.lines.button, &self.lines.rex, &self.lines.door_sensor].into_iter().flatten() {
+            range!("lines debounce_ms", input.debounce_ms, (0..=1_000));
+        }
         if self.strike.backend != Backend::Simulated && self.strike.line.is_none() {
             return fail("strike.line", "(none)".into(), "this backend needs a line");
         }
@@ -438,6 +503,40 @@ impl Config {
             polarity: self.strike.polarity,
             lock: self.strike.lock,
         }
+    }
+}
+
+impl LinesConfig {
+    /// The inputs configured.
+    pub fn inputs(&self) -> Vec<InputSettings> {
+        let lines = [
+            (InputLine::Button, &self.button),
+            (InputLine::Rex, &self.rex),
+            (InputLine::DoorSensor, &self.door_sensor),
+        ];
+        let settings = |(line, config): (InputLine, &Option<InputConfig>)| {
+            config.as_ref().map(|c| InputSettings {
+                line,
+                address: c.line.clone(),
+                polarity: c.polarity,
+                bias: c.bias,
+                debounce: Duration::from_millis(c.debounce_ms),
+            })
+        };
+        lines.into_iter().filter_map(settings).collect()
+    }
+
+    /// The lights and buzzer configured.
+    pub fn indicators(&self) -> Vec<IndicatorSettings> {
+        let lines = [
+            (IndicatorLine::GreenLed, &self.green_led),
+            (IndicatorLine::RedLed, &self.red_led),
+            (IndicatorLine::Buzzer, &self.buzzer),
+        ];
+        let settings = |(line, config): (IndicatorLine, &Option<OutputConfig>)| {
+            config.as_ref().map(|c| IndicatorSettings { line, address: c.line.clone(), polarity: c.polarity })
+        };
+        lines.into_iter().filter_map(settings).collect()
     }
 }
 

@@ -32,6 +32,7 @@ pub mod matching;
 pub mod notify;
 pub mod picture;
 pub mod picture_file;
+pub mod resample;
 pub mod store;
 pub mod strike;
 pub mod time;

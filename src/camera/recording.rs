@@ -14,8 +14,6 @@ use std::io::{BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use log::warn;
 
 use super::avi::{self, AviError, AviIndex};
@@ -23,6 +21,7 @@ use super::pixel::{Decoded, decode_jpeg};
 use super::y4m::Y4mReader;
 use super::{CameraError, Counters, Frame, FrameSource, Next};
 use crate::picture::Gray;
+use crate::resample::Resampler;
 use crate::time::Timestamp;
 
 /// File names that a folder's pictures end in.
@@ -37,7 +36,7 @@ pub struct Recording {
     colour: bool,
     sequence: u64,
     counters: Counters,
-    resizer: Resizer,
+    resampler: Resampler,
 }
 
 enum Kind {
@@ -77,7 +76,7 @@ impl Recording {
             colour,
             sequence: 0,
             counters: Counters::default(),
-            resizer: Resizer::new(),
+            resampler: Resampler::new(),
         })
     }
 
@@ -146,8 +145,8 @@ impl FrameSource for Recording {
             let Read1::Frame(decoded) = read else { continue };
             let (gray, colour) = match self.size {
                 Some(size) => (
-                    fit_gray(&mut self.resizer, &decoded.gray, size),
-                    decoded.colour.map(|c| fit_rgb(&mut self.resizer, &c, size)),
+                    fit_gray(&mut self.resampler, &decoded.gray, size),
+                    decoded.colour.map(|c| fit_rgb(&mut self.resampler, &c, size)),
                 ),
                 None => (decoded.gray, decoded.colour),
             };
@@ -287,46 +286,42 @@ fn placement(from: (usize, usize), to: (u32, u32)) -> (usize, usize, usize, usiz
     (width, height, (big_w - width) / 2, (big_h - height) / 2)
 }
 
-fn fit_gray(resizer: &mut Resizer, gray: &Gray, size: (u32, u32)) -> Gray {
+fn fit_gray(resampler: &mut Resampler, gray: &Gray, size: (u32, u32)) -> Gray {
     let from = (gray.width(), gray.height());
-    let pixels = fit(resizer, gray.pixels(), from, size, PixelType::U8, 1);
+    let pixels = fit(gray.pixels(), from, size, 1, |from, to| resampler.gray(gray.pixels(), from, to));
     let (w, h) = (size.0 as usize, size.1 as usize);
     Gray::from_pixels(w, h, pixels).unwrap_or_else(|_| Gray::filled(w, h, 0))
 }
 
-fn fit_rgb(resizer: &mut Resizer, colour: &image::RgbImage, size: (u32, u32)) -> image::RgbImage {
+fn fit_rgb(resampler: &mut Resampler, colour: &image::RgbImage, size: (u32, u32)) -> image::RgbImage {
     let from = (colour.width() as usize, colour.height() as usize);
-    let pixels = fit(resizer, colour.as_raw(), from, size, PixelType::U8x3, 3);
+    let raw = colour.as_raw();
+    let pixels = fit(raw, from, size, 3, |from, to| resampler.rgb(raw, from, to));
     image::RgbImage::from_raw(size.0, size.1, pixels).unwrap_or_else(|| image::RgbImage::new(size.0, size.1))
 }
 
 /// Scales `pixels` of `channels` bytes each into a picture of `size`, centred on black.
 fn fit(
-    resizer: &mut Resizer,
     pixels: &[u8],
     from: (usize, usize),
     size: (u32, u32),
-    kind: PixelType,
     channels: usize,
+    resize: impl FnOnce((u32, u32), (u32, u32)) -> Result<Vec<u8>, String>,
 ) -> Vec<u8> {
     let (big_w, big_h) = (size.0 as usize, size.1 as usize);
     if from == (big_w, big_h) {
         return pixels.to_vec();
     }
     let (width, height, left, top) = placement(from, size);
-    let mut small = Image::new(width as u32, height as u32, kind);
     // A picture without pixels stays black.
-    if let Ok(source) = ImageRef::new(from.0 as u32, from.1 as u32, pixels, kind) {
-        let options =
-            ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear)).use_alpha(false);
-        let _ = resizer.resize(&source, &mut small, &options);
-    }
+    let small = resize((from.0 as u32, from.1 as u32), (width as u32, height as u32))
+        .unwrap_or_else(|_| vec![0; width * height * channels]);
     if (width, height) == (big_w, big_h) {
-        return small.into_vec();
+        return small;
     }
     let mut big = vec![0; big_w * big_h * channels];
     let row = width * channels;
-    for (y, line) in small.buffer().chunks_exact(row).enumerate() {
+    for (y, line) in small.chunks_exact(row).enumerate() {
         let start = ((top + y) * big_w + left) * channels;
         big[start..start + row].copy_from_slice(line);
     }

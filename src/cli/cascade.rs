@@ -59,13 +59,13 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         Action::Info { file, json } => {
             let info = info(&load(&file)?);
             if json {
-                println!("{}", serde_json::to_string(&info)?);
+                say!("{}", serde_json::to_string(&info)?);
             } else {
-                println!("window           {}x{}", info.window_width, info.window_height);
-                println!("stages           {}", info.stages);
-                println!("weak classifiers {} ({} nodes)", info.trees, info.nodes);
-                println!("features         {} ({} tilted)", info.features, info.tilted_features);
-                println!("compact form     {} bytes", info.compact_bytes);
+                say!("window           {}x{}", info.window_width, info.window_height);
+                say!("stages           {}", info.stages);
+                say!("weak classifiers {} ({} nodes)", info.trees, info.nodes);
+                say!("features         {} ({} tilted)", info.features, info.tilted_features);
+                say!("compact form     {} bytes", info.compact_bytes);
             }
         }
     }

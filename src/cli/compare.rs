@@ -87,10 +87,10 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let matches = similarity >= threshold;
     if args.json {
         let line = Line { distance, similarity, r#match: matches, threshold };
-        println!("{}", serde_json::to_string(&line)?);
+        say!("{}", serde_json::to_string(&line)?);
     } else {
         let verdict = if matches { "match" } else { "no match" };
-        println!("{verdict}: similarity {similarity:.4}, threshold {threshold:.4} (distance {distance:.4})");
+        say!("{verdict}: similarity {similarity:.4}, threshold {threshold:.4} (distance {distance:.4})");
     }
     Ok(if matches { Answer::Done } else { Answer::No })
 }

@@ -6,12 +6,13 @@ use std::time::Duration;
 use clap::Args as ClapArgs;
 
 use super::office::{Facts, Office};
-use super::rig::{Rig, stills_scan};
+use super::rig::Rig;
 use super::{Answer, CommandError};
 use crate::config::Config;
 use crate::daemon::protocol::Request;
 use crate::daemon::socket::Client;
 use crate::embed::Embed;
+use crate::face::FaceFinder;
 use crate::matching::Embedding;
 use crate::picture_file::{list_pictures, load_gray};
 
@@ -66,19 +67,19 @@ fn from_pictures(args: &Args, pictures: &Path) -> Result<Answer, CommandError> {
     let rig = Rig::load(Some(&args.config))?;
     let mut office = Office::open(&rig.config)?;
     let facts = Facts { model: rig.model, threshold: rig.rules.window.threshold };
-    let (mut detector, mut embedder) = rig.stills();
+    let (mut finder, mut embedder) = (FaceFinder::new(), rig.into_embedder());
     let mut embeddings: Vec<Embedding> = Vec::new();
     let paths = if pictures.is_dir() { list_pictures(pictures)? } else { vec![pictures.to_owned()] };
     for path in &paths {
         let picture = load_gray(path)?;
-        match detector.detect(picture.view(), &stills_scan(picture.view())).as_slice() {
-            [face] => embeddings.push(embedder.embed(picture.view(), *face)?),
-            faces => say!("{}: left out: {} faces, want exactly one", path.display(), faces.len()),
+        match finder.find(picture.view()) {
+            Some(face) => embeddings.push(embedder.embed(picture.view(), face)?),
+            None => say!("{}: left out: no face found", path.display()),
         }
     }
     if embeddings.is_empty() {
         return Err(format!(
-            "{}: none of the {} picture(s) shows exactly one face of a usable size",
+            "{}: none of the {} picture(s) shows a face that can be found",
             pictures.display(),
             paths.len()
         )

@@ -107,7 +107,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         model_hash,
     };
     if args.json {
-        println!("{}", serde_json::to_string(&line)?);
+        say!("{}", serde_json::to_string(&line)?);
     } else {
         print!("{}", table(&line));
     }

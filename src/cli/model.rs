@@ -79,7 +79,7 @@ fn quantize_file(input: &Path, output: &Path) -> Result<Answer, CommandError> {
     fs::write(&unfinished, &done.bytes)
         .and_then(|()| fs::rename(&unfinished, output))
         .map_err(|e| format!("{}: {e}; choose a place that can be written", output.display()))?;
-    println!(
+    say!(
         "{}: {} weights in {} tensors to int8, {} bytes to {} ({:.1} %), SHA-256 {}",
         output.display(),
         done.weights,
@@ -157,7 +157,7 @@ fn check(args: &CheckArgs) -> Result<Answer, CommandError> {
     let card = embedder.map(|e| e.card().clone());
     let line = Line { sha256: sha256(&onnx), anatomy: parts, latency_ms, load_ms, against_float, card };
     if args.json {
-        println!("{}", serde_json::to_string(&line)?);
+        say!("{}", serde_json::to_string(&line)?);
     } else {
         print!("{}", table(&path, &line));
     }

@@ -1,24 +1,21 @@
 //! What several commands put together alike: configuration, network, detector, pipeline.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::CommandError;
 use crate::access::AccessRules;
 use crate::attempt::Simulation;
 use crate::config::Config;
-use crate::detect::{Cascade, Detector, ScanParams};
+use crate::detect::{Cascade, Detector};
 use crate::door::ModelFacts;
 use crate::embed::Embedder;
-use crate::picture::GrayView;
 use crate::vision::Vision;
 
 /// A configuration with its network and cascade loaded and checked.
 pub struct Rig {
     /// The configuration.
     pub config: Config,
-    /// Where it came from, for messages.
-    pub path: PathBuf,
     /// The rules of access, the threshold among them.
     pub rules: AccessRules,
     /// What the network's card says.
@@ -46,7 +43,7 @@ impl Rig {
         };
         let rules = config.access_rules(embedder.card(), path)?;
         let model = ModelFacts { hash: embedder.model_hash(), metric: embedder.card().metric() };
-        Ok(Rig { config, path: path.to_owned(), rules, model, embedder, cascade })
+        Ok(Rig { config, rules, model, embedder, cascade })
     }
 
     /// The pipeline from frames to sightings.
@@ -55,9 +52,9 @@ impl Rig {
         Vision::new(rules, Detector::new(self.cascade), Box::new(self.embedder), self.model.metric)
     }
 
-    /// Detector and network for single pictures.
-    pub fn stills(self) -> (Detector, Embedder) {
-        (Detector::new(self.cascade), self.embedder)
+    /// The network alone, for single pictures.
+    pub fn into_embedder(self) -> Embedder {
+        self.embedder
     }
 
     /// A door in simulated time with nobody enrolled.
@@ -65,12 +62,6 @@ impl Rig {
         let (rules, model) = (self.rules, self.model);
         Simulation::new(self.vision(), rules, model)
     }
-}
-
-/// How faces are found in a single picture of any size: from a sixth of its shorter side.
-pub fn stills_scan(picture: GrayView<'_>) -> ScanParams {
-    let min_size = (picture.width().min(picture.height()) / 6) as u32;
-    ScanParams { scale_factor: 1.1, min_neighbors: 4, min_size, max_size: 0 }
 }
 
 /// Reads a cascade, in OpenCV's XML or our compact form.

@@ -43,8 +43,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         store,
         source,
         strike,
-        inputs: None,
-        indicator: Box::new(lines::NoLights),
+        inputs: lines::open_inputs(config.strike.backend, &config.lines.inputs())?,
+        indicator: lines::open_indicators(config.strike.backend, &config.lines.indicators())?,
         socket: config.daemon.socket,
         stall: Duration::from_millis(config.daemon.stall_ms),
     };

@@ -25,9 +25,9 @@ use crate::camera::{CameraError, Frame, FrameSource, Next};
 use crate::clock;
 use crate::door::{Door, DoorError, Effect, ModelFacts, Report};
 use crate::embed::EmbedError;
-use crate::lines::{Indicator, InputLine, Inputs, LineError, LineEvent};
+use crate::lines::{Indicator, IndicatorLine, InputLine, Inputs, LineError, LineEvent};
 use crate::matching::{Embedding, Gallery, GalleryError};
-use crate::notify::Supervisor;
+use crate::notify::Notify;
 use crate::store::{GalleryStore, StoreError};
 use crate::strike::{Strike, StrikeError, StrikeState};
 use crate::time::Timestamp;
@@ -129,8 +129,8 @@ pub struct Parts {
     pub source: Box<dyn FrameSource>,
     /// The strike, secured.
     pub strike: Box<dyn Strike>,
-    /// Button, REX and door contact, if there are any.
-    pub inputs: Option<Box<dyn Inputs>>,
+    /// Button, REX and door contact.
+    pub inputs: Box<dyn Inputs>,
     /// Lights and buzzer.
     pub indicator: Box<dyn Indicator>,
     /// The socket's path.
@@ -205,7 +205,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         door,
         strike,
         strike_state: StrikeState::Secured,
-        indicator,
+        lights: Lights::new(indicator),
         shared: Arc::clone(&shared),
         enrol_client: None,
         progress: Progress::new(clock::now(), stall),
@@ -221,19 +221,17 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
 
     start_signals(&inbox)?;
     start_camera(source, vision, shared, &inbox)?;
-    if let Some(inputs) = inputs {
-        start_lines(inputs, &inbox)?;
-    }
+    start_lines(inputs, &inbox)?;
     let clients = inbox.clone();
     let socket = Arc::new(socket);
     let serving = Arc::clone(&socket);
     spawn("socket", Some(inbox.clone()), move || serving.serve(&clients))?;
 
-    let supervisor = Supervisor::from_env();
-    supervisor.ready();
+    let notify = Notify::from_env();
+    notify.ready();
     log::info!("event=started camera={:?} strike={:?}", keeper.camera, keeper.strike.describe());
-    let outcome = keeper.run(&messages, &supervisor);
-    supervisor.stopping();
+    let outcome = keeper.run(&messages, &notify);
+    notify.stopping();
     let secured = keeper.secure();
     drop(socket);
     outcome.and(secured)
@@ -262,7 +260,7 @@ fn start_camera(
     let (filled, camera_inbox) = (Arc::clone(&slot), inbox.clone());
     spawn("camera", Some(inbox.clone()), move || {
         loop {
-            let message = match source.next(Duration::from_millis(500)) {
+            let message = match source.next(Duration::from_secs(1)) {
                 Ok(Next::Frame(frame)) => {
                     filled.put(frame);
                     continue;
@@ -331,11 +329,55 @@ impl Progress {
     }
 }
 
+/// Half a period of a light that blinks.
+const BLINK: Duration = Duration::from_millis(250);
+
+/// What goes on, as lights and buzzer show it.
+struct Lights {
+    indicator: Box<dyn Indicator>,
+    indication: Indication,
+    /// Green, red, buzzer as last set.
+    shown: [Option<bool>; 3],
+}
+
+impl Lights {
+    fn new(indicator: Box<dyn Indicator>) -> Self {
+        Lights { indicator, indication: Indication::Idle, shown: [None; 3] }
+    }
+
+    fn blinks(&self) -> bool {
+        matches!(self.indication, Indication::EnrolCounting | Indication::EnrolWaiting)
+    }
+
+    fn update(&mut self, now: Timestamp) {
+        let lit = (now.as_nanos() / BLINK.as_nanos() as u64).is_multiple_of(2);
+        let wanted = match self.indication {
+            Indication::Idle => [false, false, false],
+            // Green and red together look orange.
+            Indication::Identifying => [true, true, false],
+            Indication::Released => [true, false, true],
+            Indication::Denied => [false, true, false],
+            Indication::EnrolCounting => [lit, false, false],
+            Indication::EnrolWaiting => [false, lit, false],
+        };
+        let lines = [IndicatorLine::GreenLed, IndicatorLine::RedLed, IndicatorLine::Buzzer];
+        for ((line, on), shown) in lines.into_iter().zip(wanted).zip(&mut self.shown) {
+            if *shown != Some(on) {
+                *shown = Some(on);
+                // A broken light must not keep the door from working.
+                if let Err(error) = self.indicator.set(line, on) {
+                    log::warn!("event=indicator_failed error={:?}", error.to_string());
+                }
+            }
+        }
+    }
+}
+
 struct Keeper {
     door: Door,
     strike: Box<dyn Strike>,
     strike_state: StrikeState,
-    indicator: Box<dyn Indicator>,
+    lights: Lights,
     shared: SharedGallery,
     enrol_client: Option<Replies>,
     progress: Progress,
@@ -354,11 +396,14 @@ impl Keeper {
         self.carry_out(effects)
     }
 
-    fn run(&mut self, messages: &Receiver<Message>, supervisor: &Supervisor) -> Result<(), DaemonError> {
+    fn run(&mut self, messages: &Receiver<Message>, notify: &Notify) -> Result<(), DaemonError> {
         let started = clock::now();
-        let tick = supervisor.interval().unwrap_or(Duration::from_secs(1));
+        // Half of what the watchdog wants, and often enough for lights that blink.
+        let feed_every = notify.interval().unwrap_or(Duration::from_secs(60)) / 2;
+        let mut fed = started;
         loop {
             let now = clock::now();
+            let tick = feed_every.min(if self.lights.blinks() { BLINK } else { Duration::from_secs(1) });
             let due = self.door.poll_timeout().map_or(tick, |due| due.since(now).min(tick));
             let message = messages.recv_timeout(due);
             let now = clock::now();
@@ -392,8 +437,10 @@ impl Keeper {
                 Ok(Message::Asked(asked)) => self.answer(now, started, asked),
             };
             self.carry_out(effects)?;
-            if self.progress.is_made(now) {
-                supervisor.feed(now);
+            self.lights.update(now);
+            if now.since(fed) >= feed_every && self.progress.is_made(now) {
+                fed = now;
+                notify.alive();
             }
         }
     }
@@ -477,7 +524,7 @@ impl Keeper {
         for effect in effects {
             match effect {
                 Effect::Strike(state) => self.drive(state)?,
-                Effect::Indicate(indication) => self.indicate(indication),
+                Effect::Indicate(indication) => self.lights.indication = indication,
                 Effect::Gallery(gallery) => {
                     *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = gallery;
                 }
@@ -503,13 +550,6 @@ impl Keeper {
 
     fn secure(&mut self) -> Result<(), DaemonError> {
         self.drive(StrikeState::Secured)
-    }
-
-    fn indicate(&mut self, indication: Indication) {
-        // A broken light must not keep the door from working.
-        if let Err(error) = self.indicator.show(indication) {
-            log::warn!("event=indicator_failed error={:?}", error.to_string());
-        }
     }
 
     fn report(&mut self, report: &Report) {

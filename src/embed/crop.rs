@@ -4,12 +4,11 @@
 //! picture repeat its edge, and the part is resized by a triangle filter that widens with the
 //! reduction (antialiased). Training cuts its crops by the same rule.
 
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
 use image::RgbImage;
 
 use super::card::{Colour, CropRule, InputSection, Layout};
 use crate::picture::{GrayView, Rect};
+use crate::resample::Resampler;
 
 /// The largest side of a rectangle that is cut out, in pixels.
 const LARGEST_SIDE: f64 = 20_000.0;
@@ -75,13 +74,13 @@ pub fn rectangle(rule: &CropRule, face: Rect) -> Option<Rect> {
 
 /// Cuts, resizes and scales; keeps its buffers between calls.
 pub(crate) struct Cropper {
-    resizer: Resizer,
+    resampler: Resampler,
     part: Vec<u8>,
 }
 
 impl Cropper {
     pub(crate) fn new() -> Self {
-        Cropper { resizer: Resizer::new(), part: Vec::new() }
+        Cropper { resampler: Resampler::new(), part: Vec::new() }
     }
 
     /// Fills `values` (the network's input, batch of 1) from the part of the picture around `face`.
@@ -98,7 +97,6 @@ impl Cropper {
             .ok_or_else(|| format!("a face box of {}x{} cannot be cropped", face.width, face.height))?;
         let common = bounds.intersection(&rectangle).ok_or("the face box lies outside the picture")?;
         let colour = pixels.rgb.filter(|_| input.colour != Colour::Gray);
-        let kind = if colour.is_some() { PixelType::U8x3 } else { PixelType::U8 };
         match colour {
             Some(rgb) => {
                 let width = rgb.width() as usize * 3;
@@ -107,12 +105,13 @@ impl Cropper {
             }
             None => cut::<1>(&mut self.part, |y| pixels.gray.row(y), rectangle, common),
         }
-        let mut resized = Image::new(input.width as u32, input.height as u32, kind);
-        let source = ImageRef::new(rectangle.width as u32, rectangle.height as u32, &self.part, kind)
-            .map_err(|e| e.to_string())?;
-        let options = ResizeOptions::new().resize_alg(ResizeAlg::Convolution(FilterType::Bilinear));
-        self.resizer.resize(&source, &mut resized, &options).map_err(|e| e.to_string())?;
-        scale(resized.buffer(), kind == PixelType::U8x3, input, values)
+        let from = (rectangle.width as u32, rectangle.height as u32);
+        let to = (input.width as u32, input.height as u32);
+        let resized = match colour {
+            Some(_) => self.resampler.rgb(&self.part, from, to)?,
+            None => self.resampler.gray(&self.part, from, to)?,
+        };
+        scale(&resized, colour.is_some(), input, values)
     }
 }
 

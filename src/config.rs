@@ -261,7 +261,7 @@ pub struct LinesConfig {
     pub green_led: Option<OutputConfig>,
     /// Lit when nobody is let in.
     pub red_led: Option<OutputConfig>,
-    /// Sounds while the strike is released.
+    /// Sounds when nobody is let in.
     pub buzzer: Option<OutputConfig>,
 }
 

@@ -25,9 +25,9 @@ use crate::camera::{CameraError, Frame, FrameSource, Next};
 use crate::clock;
 use crate::door::{Door, DoorError, Effect, ModelFacts, Report};
 use crate::embed::EmbedError;
-use crate::lines::{Indicator, IndicatorLine, InputLine, Inputs, LineError, LineEvent};
+use crate::lines::{Indicator, InputLine, Inputs, LineError, LineEvent};
 use crate::matching::{Embedding, Gallery, GalleryError};
-use crate::notify::Notify;
+use crate::notify::Supervisor;
 use crate::store::{GalleryStore, StoreError};
 use crate::strike::{Strike, StrikeError, StrikeState};
 use crate::time::Timestamp;
@@ -205,7 +205,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         door,
         strike,
         strike_state: StrikeState::Secured,
-        lights: Lights::new(indicator),
+        indicator,
         shared: Arc::clone(&shared),
         enrol_client: None,
         progress: Progress::new(clock::now(), stall),
@@ -227,11 +227,11 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let serving = Arc::clone(&socket);
     spawn("socket", Some(inbox.clone()), move || serving.serve(&clients))?;
 
-    let notify = Notify::from_env();
-    notify.ready();
+    let supervisor = Supervisor::from_env();
+    supervisor.ready();
     log::info!("event=started camera={:?} strike={:?}", keeper.camera, keeper.strike.describe());
-    let outcome = keeper.run(&messages, &notify);
-    notify.stopping();
+    let outcome = keeper.run(&messages, &supervisor);
+    supervisor.stopping();
     let secured = keeper.secure();
     drop(socket);
     outcome.and(secured)
@@ -329,55 +329,11 @@ impl Progress {
     }
 }
 
-/// Half a period of a light that blinks.
-const BLINK: Duration = Duration::from_millis(250);
-
-/// What goes on, as lights and buzzer show it.
-struct Lights {
-    indicator: Box<dyn Indicator>,
-    indication: Indication,
-    /// Green, red, buzzer as last set.
-    shown: [Option<bool>; 3],
-}
-
-impl Lights {
-    fn new(indicator: Box<dyn Indicator>) -> Self {
-        Lights { indicator, indication: Indication::Idle, shown: [None; 3] }
-    }
-
-    fn blinks(&self) -> bool {
-        matches!(self.indication, Indication::EnrolCounting | Indication::EnrolWaiting)
-    }
-
-    fn update(&mut self, now: Timestamp) {
-        let lit = (now.as_nanos() / BLINK.as_nanos() as u64).is_multiple_of(2);
-        let wanted = match self.indication {
-            Indication::Idle => [false, false, false],
-            // Green and red together look orange.
-            Indication::Identifying => [true, true, false],
-            Indication::Released => [true, false, true],
-            Indication::Denied => [false, true, false],
-            Indication::EnrolCounting => [lit, false, false],
-            Indication::EnrolWaiting => [false, lit, false],
-        };
-        let lines = [IndicatorLine::GreenLed, IndicatorLine::RedLed, IndicatorLine::Buzzer];
-        for ((line, on), shown) in lines.into_iter().zip(wanted).zip(&mut self.shown) {
-            if *shown != Some(on) {
-                *shown = Some(on);
-                // A broken light must not keep the door from working.
-                if let Err(error) = self.indicator.set(line, on) {
-                    log::warn!("event=indicator_failed error={:?}", error.to_string());
-                }
-            }
-        }
-    }
-}
-
 struct Keeper {
     door: Door,
     strike: Box<dyn Strike>,
     strike_state: StrikeState,
-    lights: Lights,
+    indicator: Box<dyn Indicator>,
     shared: SharedGallery,
     enrol_client: Option<Replies>,
     progress: Progress,
@@ -396,14 +352,11 @@ impl Keeper {
         self.carry_out(effects)
     }
 
-    fn run(&mut self, messages: &Receiver<Message>, notify: &Notify) -> Result<(), DaemonError> {
+    fn run(&mut self, messages: &Receiver<Message>, supervisor: &Supervisor) -> Result<(), DaemonError> {
         let started = clock::now();
-        // Half of what the watchdog wants, and often enough for lights that blink.
-        let feed_every = notify.interval().unwrap_or(Duration::from_secs(60)) / 2;
-        let mut fed = started;
+        let tick = supervisor.interval().unwrap_or(Duration::from_secs(1));
         loop {
             let now = clock::now();
-            let tick = feed_every.min(if self.lights.blinks() { BLINK } else { Duration::from_secs(1) });
             let due = self.door.poll_timeout().map_or(tick, |due| due.since(now).min(tick));
             let message = messages.recv_timeout(due);
             let now = clock::now();
@@ -437,10 +390,8 @@ impl Keeper {
                 Ok(Message::Asked(asked)) => self.answer(now, started, asked),
             };
             self.carry_out(effects)?;
-            self.lights.update(now);
-            if now.since(fed) >= feed_every && self.progress.is_made(now) {
-                fed = now;
-                notify.alive();
+            if self.progress.is_made(now) {
+                supervisor.feed(now);
             }
         }
     }
@@ -524,7 +475,7 @@ impl Keeper {
         for effect in effects {
             match effect {
                 Effect::Strike(state) => self.drive(state)?,
-                Effect::Indicate(indication) => self.lights.indication = indication,
+                Effect::Indicate(indication) => self.indicate(indication),
                 Effect::Gallery(gallery) => {
                     *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = gallery;
                 }
@@ -550,6 +501,13 @@ impl Keeper {
 
     fn secure(&mut self) -> Result<(), DaemonError> {
         self.drive(StrikeState::Secured)
+    }
+
+    fn indicate(&mut self, indication: Indication) {
+        // A broken light must not keep the door from working.
+        if let Err(error) = self.indicator.show(indication) {
+            log::warn!("event=indicator_failed error={:?}", error.to_string());
+        }
     }
 
     fn report(&mut self, report: &Report) {

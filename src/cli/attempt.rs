@@ -159,7 +159,7 @@ fn round(value: f64) -> f64 {
 }
 
 /// An event as JSON and in words; `None` for those that say nothing new to a reader of a timeline.
-fn event_line(
+pub(super) fn event_line(
     event: &Event,
     frame: u64,
     time_s: f64,

@@ -17,6 +17,7 @@ mod attempt;
 mod cascade;
 mod check;
 mod compare;
+mod demo;
 mod detect;
 mod doctor;
 mod enroll;
@@ -43,6 +44,7 @@ struct Cli {
 // One line a command: each lives in its own file with an `Args` and a `run`.
 #[derive(Subcommand)]
 enum Command {
+    Demo(demo::Args),
     Run(run::Args),
     Check(check::Args),
     Enroll(enroll::Args),
@@ -78,6 +80,7 @@ pub fn main() -> ExitCode {
         .format_timestamp_millis()
         .init();
     let answer = match cli.command {
+        Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
         Command::Enroll(args) => enroll::run(args),

@@ -101,7 +101,7 @@ impl Walk {
         approach: 1.4,
         stand: 1.3,
         leave: 0.8,
-        empty_after: 0.4,
+        empty_after: 1.4,
         far: 60.0,
         near: 116.0,
         from: 1.0,
@@ -113,6 +113,17 @@ impl Walk {
         blur: 0.9,
         noise: 4.0,
         seed: 2,
+    };
+
+    /// Three seconds in which nobody comes.
+    pub const NOBODY: Walk = Walk {
+        empty_before: 3.0,
+        approach: 0.0,
+        stand: 0.0,
+        leave: 0.0,
+        empty_after: 0.0,
+        seed: 4,
+        ..Walk::VISIT
     };
 
     /// The same walk with another seed.
@@ -429,6 +440,7 @@ mod tests {
 
     #[test]
     fn the_hall_is_empty_first_and_last() {
+        assert_eq!(Walk::NOBODY.pose(1.0), None);
         for walk in [Walk::ENROLMENT, Walk::VISIT] {
             assert_eq!(walk.pose(0.0), None);
             assert_eq!(walk.pose(walk.empty_before - 0.01), None);

@@ -81,7 +81,8 @@ pub struct Tile<'a> {
     pub boxes: Vec<Rect>,
     /// What was decided at this frame.
     pub state: State,
-    /// Scores in the window and the window's size, drawn as a bar; `None` draws no bar.
+    /// Scores in the window and the window's size, drawn as a bar while the window fills; `None`
+    /// draws no bar.
     pub window: Option<(usize, usize)>,
     /// Whether the strike was released at this frame.
     pub released: bool,
@@ -225,9 +226,11 @@ fn draw_tile(img: &mut RgbImage, place: Rect, tile: &Tile) {
     for b in &boxes {
         frame_box(&mut small, *b, tint, 3);
     }
-    words(&mut small, &boxes, &tile.state);
     if tile.released {
         frame_box(&mut small, Rect::new(2, 2, place.width - 4, place.height - 4), colour::GREEN, 5);
+    }
+    words(&mut small, &boxes, &tile.state);
+    if tile.released {
         let badge = "STRIKE RELEASED";
         let (bw, bh) = label_size(Font::Bold, 3, badge);
         let at = ((place.width - bw) / 2, place.height - bh - 8);
@@ -239,7 +242,7 @@ fn draw_tile(img: &mut RgbImage, place: Rect, tile: &Tile) {
     fill_rect(img, strip, TILE);
     fill_rect(img, Rect::new(strip.x, strip.y, 3, CAPTION), tint);
     let mut room = strip.width - 10;
-    if let Some((have, of)) = tile.window.filter(|(_, of)| *of > 0) {
+    if let Some((have, of)) = tile.window.filter(|(have, of)| have < of) {
         let bar = 45.min(strip.width / 4);
         let x = strip.x + strip.width - bar - 5;
         fill_rect(img, Rect::new(x, strip.y + 7, bar, 6), BAND);

@@ -1,0 +1,40 @@
+//! What several integration tests share.
+
+#![allow(dead_code, reason = "each test file uses a part of this")]
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A path below `../shared`; without that folder says which test is skipped and gives `None`.
+pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared");
+    if !root.is_dir() {
+        println!("skipped: {test}: no ../shared");
+        return None;
+    }
+    Some(root.join(path))
+}
+
+/// Runs the `facelatch` program.
+pub fn facelatch<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = S>) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_facelatch"))
+        .args(arguments)
+        .output()
+        .expect("the facelatch program starts")
+}
+
+/// The only line on stderr of a command that ended with exit status 2.
+pub fn one_error_line(output: &Output) -> String {
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(2), "stderr: {text}");
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 1, "one line is wanted: {text}");
+    assert!(lines[0].starts_with("facelatch: "), "{text}");
+    assert!(output.stdout.is_empty(), "nothing is answered on an error");
+    lines[0].to_string()
+}
+
+/// A face that ships with the program.
+pub fn portrait() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/portraits/collins.jpg")
+}

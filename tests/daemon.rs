@@ -1,0 +1,166 @@
+//! The daemon itself, as a process: a recording for a camera, its socket, signals and the strike.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+
+use common::facelatch;
+use facelatch::demo::portrait::Portrait;
+use facelatch::demo::walkup::{Walk, WalkUp};
+
+/// A running daemon; killed when a test fails.
+struct Daemon {
+    child: Child,
+    log: BufReader<std::process::ChildStderr>,
+}
+
+impl Daemon {
+    fn start(config: &Path) -> Self {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_facelatch"))
+            .args(["run", "--config"])
+            .arg(config)
+            .env("RUST_LOG", "facelatch=debug")
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let log = BufReader::new(child.stderr.take().unwrap());
+        let mut daemon = Daemon { child, log };
+        daemon.wait_for("event=started");
+        daemon
+    }
+
+    /// Reads the log up to a line with these words; panics when the daemon ends before.
+    fn wait_for(&mut self, words: &str) -> String {
+        let mut seen = String::new();
+        loop {
+            let mut line = String::new();
+            assert!(self.log.read_line(&mut line).unwrap() > 0, "{words:?} never came:\n{seen}");
+            if line.contains(words) {
+                return line;
+            }
+            seen.push_str(&line);
+        }
+    }
+
+    fn rest(&mut self) -> String {
+        let mut text = String::new();
+        self.log.read_to_string(&mut text).unwrap();
+        text
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Renders a walk-up into a folder of pictures, as a camera would have recorded it.
+fn record(folder: &Path, who: Portrait, walk: Walk) {
+    fs::create_dir_all(folder).unwrap();
+    let walkup = WalkUp::new("test", who, walk);
+    for n in 0..walkup.len() {
+        walkup.frame(n).save(folder.join(format!("{n:04}.jpg"))).unwrap();
+    }
+}
+
+fn config(dir: &Path, recording: &Path) -> std::path::PathBuf {
+    let path = dir.join("facelatch.toml");
+    let text = format!(
+        "[camera]\nrecording = \"{1}\"\nfps = 20\n[access]\nhold_ms = 400\n\
+         [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\n[daemon]\nsocket = \"{0}/socket\"\n",
+        dir.display(),
+        recording.display()
+    );
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn words(output: &std::process::Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+#[test]
+fn a_recorded_visit_opens_for_the_person_enrolled_and_names_stay_out_of_the_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    record(&dir.join("visit"), Portrait::collins().unwrap(), Walk::VISIT);
+    let config = config(dir, &dir.join("visit"));
+    let conf = config.to_str().unwrap();
+    let portrait = common::portrait();
+    let out = facelatch(["enroll", "Eileen", "--pictures", portrait.to_str().unwrap(), "--config", conf]);
+    assert_eq!(out.status.code(), Some(0), "{}", words(&out));
+
+    let mut daemon = Daemon::start(&config);
+    let listed = facelatch(["people", "list", "--json", "--config", conf]);
+    assert!(words(&listed).contains("\"name\":\"Eileen\""), "{}", words(&listed));
+    let status = facelatch(["status", "--json", "--config", conf]);
+    assert!(words(&status).contains("\"running\":true"), "{}", words(&status));
+
+    daemon.wait_for("event=release subject=0");
+    let status = facelatch(["status", "--json", "--config", conf]);
+    assert!(words(&status).contains("\"strike\":"), "{}", words(&status));
+    daemon.wait_for("event=secured");
+    let rest = daemon.rest();
+    assert!(rest.contains("event=recording_over"), "{rest}");
+    assert!(!rest.contains("Eileen"), "names do not belong in the log: {rest}");
+    assert!(daemon.child.wait().unwrap().success());
+    assert!(!dir.join("socket").exists(), "the socket is removed");
+}
+
+#[test]
+fn the_countdown_over_the_socket_and_what_else_clients_ask() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    // Enrolment needs 5 s of face in all: the walk is played twice.
+    let visit = dir.join("visit");
+    record(&visit, Portrait::hopper().unwrap(), Walk::ENROLMENT);
+    let frames: Vec<_> = fs::read_dir(&visit).unwrap().map(|e| e.unwrap().path()).collect();
+    for round in 1..4 {
+        for frame in &frames {
+            let name = frame.file_name().unwrap().to_str().unwrap();
+            fs::copy(frame, visit.join(format!("{round}{name}"))).unwrap();
+        }
+    }
+    let config = config(dir, &visit);
+    let conf = config.to_str().unwrap();
+    let mut daemon = Daemon::start(&config);
+
+    let second = facelatch(["run", "--config", conf]);
+    assert_eq!(second.status.code(), Some(2));
+    assert!(words(&second).contains("another facelatch"), "{}", words(&second));
+    let bad = facelatch(["enroll", "a/b", "--config", conf]);
+    assert_eq!(bad.status.code(), Some(1), "{}", words(&bad));
+
+    let enrolled = facelatch(["enroll", "Grace", "--config", conf]);
+    assert_eq!(enrolled.status.code(), Some(0), "{}", words(&enrolled));
+    for said in ["Image will be taken in 5..", "Image will be taken in 1..", "enrolled Grace"] {
+        assert!(words(&enrolled).contains(said), "{}", words(&enrolled));
+    }
+    let removed = facelatch(["people", "remove", "Grace", "--config", conf]);
+    assert_eq!(removed.status.code(), Some(0), "{}", words(&removed));
+    let secured = facelatch(["secure", "--config", conf]);
+    assert!(words(&secured).contains("secured by the daemon"), "{}", words(&secured));
+
+    // A stop by signal is in good order: the strike is secured, the exit is clean.
+    let pid = daemon.child.id().to_string();
+    assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+    daemon.wait_for("event=stopping");
+    assert!(daemon.child.wait().unwrap().success());
+}
+
+#[test]
+fn without_a_daemon_status_says_so_and_secure_takes_the_line_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), Path::new("unused"));
+    let conf = config.to_str().unwrap();
+    let status = facelatch(["status", "--config", conf]);
+    assert_eq!(status.status.code(), Some(1));
+    let secured = facelatch(["secure", "--config", conf]);
+    assert_eq!(secured.status.code(), Some(0), "{}", words(&secured));
+    assert!(words(&secured).contains("simulated"), "{}", words(&secured));
+}

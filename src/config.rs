@@ -589,7 +589,7 @@ mod tests {
         for (text, words) in [
             ("[acces]", &["t.toml", "line 1", "acces"][..]),
             ("[access]\nhold = 3", &["line 2", "hold"]),
-            ("[access]\n\nhold_ms = \"long\"", &["line 3", "integer"]),
+            ("[access]\n\nhold_ms = \"long\"", &["line 3", "u64"]),
             ("[access]\nhold_ms = 0", &["access.hold_ms", "0", "200"]),
             ("[access]\nthreshold = nan", &["access.threshold", "NaN"]),
             ("[access]\nthreshold = 0.3\ntarget_fmr = 0.01", &["not both"]),

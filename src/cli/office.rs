@@ -34,7 +34,7 @@ impl Office {
     /// Everybody enrolled.
     pub fn people(&mut self) -> Result<Vec<Person>, CommandError> {
         match self {
-            Office::Daemon(client) => Ok(serde_json::from_value(client.ask(&Request::People, |_| {})?)?),
+            Office::Daemon(client) => Ok(serde_json::from_value(client.ask(&Request::People {}, |_| {})?)?),
             Office::File(store) => Ok(people(&store.load()?)),
         }
     }

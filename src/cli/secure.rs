@@ -25,7 +25,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config)?;
     if let Ok(Some(mut client)) = Client::connect(&config.daemon.socket) {
         client.limit(Duration::from_secs(1))?;
-        if client.ask(&Request::Secure, |_| {}).is_ok() {
+        if client.ask(&Request::Secure {}, |_| {}).is_ok() {
             say!("secured by the daemon");
             return Ok(Answer::Done);
         }

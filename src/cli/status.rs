@@ -33,7 +33,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         return Ok(Answer::No);
     };
     client.limit(Duration::from_secs(5))?;
-    let mut answer = client.ask(&Request::Status, |_| {})?;
+    let mut answer = client.ask(&Request::Status {}, |_| {})?;
     if args.json {
         if let Some(object) = answer.as_object_mut() {
             object.insert("running".into(), true.into());

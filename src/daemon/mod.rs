@@ -438,12 +438,12 @@ impl Keeper {
                 done(self.door.enrol_from(now, wall_clock(), &name, &embeddings).map(|(_, effects)| effects))
             }
             Request::Remove { name } => done(self.door.remove(now, &name)),
-            Request::Secure => (Reply::ok(), self.door.handle(now, Input::Secure)),
-            Request::People => {
+            Request::Secure {} => (Reply::ok(), self.door.handle(now, Input::Secure)),
+            Request::People {} => {
                 let people = people(self.door.gallery());
                 (Reply::Ok { result: serde_json::to_value(people).unwrap_or_default() }, Vec::new())
             }
-            Request::Status => {
+            Request::Status {} => {
                 let status = self.status(now, started);
                 (Reply::Ok { result: serde_json::to_value(status).unwrap_or_default() }, Vec::new())
             }

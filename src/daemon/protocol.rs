@@ -29,16 +29,16 @@ pub enum Request {
         embeddings: Vec<Vec<f32>>,
     },
     /// List the people enrolled.
-    People,
+    People {},
     /// Remove a person.
     Remove {
         /// The name.
         name: String,
     },
     /// How the daemon is.
-    Status,
+    Status {},
     /// Secure the strike now.
-    Secure,
+    Secure {},
 }
 
 /// What the daemon answers.
@@ -141,8 +141,8 @@ mod tests {
     fn requests_are_plain_lines() {
         for (text, request) in [
             (r#"{"command":"enroll","name":"Ada"}"#, Request::Enroll { name: Some("Ada".into()) }),
-            (r#"{"command":"people"}"#, Request::People),
-            (r#"{"command":"secure"}"#, Request::Secure),
+            (r#"{"command":"people"}"#, Request::People {}),
+            (r#"{"command":"secure"}"#, Request::Secure {}),
         ] {
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
             assert_eq!(serde_json::to_string(&request).unwrap(), text);

@@ -571,7 +571,8 @@ mod tests {
         assert_eq!(parse(text), Ok(Config::default()));
         // Keys that default to "none" stand there as comments; uncommented, all are known.
         let full = text.replace("#: ", "");
-        let config = parse(&full).unwrap();
+        // Two of them exclude each other, so that the values are not checked here.
+        let config: Config = toml::from_str(&full).unwrap();
         let written = toml::Table::try_from(&config).unwrap();
         let listed: toml::Table = full.parse().unwrap();
         for (section, keys) in &written {

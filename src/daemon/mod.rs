@@ -233,7 +233,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let outcome = keeper.run(&messages, &supervisor);
     supervisor.stopping();
     let secured = keeper.secure();
-    drop(socket);
+    socket.close();
     outcome.and(secured)
 }
 

@@ -46,7 +46,7 @@ impl Replies {
     }
 }
 
-/// The socket file; removed on drop.
+/// The socket file. One that a killed daemon left behind is replaced at the next start.
 #[derive(Debug)]
 pub struct Socket {
     path: PathBuf,
@@ -75,6 +75,11 @@ impl Socket {
         Ok(Socket { path: path.to_owned(), listener })
     }
 
+    /// Removes the file: no further client finds the daemon.
+    pub fn close(&self) {
+        let _ = fs::remove_file(&self.path);
+    }
+
     /// Accepts clients until the process ends.
     pub fn serve(&self, inbox: &SyncSender<Message>) {
         static CLIENTS: AtomicUsize = AtomicUsize::new(0);
@@ -99,12 +104,6 @@ impl Socket {
                 CLIENTS.fetch_sub(1, Ordering::Relaxed);
             }
         }
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
     }
 }
 

@@ -46,13 +46,15 @@ def detect(paths, settings=STILL):
 
 
 def main_box(faces, picture_width, picture_height):
-    """The box whose centre is nearest to the picture's, or None: the person a portrait is of."""
+    """The person a portrait is of, or None: the most central box of those at least half as wide as
+    the widest, as `facelatch compare` chooses."""
 
     def off_centre(box):
         x, y, w, h = box
         return (x + w / 2 - picture_width / 2) ** 2 + (y + h / 2 - picture_height / 2) ** 2
 
-    return min(faces, key=off_centre, default=None)
+    widest = max((box[2] for box in faces), default=0)
+    return min((box for box in faces if 2 * box[2] >= widest), key=off_centre, default=None)
 
 
 @dataclass(frozen=True)

@@ -117,9 +117,9 @@ def onnx_of(network):
 
 
 def load_checkpoint(path):
-    """The network of a checkpoint: its EMA weights where it has them."""
+    """The network of a checkpoint of `train_default.py` or `train_first.py`, averaged weights if it has them."""
     state = torch.load(path, weights_only=True)
-    network = networks.DenseResidual(**state["shape"])
+    network = networks.DenseResidual()
     network.load_state_dict(state.get("average", state["network"]))
     return network.eval()
 

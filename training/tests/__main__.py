@@ -94,6 +94,12 @@ def test_crop_rule_is_centred_on_the_box():
     assert crops.CropRule(0.5, 2.0, 0.1, 0.0).rectangle((10, 20, 100, 100)) == (45.0, -30.0, 50.0, 200.0)
 
 
+def test_a_portraits_person_is_central_but_not_a_speck():
+    central, large, speck = (50, 50, 60, 60), (0, 0, 100, 100), (80, 80, 20, 20)
+    assert crops.main_box([large, speck, central], 180, 180) == central
+    assert crops.main_box([], 180, 180) is None
+
+
 def test_trimming_keeps_the_face_where_it_was():
     picture = np.arange(250 * 250, dtype=np.uint32).reshape(250, 250)
     part, (x, y, _, _) = samples.trimmed(picture, (60.5, 70.25, 92, 112))

@@ -1,12 +1,23 @@
 # README's two commands are `make demo` and `make test`; each installs what it needs.
 
-.PHONY: demo test check fmt lint doc needs
+.PHONY: demo test test-opencv train train-reference check fmt lint doc needs
 
 demo: needs
 	cargo run --release --quiet -- demo --out out/demo
 
 test: needs
 	cargo test --workspace
+
+# The detector against OpenCV itself, in a Python of its own outside the repository.
+test-opencv: needs
+	FACELATCH_OPENCV_PYTHON=$$(tools/opencv.sh) cargo test --test detector -- --nocapture
+
+# Trains the shipped network; needs ../shared and hours (docs/network.md).
+train:
+	training/train.sh default
+
+train-reference:
+	training/train.sh reference
 
 # What .ci/run does after `make test`.
 check: fmt lint doc

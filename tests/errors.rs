@@ -106,9 +106,9 @@ fn templates_of_another_model_are_refused_by_name() {
     let dir = tempfile::tempdir().unwrap();
     let path = config(dir.path(), "");
     let good = portrait().display().to_string();
-    let out = facelatch(&["enroll", "Ada", "--pictures", &good, "--config", &path]);
+    let out = facelatch(["enroll", "Ada", "--pictures", &good, "--config", &path]);
     assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
-    let listed = facelatch(&["people", "list", "--config", &path]);
+    let listed = facelatch(["people", "list", "--config", &path]);
     assert!(String::from_utf8_lossy(&listed.stdout).contains("Ada"));
 
     // The same network under another name in its graph is another file, and so another model.
@@ -123,7 +123,7 @@ fn templates_of_another_model_are_refused_by_name() {
     fs::write(dir.path().join("other.toml"), card.replace(old, &format!("sha256 = \"{hash}\""))).unwrap();
     let card = dir.path().join("other.toml");
     let path = config(dir.path(), &format!("[model]\ncard = \"{}\"", card.display()));
-    let out = facelatch(&["enroll", "Bob", "--pictures", &good, "--config", &path]);
+    let out = facelatch(["enroll", "Bob", "--pictures", &good, "--config", &path]);
     let stderr = String::from_utf8_lossy(&out.stderr);
     assert_eq!(out.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("Ada") && stderr.contains("enrol them anew"), "{stderr}");

@@ -146,7 +146,7 @@ fn check(args: &CheckArgs) -> Result<Answer, CommandError> {
     let parts = anatomy(&onnx, shape.as_ref().map(|s| s.as_slice()), output.as_deref()).map_err(refuse)?;
     let mut runner = match &mut embedder {
         Some(embedder) => Runner::Card(embedder),
-        None => Runner::Bare(crate::embed::BareNetwork::load(&onnx, &parts.input).map_err(refuse)?),
+        None => Runner::Bare(Box::new(crate::embed::BareNetwork::load(&onnx, &parts.input).map_err(refuse)?)),
     };
     let load_ms = start.elapsed().as_secs_f64() * 1e3;
     let latency_ms = latency(&mut runner, parts.input.iter().product()).map_err(refuse)?;
@@ -166,7 +166,7 @@ fn check(args: &CheckArgs) -> Result<Answer, CommandError> {
 
 enum Runner<'a> {
     Card(&'a mut Embedder),
-    Bare(crate::embed::BareNetwork),
+    Bare(Box<crate::embed::BareNetwork>),
 }
 
 impl Runner<'_> {

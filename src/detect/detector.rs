@@ -141,7 +141,7 @@ struct Portable {
 /// How windows are tested.
 enum Engine {
     Portable(Plan),
-    Lanes(LanePlan),
+    Lanes(Box<LanePlan>),
 }
 
 impl<'a> Job<'a> {
@@ -200,7 +200,7 @@ impl Detector {
         let engine = if portable || !simd::suits(&cascade) {
             Engine::Portable(Plan::new(&cascade))
         } else {
-            Engine::Lanes(LanePlan::new(Arc::clone(&cascade), set))
+            Engine::Lanes(Box::new(LanePlan::new(Arc::clone(&cascade), set)))
         };
         Detector {
             cascade,

@@ -68,8 +68,8 @@ impl Integral {
                 self.falling[x + 1] = self.falling[x].wrapping_add(i32::from(row[x]));
             }
             self.falling[0] = 0;
-            for x in 0..width {
-                self.rising[x] = self.rising[x + 1].wrapping_add(i32::from(row[x]));
+            for (x, &pixel) in row.iter().enumerate() {
+                self.rising[x] = self.rising[x + 1].wrapping_add(i32::from(pixel));
             }
             for x in 0..=width {
                 let at = (y + 1) * stride + x;

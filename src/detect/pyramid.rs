@@ -89,12 +89,12 @@ pub(super) fn plan(
     if let Some(first) = levels.first() {
         let stripes = first.columns.div_ceil(32);
         for level in levels.iter_mut() {
-            if stripes > 0 {
-                let stripe = ((level.rows / level.step + stripes - 1) / stripes).max(1) * level.step;
-                level.rows = level.rows.min(stripes * stripe);
-            } else {
+            if stripes == 0 {
                 level.rows = 0;
+                continue;
             }
+            let stripe = (level.rows / level.step).div_ceil(stripes).max(1) * level.step;
+            level.rows = level.rows.min(stripes * stripe);
         }
     }
 }

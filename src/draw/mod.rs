@@ -308,7 +308,7 @@ mod tests {
             Rect::new(5, 5, -3, 0),
         ] {
             let before = img.clone();
-            frame_box(&mut img, rect, colour::RED, u32::MAX.min(3));
+            frame_box(&mut img, rect, colour::RED, 3);
             fill_rect(&mut img, Rect::new(rect.x, rect.y, rect.width.min(0), 4), colour::RED);
             if rect.x > 0 {
                 assert_eq!(before, img);

@@ -67,7 +67,8 @@ pub enum PairsError {
 
 /// Reads a list in the format of Labeled Faces in the Wild: a line a pair, tab-separated, `name i j` for
 /// two pictures of one person or `name i name j` for two people; picture `i` is
-/// `ROOT/name/name_%04d.jpg`. LFW's own first line (`10	300` or `2200`) is skipped.
+/// `ROOT/name/name_%04d.jpg`. LFW's own first line (one or two
+/// numbers) is skipped.
 ///
 /// # Errors
 /// When the list cannot be read, or a line is not understood.

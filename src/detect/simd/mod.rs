@@ -382,8 +382,8 @@ fn fill_plane(plan: &LanePlan, ws: &mut Workspace, width: usize, height: usize, 
             ws.falling[x + 1] = ws.falling[x].wrapping_add(u16::from(row[x]));
         }
         ws.falling[0] = 0;
-        for x in 0..width {
-            ws.rising[x] = ws.rising[x + 1].wrapping_add(u16::from(row[x]));
+        for (x, &pixel) in row.iter().enumerate() {
+            ws.rising[x] = ws.rising[x + 1].wrapping_add(u16::from(pixel));
         }
         for (value, &falling) in ws.line.iter_mut().zip(&ws.falling[..=width]) {
             *value = value.wrapping_add(falling);

@@ -1,6 +1,6 @@
 """Makes the files that ship: the int8 network, its card and the checksums.
 
-`python card.py RUN --name NAME [--out models]` takes RUN/float.onnx, has `facelatch model quantize`
+`python card.py RUN [--out models]` takes RUN/float.onnx, has `facelatch model quantize`
 make the int8 file, measures the thresholds on the calibration people with that very file, and
 writes `embedder.onnx`, `embedder.toml` and their lines in SHA256SUMS.
 """
@@ -69,6 +69,11 @@ results = "{results}"
 train_your_own = "{own}"
 """
 
+ORIGIN = (
+    "lfw/train without the calibration people (8,612 pictures of 4,010 people), 30,000 faces mixed from "
+    "them, and AT&T's first 35 people (350 pictures); taught by a larger network's vectors and the "
+    "reference's contrastive loss on hard pairs (training/train_default.py)."
+)
 TERMS = (
     "Labeled Faces in the Wild: published for research, no terms in the copy used. "
     "AT&T/ORL: 'please give credit to Olivetti Research Laboratory' (Samaria and Harter, 1994). "
@@ -138,14 +143,14 @@ def checksums(folder, names):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("run", type=Path)
-    parser.add_argument("--name", required=True)
+    parser.add_argument("--name", default="facelatch default")
     parser.add_argument("--out", type=Path, default=data.REPOSITORY / "models")
     parser.add_argument("--crop", nargs=4, type=float, default=[0.9, 1.04, 0.0, 0.0], metavar=("W", "H", "SX", "SY"))
     parser.add_argument("--default-fmr", type=float, default=0.0001)
     parser.add_argument("--attempt", type=float, help="the attempt's threshold, chosen by a person")
-    parser.add_argument("--origin", required=True)
+    parser.add_argument("--origin", default=ORIGIN)
     parser.add_argument("--results", default="", help="more results to report on the card")
-    parser.add_argument("--teacher", action="store_true", help="say where the teacher came from")
+    parser.add_argument("--no-teacher", dest="teacher", action="store_false", help="no teacher took part")
     option = parser.parse_args()
     rule = crops.CropRule(*option.crop)
     target = option.out / "embedder.onnx"

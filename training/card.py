@@ -173,7 +173,7 @@ def main():
     default = option.default_fmr
     limit = 1 - limits[default]
     results = (
-        f"LFW fold 8 (600 pairs, own detector, {verdict['undetected']} undetected counted as errors): "
+        f"LFW fold 8, in Python (600 pairs, {verdict['undetected']} undetected counted as errors): "
         f"accuracy {verdict['accuracy']:.3f} (10-fold cross-validated threshold; 95 % interval "
         f"{verdict['interval'][0]:.3f} to {verdict['interval'][1]:.3f}), "
         f"TAR {verdict['tar_at_fmr']['0.01']:.3f} at FMR 1 %. AT&T's last 5 people, whole pictures, all pairs: "

@@ -11,9 +11,11 @@ mod group;
 mod integral;
 mod pyramid;
 mod scan;
+mod search;
 mod simd;
 mod xml;
 
 pub use cascade::{Cascade, CascadeError, Feature, Node, Stage, Tree, WeightedRect};
 pub use detector::{Detector, Job, ParamsError, ScanParams, Sequential, Workers};
+pub use search::{Search, SearchKind, SearchParams, SearchParamsError, Searcher};
 pub use simd::InstructionSet;

@@ -39,9 +39,16 @@ pub(super) trait Isa: Copy {
     unsafe fn accumulate(sum: Self::R, f: Self::W, weight: f32) -> Self::R;
     /// Mask of `sum * norm < threshold`.
     unsafe fn below_real(sum: Self::R, norm: Self::R, threshold: f32) -> Self::W;
-    /// Reads 8 values from each of 8 places and writes for `i < count` the eight `i`-th ones to
-    /// `to + i * stride`.
-    unsafe fn transpose(from: &[*const u16; 8], to: *mut u16, stride: usize, count: usize);
+    /// Reads 8 values from each of the first `LANES` places and writes for `i < count` the `i`-th
+    /// ones of all to `to + i * stride`.
+    unsafe fn transpose(from: &[*const u16; 16], to: *mut u16, stride: usize, count: usize);
+    /// Adds the running sums of `row` to `line`, which is at least as long.
+    unsafe fn add_running_sums(row: &[u8], line: &mut [u16]);
+    /// `out[i] = (c0 v[o] + c1 v[o + 1] + 32768) >> 16` with `o = first[i]`, which must be below
+    /// `v.len() - 1`, and `weights[i] = c0 | c1 << 16`; all as long as `out`.
+    unsafe fn blend_across(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]);
+    /// One bit a value: `values[i] >= least`, which is above 0.
+    unsafe fn at_least(values: &[u32; 64], least: u32) -> u64;
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -57,46 +64,118 @@ pub(super) mod x86 {
     #[derive(Clone, Copy)]
     pub(in super::super) struct Avx2;
 
+    /// Transposes 8 registers of 16-bit values, within each 128 bits.
+    macro_rules! transposed {
+        ($row:ident, $low16:ident, $high16:ident, $low32:ident, $high32:ident, $low64:ident, $high64:ident) => {{
+            let (a0, a1) = ($low16($row!(0), $row!(1)), $high16($row!(0), $row!(1)));
+            let (a2, a3) = ($low16($row!(2), $row!(3)), $high16($row!(2), $row!(3)));
+            let (a4, a5) = ($low16($row!(4), $row!(5)), $high16($row!(4), $row!(5)));
+            let (a6, a7) = ($low16($row!(6), $row!(7)), $high16($row!(6), $row!(7)));
+            let (b0, b1) = ($low32(a0, a2), $high32(a0, a2));
+            let (b2, b3) = ($low32(a1, a3), $high32(a1, a3));
+            let (b4, b5) = ($low32(a4, a6), $high32(a4, a6));
+            let (b6, b7) = ($low32(a5, a7), $high32(a5, a7));
+            [
+                $low64(b0, b4),
+                $high64(b0, b4),
+                $low64(b1, b5),
+                $high64(b1, b5),
+                $low64(b2, b6),
+                $high64(b2, b6),
+                $low64(b3, b7),
+                $high64(b3, b7),
+            ]
+        }};
+    }
+
     #[inline(always)]
-    unsafe fn transpose8(from: &[*const u16; 8], to: *mut u16, stride: usize, count: usize) {
-        // SAFETY: the caller vouches for the pointers; SSE2 is part of x86-64.
+    unsafe fn running8(row: &[u8], line: &mut [u16]) {
+        let line = &mut line[..row.len()];
+        let mut rows = row.chunks_exact(8);
+        let mut lines = line.chunks_exact_mut(8);
+        // SAFETY: both chunks are 8 values long; SSE2 is part of x86-64.
         unsafe {
-            macro_rules! row {
-                ($i:expr) => {
-                    _mm_loadu_si128(from[$i].cast())
-                };
+            let mut carry = _mm_setzero_si128();
+            for (row, line) in (&mut rows).zip(&mut lines) {
+                let v = _mm_loadl_epi64(row.as_ptr().cast());
+                let v = _mm_unpacklo_epi8(v, _mm_setzero_si128());
+                let v = _mm_add_epi16(v, _mm_slli_si128::<2>(v));
+                let v = _mm_add_epi16(v, _mm_slli_si128::<4>(v));
+                let v = _mm_add_epi16(v, _mm_slli_si128::<8>(v));
+                let old = _mm_loadu_si128(line.as_ptr().cast());
+                let new = _mm_add_epi16(_mm_add_epi16(old, v), carry);
+                _mm_storeu_si128(line.as_mut_ptr().cast(), new);
+                let total = _mm_shufflehi_epi16::<0xff>(v);
+                carry = _mm_add_epi16(carry, _mm_unpackhi_epi64(total, total));
             }
-            let (a0, a1) = (_mm_unpacklo_epi16(row!(0), row!(1)), _mm_unpackhi_epi16(row!(0), row!(1)));
-            let (a2, a3) = (_mm_unpacklo_epi16(row!(2), row!(3)), _mm_unpackhi_epi16(row!(2), row!(3)));
-            let (a4, a5) = (_mm_unpacklo_epi16(row!(4), row!(5)), _mm_unpackhi_epi16(row!(4), row!(5)));
-            let (a6, a7) = (_mm_unpacklo_epi16(row!(6), row!(7)), _mm_unpackhi_epi16(row!(6), row!(7)));
-            let (b0, b1) = (_mm_unpacklo_epi32(a0, a2), _mm_unpackhi_epi32(a0, a2));
-            let (b2, b3) = (_mm_unpacklo_epi32(a1, a3), _mm_unpackhi_epi32(a1, a3));
-            let (b4, b5) = (_mm_unpacklo_epi32(a4, a6), _mm_unpackhi_epi32(a4, a6));
-            let (b6, b7) = (_mm_unpacklo_epi32(a5, a7), _mm_unpackhi_epi32(a5, a7));
-            let rows = [
-                _mm_unpacklo_epi64(b0, b4),
-                _mm_unpackhi_epi64(b0, b4),
-                _mm_unpacklo_epi64(b1, b5),
-                _mm_unpackhi_epi64(b1, b5),
-                _mm_unpacklo_epi64(b2, b6),
-                _mm_unpackhi_epi64(b2, b6),
-                _mm_unpacklo_epi64(b3, b7),
-                _mm_unpackhi_epi64(b3, b7),
-            ];
-            if count >= 8 {
-                let mut to = to;
-                for row in rows {
-                    _mm_storeu_si128(to.cast(), row);
-                    to = to.wrapping_add(stride);
-                }
-            } else {
-                for (i, row) in rows.into_iter().enumerate() {
-                    if i < count {
-                        _mm_storeu_si128(to.add(i * stride).cast(), row);
+            let mut sum = _mm_extract_epi16::<0>(carry) as u16;
+            for (value, &pixel) in lines.into_remainder().iter_mut().zip(rows.remainder()) {
+                sum = sum.wrapping_add(u16::from(pixel));
+                *value = value.wrapping_add(sum);
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn across8(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]) {
+        let mut outs = out.chunks_exact_mut(8);
+        let mut firsts = first.chunks_exact(8);
+        let mut pairs = weights.chunks_exact(8);
+        // SAFETY: the caller vouches that `first` stays below the last value of `v`; the chunks are
+        // 8 values long; SSE2 is part of x86-64.
+        unsafe {
+            // Products of signed halves: the values are taken 32768 lower, which the constant mends,
+            // as the two weights make 256.
+            let flip = _mm_set1_epi16(i16::MIN);
+            let mend = _mm_set1_epi32(256 * 32768 + 32768);
+            macro_rules! four {
+                ($first:expr, $weights:expr) => {{
+                    macro_rules! two {
+                        ($i:expr) => {
+                            _mm_cvtsi32_si128(
+                                v.as_ptr().add($first[$i] as usize).cast::<i32>().read_unaligned(),
+                            )
+                        };
                     }
-                }
+                    let v = _mm_unpacklo_epi64(
+                        _mm_unpacklo_epi32(two!(0), two!(1)),
+                        _mm_unpacklo_epi32(two!(2), two!(3)),
+                    );
+                    let weights = _mm_loadu_si128($weights.as_ptr().cast());
+                    let sum = _mm_madd_epi16(_mm_xor_si128(v, flip), weights);
+                    _mm_srli_epi32::<16>(_mm_add_epi32(sum, mend))
+                }};
             }
+            for ((out, first), weights) in (&mut outs).zip(&mut firsts).zip(&mut pairs) {
+                let a = four!(&first[..4], &weights[..4]);
+                let b = four!(&first[4..], &weights[4..]);
+                let bytes = _mm_packus_epi16(_mm_packs_epi32(a, b), _mm_setzero_si128());
+                _mm_storel_epi64(out.as_mut_ptr().cast(), bytes);
+            }
+        }
+        let rest = outs.into_remainder().iter_mut();
+        super::across1(v, firsts.remainder(), pairs.remainder(), rest);
+    }
+
+    #[inline(always)]
+    unsafe fn at_least64(values: &[u32; 64], least: u32) -> u64 {
+        // SAFETY: 16 values are read at each of four places; SSE2 is part of x86-64.
+        unsafe {
+            let flip = _mm_set1_epi32(i32::MIN);
+            let below = _mm_set1_epi32((least - 1) as i32 ^ i32::MIN);
+            let mut bits = 0u64;
+            for i in 0..4 {
+                let p = values.as_ptr().add(i * 16).cast::<__m128i>();
+                macro_rules! mask {
+                    ($k:expr) => {
+                        _mm_cmpgt_epi32(_mm_xor_si128(_mm_loadu_si128(p.add($k)), flip), below)
+                    };
+                }
+                let masks =
+                    _mm_packs_epi16(_mm_packs_epi32(mask!(0), mask!(1)), _mm_packs_epi32(mask!(2), mask!(3)));
+                bits |= (_mm_movemask_epi8(masks) as u32 as u64) << (16 * i);
+            }
+            bits
         }
     }
 
@@ -180,8 +259,46 @@ pub(super) mod x86 {
             }
         }
         #[inline(always)]
-        unsafe fn transpose(from: &[*const u16; 8], to: *mut u16, stride: usize, count: usize) {
-            unsafe { transpose8(from, to, stride, count) }
+        unsafe fn transpose(from: &[*const u16; 16], to: *mut u16, stride: usize, count: usize) {
+            unsafe {
+                macro_rules! row {
+                    ($i:expr) => {
+                        _mm_loadu_si128(from[$i].cast())
+                    };
+                }
+                let rows = transposed!(
+                    row,
+                    _mm_unpacklo_epi16,
+                    _mm_unpackhi_epi16,
+                    _mm_unpacklo_epi32,
+                    _mm_unpackhi_epi32,
+                    _mm_unpacklo_epi64,
+                    _mm_unpackhi_epi64
+                );
+                if count >= 8 {
+                    for (i, row) in rows.into_iter().enumerate() {
+                        _mm_storeu_si128(to.add(i * stride).cast(), row);
+                    }
+                } else {
+                    for (i, row) in rows.into_iter().enumerate() {
+                        if i < count {
+                            _mm_storeu_si128(to.add(i * stride).cast(), row);
+                        }
+                    }
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn add_running_sums(row: &[u8], line: &mut [u16]) {
+            unsafe { running8(row, line) }
+        }
+        #[inline(always)]
+        unsafe fn blend_across(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]) {
+            unsafe { across8(v, first, weights, out) }
+        }
+        #[inline(always)]
+        unsafe fn at_least(values: &[u32; 64], least: u32) -> u64 {
+            unsafe { at_least64(values, least) }
         }
     }
 
@@ -272,8 +389,49 @@ pub(super) mod x86 {
             }
         }
         #[inline(always)]
-        unsafe fn transpose(from: &[*const u16; 8], to: *mut u16, stride: usize, count: usize) {
-            unsafe { transpose8(from, to, stride, count) }
+        unsafe fn transpose(from: &[*const u16; 16], to: *mut u16, stride: usize, count: usize) {
+            unsafe {
+                macro_rules! row {
+                    ($i:expr) => {
+                        _mm256_inserti128_si256::<1>(
+                            _mm256_castsi128_si256(_mm_loadu_si128(from[$i].cast())),
+                            _mm_loadu_si128(from[$i + 8].cast()),
+                        )
+                    };
+                }
+                let rows = transposed!(
+                    row,
+                    _mm256_unpacklo_epi16,
+                    _mm256_unpackhi_epi16,
+                    _mm256_unpacklo_epi32,
+                    _mm256_unpackhi_epi32,
+                    _mm256_unpacklo_epi64,
+                    _mm256_unpackhi_epi64
+                );
+                if count >= 8 {
+                    for (i, row) in rows.into_iter().enumerate() {
+                        _mm256_storeu_si256(to.add(i * stride).cast(), row);
+                    }
+                } else {
+                    for (i, row) in rows.into_iter().enumerate() {
+                        if i < count {
+                            _mm256_storeu_si256(to.add(i * stride).cast(), row);
+                        }
+                    }
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn add_running_sums(row: &[u8], line: &mut [u16]) {
+            unsafe { running8(row, line) }
+        }
+        #[inline(always)]
+        unsafe fn blend_across(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]) {
+            unsafe { across8(v, first, weights, out) }
+        }
+        #[inline(always)]
+        unsafe fn at_least(values: &[u32; 64], least: u32) -> u64 {
+            unsafe { at_least64(values, least) }
         }
     }
 }
@@ -365,7 +523,7 @@ pub(super) mod arm {
             }
         }
         #[inline(always)]
-        unsafe fn transpose(from: &[*const u16; 8], to: *mut u16, stride: usize, count: usize) {
+        unsafe fn transpose(from: &[*const u16; 16], to: *mut u16, stride: usize, count: usize) {
             macro_rules! zip {
                 (16, $a:expr, $b:expr) => {
                     (vreinterpretq_u32_u16(vzip1q_u16($a, $b)), vreinterpretq_u32_u16(vzip2q_u16($a, $b)))
@@ -400,5 +558,83 @@ pub(super) mod arm {
                 }
             }
         }
+        #[inline(always)]
+        unsafe fn add_running_sums(row: &[u8], line: &mut [u16]) {
+            let line = &mut line[..row.len()];
+            let mut rows = row.chunks_exact(8);
+            let mut lines = line.chunks_exact_mut(8);
+            unsafe {
+                let zero = vdupq_n_u16(0);
+                let mut carry = zero;
+                for (row, line) in (&mut rows).zip(&mut lines) {
+                    let v = vmovl_u8(vld1_u8(row.as_ptr()));
+                    let v = vaddq_u16(v, vextq_u16::<7>(zero, v));
+                    let v = vaddq_u16(v, vextq_u16::<6>(zero, v));
+                    let v = vaddq_u16(v, vextq_u16::<4>(zero, v));
+                    let old = vld1q_u16(line.as_ptr());
+                    vst1q_u16(line.as_mut_ptr(), vaddq_u16(vaddq_u16(old, v), carry));
+                    carry = vaddq_u16(carry, vdupq_laneq_u16::<7>(v));
+                }
+                let mut sum = vgetq_lane_u16::<0>(carry);
+                for (value, &pixel) in lines.into_remainder().iter_mut().zip(rows.remainder()) {
+                    sum = sum.wrapping_add(u16::from(pixel));
+                    *value = value.wrapping_add(sum);
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn blend_across(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]) {
+            let mut outs = out.chunks_exact_mut(4);
+            let mut firsts = first.chunks_exact(4);
+            let mut pairs = weights.chunks_exact(4);
+            unsafe {
+                for ((out, first), weights) in (&mut outs).zip(&mut firsts).zip(&mut pairs) {
+                    let mut two = vdupq_n_u32(0);
+                    macro_rules! put {
+                        ($i:literal) => {
+                            let from = v.as_ptr().add(first[$i] as usize).cast::<u32>();
+                            two = vsetq_lane_u32::<$i>(from.read_unaligned(), two);
+                        };
+                    }
+                    put!(0);
+                    put!(1);
+                    put!(2);
+                    put!(3);
+                    let two = vreinterpretq_u16_u32(two);
+                    let weights = vreinterpretq_u16_u32(vld1q_u32(weights.as_ptr()));
+                    let low = vmull_u16(vget_low_u16(two), vget_low_u16(weights));
+                    let high = vmull_high_u16(two, weights);
+                    let rounded = vrshrn_n_u32::<16>(vpaddq_u32(low, high));
+                    let bytes = vmovn_u16(vcombine_u16(rounded, rounded));
+                    let word = vget_lane_u32::<0>(vreinterpret_u32_u8(bytes));
+                    out.copy_from_slice(&word.to_le_bytes());
+                }
+            }
+            let rest = outs.into_remainder().iter_mut();
+            super::across1(v, firsts.remainder(), pairs.remainder(), rest);
+        }
+        #[inline(always)]
+        unsafe fn at_least(values: &[u32; 64], least: u32) -> u64 {
+            let mut bits = 0u64;
+            unsafe {
+                let least = vdupq_n_u32(least);
+                const BITS: [u32; 4] = [1, 2, 4, 8];
+                let each = vld1q_u32(BITS.as_ptr());
+                for i in 0..16 {
+                    let mask = vcgeq_u32(vld1q_u32(values.as_ptr().add(4 * i)), least);
+                    bits |= u64::from(vaddvq_u32(vandq_u32(mask, each))) << (4 * i);
+                }
+            }
+            bits
+        }
+    }
+}
+
+/// [`Isa::blend_across`] one at a time.
+#[inline(always)]
+fn across1<'a>(v: &[u16], first: &[u32], weights: &[u32], out: impl Iterator<Item = &'a mut u8>) {
+    for ((out, &o), &w) in out.zip(first).zip(weights) {
+        let (a, b) = (u32::from(v[o as usize]), u32::from(v[o as usize + 1]));
+        *out = ((a * (w & 0xffff) + b * (w >> 16) + 32768) >> 16) as u8;
     }
 }

@@ -16,7 +16,7 @@ mod table;
 use std::sync::Arc;
 
 use super::cascade::Cascade;
-use super::pyramid::{Level, Reducer};
+use super::pyramid::{self, Level, Tap};
 use crate::picture::GrayView;
 use isa::Isa;
 use table::{Exact, Form, LaneStage, Layout, Next, Table};
@@ -214,14 +214,19 @@ struct Survivor {
 /// Working memory of one scanning thread, kept between frames.
 #[derive(Default)]
 pub(super) struct Workspace {
-    reducer: Reducer,
+    taps: Vec<Tap>,
+    first: Vec<u32>,
+    weights: Vec<u32>,
+    blended: Vec<u16>,
     reduced: Vec<u8>,
     plane: Vec<u16>,
     line: Vec<u16>,
     falling: Vec<u16>,
     rising: Vec<u16>,
-    column_sums: Vec<u32>,
+    column_sums: Vec<u16>,
     column_squares: Vec<u32>,
+    sum_boxes: Boxes<u16>,
+    square_boxes: Boxes<u32>,
     sums: Vec<u32>,
     squares: Vec<u32>,
     nf: Vec<u32>,
@@ -283,9 +288,9 @@ fn scan_level(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level:
 fn level_in_lanes<I: Isa>(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level) {
     let (ww, wh) = plan.cascade.window();
     let (ww, wh) = (ww as usize, wh as usize);
-    ws.reducer.reduce(picture, level.width, level.height, &mut ws.reduced);
+    reduce::<I>(ws, picture, level);
     let split = level.step == 2;
-    fill_plane(plan, ws, level.width, level.height, split);
+    let mut rows = PlaneRows::start(plan, ws, level);
 
     let (table, exact) =
         if split { (&plan.split, &plan.exact_split) } else { (&plan.plain, &plan.exact_plain) };
@@ -314,14 +319,15 @@ fn level_in_lanes<I: Isa>(plan: &LanePlan, ws: &mut Workspace, picture: GrayView
                 move_rows(&mut ws.column_sums, &mut ws.column_squares, out, into);
             }
         }
-        if !normalise(ws, plan, level, windows, ww, wh) {
+        if !normalise::<I>(ws, plan, level, windows, ww, wh) {
             continue;
         }
+        rows.reach::<I>(plan, ws, level, y, y + wh);
         let place = y * plan.stride;
         // SAFETY: the plane holds `height + 1` rows of `stride` values and `SLACK` more, each
         // twice with tilted features; a window at `place + column` reaches `wh` rows down, at most
         // to row `height`, and a block of lanes at most `LANES` values beyond the window, all of
-        // which `fill_plane` has made room for; `norms` is padded likewise.
+        // which `PlaneRows` has made room for; `norms` is padded likewise.
         unsafe {
             first_stage::<I>(ws, &table.stages[0], table, exact, plan, place, windows);
             blocks::<I>(ws, table, exact, plan, place, y, windows);
@@ -339,41 +345,99 @@ impl LanePlan {
     }
 }
 
-/// Writes the integral image, and the tilted one behind it if the plan has it, of `ws.reduced`.
+/// Reduces `picture` to the level's size, into `ws.reduced`.
 #[inline(always)]
-fn fill_plane(plan: &LanePlan, ws: &mut Workspace, width: usize, height: usize, split: bool) {
-    let stride = plan.stride;
-    assert!(width + 1 + 32 <= stride);
-    let upright = (height + 1) * stride + SLACK;
-    assert!(plan.tilted == 0 || upright <= plan.tilted);
-    let needed = plan.tilted + upright + SLACK;
-    if ws.plane.len() < needed {
-        ws.plane.resize(needed, 0);
-    }
-    ws.line.clear();
-    ws.line.resize(stride, 0);
-    ws.plane[..stride].fill(0);
-    for y in 0..height {
-        let row = &ws.reduced[y * width..][..width];
-        let mut sum = 0u16;
-        for (value, &pixel) in ws.line[1..].iter_mut().zip(row) {
-            sum = sum.wrapping_add(u16::from(pixel));
-            *value = value.wrapping_add(sum);
+fn reduce<I: Isa>(ws: &mut Workspace, picture: GrayView<'_>, level: &Level) {
+    let (width, height) = (level.width, level.height);
+    ws.reduced.resize(width * height, 0);
+    if (width, height) == (picture.width(), picture.height()) {
+        for (y, row) in ws.reduced.chunks_exact_mut(width).enumerate() {
+            row.copy_from_slice(picture.row(y));
         }
-        put_line(&ws.line, &mut ws.plane[(y + 1) * stride..][..stride], split);
-    }
-    if plan.tilted == 0 {
         return;
     }
-    // A cone is the cone one row up and its two edges, which are sums along diagonals.
-    let tilted = plan.tilted;
-    ws.line.fill(0);
+    pyramid::taps(picture.width(), width, &mut ws.taps);
+    ws.first.clear();
+    ws.first.extend(ws.taps.iter().map(|t| t.first));
+    ws.weights.clear();
+    // At the border both pixels are the same: the second one is a copy behind the row.
+    ws.weights.extend(ws.taps.iter().map(|t| (256 - t.weight) | t.weight << 16));
+    pyramid::taps(picture.height(), height, &mut ws.taps);
+    let last = picture.width() - 1;
+    assert!(ws.first.iter().all(|&o| o as usize <= last));
+    ws.blended.resize(last + 2, 0);
+    for (tap, out) in ws.taps.iter().zip(ws.reduced.chunks_exact_mut(width)) {
+        let (top, bottom) = (picture.row(tap.first as usize), picture.row(tap.second as usize));
+        let (w0, w1) = (256 - tap.weight as u16, tap.weight as u16);
+        // Down first, then across: the sum is exact in integers, so the order is free.
+        for ((value, &a), &b) in ws.blended.iter_mut().zip(top).zip(bottom) {
+            *value = u16::from(a) * w0 + u16::from(b) * w1;
+        }
+        ws.blended[last + 1] = ws.blended[last];
+        // SAFETY: the caller runs on the instruction set; `first` has been checked above, and
+        // `blended` has one value behind the last.
+        unsafe { I::blend_across(&ws.blended, &ws.first, &ws.weights, out) };
+    }
+}
+
+/// Which rows of the level's integral image are there: they are made as the scan gets to them, and
+/// not at all where no window has contrast.
+struct PlaneRows {
+    ready: usize,
+}
+
+impl PlaneRows {
+    /// Makes room for the level; with tilted features, which are summed from the top, all is done
+    /// at once.
+    #[inline(always)]
+    fn start(plan: &LanePlan, ws: &mut Workspace, level: &Level) -> Self {
+        let stride = plan.stride;
+        assert!(level.width + 1 + 32 <= stride);
+        let upright = (level.height + 1) * stride + SLACK;
+        assert!(plan.tilted == 0 || upright <= plan.tilted);
+        let needed = plan.tilted + upright + SLACK;
+        if ws.plane.len() < needed {
+            ws.plane.resize(needed, 0);
+        }
+        if plan.tilted > 0 {
+            tilted_rows(plan, ws, level);
+        }
+        ws.line.clear();
+        ws.line.resize(stride, 0);
+        PlaneRows { ready: 0 }
+    }
+
+    /// Sees to it that rows `from..=to` are there, counted from a common origin.
+    #[inline(always)]
+    fn reach<I: Isa>(&mut self, plan: &LanePlan, ws: &mut Workspace, level: &Level, from: usize, to: usize) {
+        let (stride, split) = (plan.stride, level.step == 2);
+        if from >= self.ready {
+            ws.line.fill(0);
+            ws.plane[from * stride..][..stride].fill(0);
+            self.ready = from + 1;
+        }
+        for y in self.ready..=to {
+            let row = &ws.reduced[(y - 1) * level.width..][..level.width];
+            // SAFETY: the caller runs on the instruction set; the line is longer than a row.
+            unsafe { I::add_running_sums(row, &mut ws.line[1..]) };
+            put_line(&ws.line, &mut ws.plane[y * stride..][..stride], split);
+        }
+        self.ready = self.ready.max(to + 1);
+    }
+}
+
+/// Writes the tilted integral image behind the upright one: a cone is the cone one row up and its
+/// two edges, which are sums along diagonals.
+fn tilted_rows(plan: &LanePlan, ws: &mut Workspace, level: &Level) {
+    let (stride, tilted, width) = (plan.stride, plan.tilted, level.width);
+    ws.line.clear();
+    ws.line.resize(stride, 0);
     ws.plane[tilted..tilted + stride].fill(0);
     for diagonal in [&mut ws.falling, &mut ws.rising] {
         diagonal.clear();
         diagonal.resize(width + 2, 0);
     }
-    for y in 0..height {
+    for y in 0..level.height {
         let row = &ws.reduced[y * width..][..width];
         for (value, &rising) in ws.line.iter_mut().zip(&ws.rising[..=width]) {
             *value = value.wrapping_add(rising);
@@ -388,7 +452,8 @@ fn fill_plane(plan: &LanePlan, ws: &mut Workspace, width: usize, height: usize, 
         for (value, &falling) in ws.line.iter_mut().zip(&ws.falling[..=width]) {
             *value = value.wrapping_add(falling);
         }
-        put_line(&ws.line, &mut ws.plane[tilted + (y + 1) * stride..][..stride], split);
+        let row = &mut ws.plane[tilted + (y + 1) * stride..][..stride];
+        put_line(&ws.line, row, level.step == 2);
     }
 }
 
@@ -406,27 +471,96 @@ fn put_line(line: &[u16], row: &mut [u16], split: bool) {
 }
 
 #[inline(always)]
-fn add_row(sums: &mut [u32], squares: &mut [u32], row: &[u8]) {
+fn add_row(sums: &mut [u16], squares: &mut [u32], row: &[u8]) {
     for ((sum, square), &pixel) in sums.iter_mut().zip(squares).zip(row) {
-        let p = u32::from(pixel);
-        *sum += p;
-        *square += p * p;
+        let p = u16::from(pixel);
+        *sum = sum.wrapping_add(p);
+        *square = square.wrapping_add(u32::from(p * p));
     }
 }
 
 #[inline(always)]
-fn move_rows(sums: &mut [u32], squares: &mut [u32], out: &[u8], into: &[u8]) {
+fn move_rows(sums: &mut [u16], squares: &mut [u32], out: &[u8], into: &[u8]) {
     for (((sum, square), &o), &i) in sums.iter_mut().zip(squares).zip(out).zip(into) {
-        let (o, i) = (i32::from(o), i32::from(i));
-        *sum = sum.wrapping_add_signed(i - o);
-        *square = square.wrapping_add_signed(i * i - o * o);
+        let (o, i) = (u16::from(o), u16::from(i));
+        *sum = sum.wrapping_add(i).wrapping_sub(o);
+        *square = square.wrapping_add(u32::from(i * i)).wrapping_sub(u32::from(o * o));
     }
 }
+
+/// Sums of adjacent values: of two, four and eight.
+#[derive(Default)]
+struct Boxes<T> {
+    one: Vec<T>,
+    two: Vec<T>,
+    four: Vec<T>,
+    eight: Vec<T>,
+}
+
+macro_rules! boxes {
+    ($fill:ident, $type:ty) => {
+        impl Boxes<$type> {
+            /// Takes the values of `columns` from the second on, two and two together if `paired`,
+            /// and writes the sums of `width` adjacent ones (at least 1), from each on, to `sums`,
+            /// put together from sums of up to `largest`.
+            #[inline(always)]
+            fn $fill(
+                &mut self,
+                columns: &[$type],
+                paired: bool,
+                width: usize,
+                largest: usize,
+                count: usize,
+                sums: &mut Vec<u32>,
+            ) {
+                let n = count + width + 8;
+                for level in [&mut self.one, &mut self.two, &mut self.four, &mut self.eight] {
+                    if level.len() < n {
+                        level.resize(n, 0);
+                    }
+                }
+                let (one, two) = (&mut self.one[..n], &mut self.two[..n]);
+                let (four, eight) = (&mut self.four[..n], &mut self.eight[..n]);
+                if paired {
+                    for (value, pair) in one.iter_mut().zip(columns[1..].chunks_exact(2)) {
+                        *value = pair[0].wrapping_add(pair[1]);
+                    }
+                } else {
+                    for (value, &column) in one.iter_mut().zip(&columns[1..]) {
+                        *value = column;
+                    }
+                }
+                for ((value, &a), &b) in two.iter_mut().zip(&*one).zip(&one[1..]) {
+                    *value = a.wrapping_add(b);
+                }
+                for ((value, &a), &b) in four.iter_mut().zip(&*two).zip(&two[2..]) {
+                    *value = a.wrapping_add(b);
+                }
+                for ((value, &a), &b) in eight.iter_mut().zip(&*four).zip(&four[4..]) {
+                    *value = a.wrapping_add(b);
+                }
+                sums.resize(count, 0);
+                sums.fill(0);
+                let mut at = 0;
+                for (size, level) in [(8, &*eight), (4, &*four), (2, &*two), (1, &*one)] {
+                    while size <= largest && width - at >= size {
+                        for (sum, &value) in sums.iter_mut().zip(&level[at..]) {
+                            *sum = sum.wrapping_add(u32::from(value));
+                        }
+                        at += size;
+                    }
+                }
+            }
+        }
+    };
+}
+boxes!(fill, u16);
+boxes!(fill, u32);
 
 /// Computes the normalisers of a row of windows, times 2^-16, and the bits of those with enough
 /// contrast; says whether there is any.
 #[inline(always)]
-fn normalise(
+fn normalise<I: Isa>(
     ws: &mut Workspace,
     plan: &LanePlan,
     level: &Level,
@@ -434,66 +568,57 @@ fn normalise(
     ww: usize,
     wh: usize,
 ) -> bool {
-    ws.sums.clear();
-    ws.squares.clear();
-    let (mut sum, mut square) = (0u32, 0u32);
-    ws.sums.push(0);
-    ws.squares.push(0);
-    for (&s, &q) in ws.column_sums.iter().zip(&ws.column_squares) {
-        sum = sum.wrapping_add(s);
-        square = square.wrapping_add(q);
-        ws.sums.push(sum);
-        ws.squares.push(square);
-    }
     let area = ((ww - 2) * (wh - 2)) as u64;
-    let step = level.step;
     let words = windows.div_ceil(64);
-    ws.gate[..words].fill(0);
+    let paired = level.step == 2 && ww % 2 == 0;
+    let (width, count, stride) = match (paired, level.step) {
+        (true, _) => ((ww - 2) / 2, windows, 1),
+        (false, step) => (ww - 2, level.columns, step),
+    };
+    let fits = |size: &usize| size * (wh - 2) * 255 * if paired { 2 } else { 1 } <= 65535;
+    let largest = [8, 4, 2].into_iter().find(fits).unwrap_or(1);
+    ws.sum_boxes.fill(&ws.column_sums, paired, width, largest, count, &mut ws.sums);
+    ws.square_boxes.fill(&ws.column_squares, paired, width, 8, count, &mut ws.squares);
+
     // area^2 * 127.5^2 bounds nf: up to 513 pixels it fits into 32 bits and wrapping is harmless.
     if area <= 513 {
-        let least = plan.least_nf as u32;
         let area = area as u32;
-        let mut any = false;
-        let (from, to) = (&ws.sums[1..], &ws.sums[ww - 1..]);
-        let (qfrom, qto) = (&ws.squares[1..], &ws.squares[ww - 1..]);
-        if step == 2 {
-            let (from, qfrom) = (from.chunks(2), qfrom.chunks(2));
-            let (to, qto) = (to.chunks(2), qto.chunks(2));
-            for ((((nf, a), b), c), d) in ws.nf[..windows].iter_mut().zip(from).zip(to).zip(qfrom).zip(qto) {
-                let (sum, square) = (b[0].wrapping_sub(a[0]), d[0].wrapping_sub(c[0]));
+        let mut most = 0u32;
+        let nfs = ws.nf[..windows].iter_mut();
+        if stride == 1 {
+            for ((nf, &sum), &square) in nfs.zip(&ws.sums).zip(&ws.squares) {
                 *nf = area.wrapping_mul(square).wrapping_sub(sum.wrapping_mul(sum));
-                any |= *nf >= least;
+                most = most.max(*nf);
             }
         } else {
-            for ((((nf, a), b), c), d) in ws.nf[..windows].iter_mut().zip(from).zip(to).zip(qfrom).zip(qto) {
-                let (sum, square) = (b.wrapping_sub(*a), d.wrapping_sub(*c));
+            for ((nf, sum), square) in nfs.zip(ws.sums.chunks(2)).zip(ws.squares.chunks(2)) {
+                let (sum, square) = (sum[0], square[0]);
                 *nf = area.wrapping_mul(square).wrapping_sub(sum.wrapping_mul(sum));
-                any |= *nf >= least;
+                most = most.max(*nf);
             }
         }
-        if !any {
+        let least = plan.least_nf as u32;
+        if most < least {
             return false;
         }
-        ws.nf[windows..].fill(0);
-        for (word, nf) in ws.nf.chunks(64).take(words).enumerate() {
-            let mut bits = 0u64;
-            for (i, &nf) in nf.iter().enumerate() {
-                bits |= u64::from(nf >= least) << i;
-            }
-            ws.gate[word] = bits;
-            if bits != 0 {
-                for (norm, &nf) in ws.norms[word * 64..].iter_mut().zip(nf) {
-                    *norm = (1.0 / f64::from(nf.max(1)).sqrt()) as f32 * (1.0 / 65536.0);
-                }
+        ws.nf[windows..words * 64].fill(0);
+        let gates = ws.gate[..words].iter_mut();
+        let nfs = ws.nf.as_chunks::<64>().0.iter();
+        let norms = ws.norms.as_chunks_mut::<64>().0.iter_mut();
+        for ((gate, nf), norm) in gates.zip(nfs).zip(norms) {
+            // SAFETY: the caller runs on the instruction set.
+            *gate = unsafe { I::at_least(nf, least) };
+            if *gate != 0 {
+                inverse_roots(nf, norm);
             }
         }
         true
     } else {
         let mut any = 0;
+        ws.gate[..words].fill(0);
         for i in 0..windows {
-            let x = i * step;
-            let sum = u64::from(ws.sums[x + ww - 1].wrapping_sub(ws.sums[x + 1]));
-            let square = u64::from(ws.squares[x + ww - 1].wrapping_sub(ws.squares[x + 1]));
+            let (sum, square) = (ws.sums[i * stride], ws.squares[i * stride]);
+            let (sum, square) = (u64::from(sum), u64::from(square));
             let nf = (area * square).saturating_sub(sum * sum);
             let bit = u64::from(nf >= plan.least_nf);
             any |= bit;
@@ -501,6 +626,32 @@ fn normalise(
             ws.norms[i] = (1.0 / (nf.max(1) as f64).sqrt()) as f32 * (1.0 / 65536.0);
         }
         any != 0
+    }
+}
+
+/// `1 / sqrt(nf)` as OpenCV rounds it (root, quotient, then to single precision), times 2^-16.
+///
+/// A root and a quotient in double precision are slow. One step of Newton's method from their
+/// single-precision kin is good to about 2^-43; only where that lies so near the middle of two
+/// neighbours that their choice is in doubt, the slow way decides.
+#[inline(always)]
+fn inverse_roots(nf: &[u32; 64], norms: &mut [f32; 64]) {
+    const HALF: u64 = 1 << 28;
+    const DOUBT: u64 = 1 << 13;
+    let mut doubtful = 0u64;
+    for (norm, &nf) in norms.iter_mut().zip(nf) {
+        let nf = nf.max(1);
+        let rough = f64::from(1.0 / (nf as f32).sqrt());
+        let fine = rough * (1.5 - 0.5 * f64::from(nf) * rough * rough);
+        // The 29 bits that single precision drops.
+        let dropped = fine.to_bits() & (2 * HALF - 1);
+        doubtful |= u64::from(dropped.wrapping_sub(HALF - DOUBT) < 2 * DOUBT);
+        *norm = fine as f32 * (1.0 / 65536.0);
+    }
+    if doubtful != 0 {
+        for (norm, &nf) in norms.iter_mut().zip(nf) {
+            *norm = (1.0 / f64::from(nf.max(1)).sqrt()) as f32 * (1.0 / 65536.0);
+        }
     }
 }
 
@@ -727,7 +878,10 @@ unsafe fn blocks<I: Isa>(
             let mut alive = (all >> shift) as u32 & ((1u32 << I::LANES) - 1);
             let column = word * 64 + shift;
             let mut stage = 1;
-            while alive.count_ones() as usize > I::LANES / KEEP_IN_BLOCK && stage < table.stages.len() {
+            while stage < table.stages.len()
+                && alive != 0
+                && (stage < PACK_FROM || alive.count_ones() as usize > I::LANES / KEEP_IN_BLOCK)
+            {
                 let s = &table.stages[stage];
                 alive = unsafe {
                     // SAFETY: see `level_in_lanes`.
@@ -755,6 +909,8 @@ unsafe fn blocks<I: Isa>(
 
 /// A block goes on with adjacent windows while more than this part of its lanes is alive.
 const KEEP_IN_BLOCK: usize = 4;
+/// Before this stage, packing costs more than it saves.
+const PACK_FROM: usize = 4;
 /// A packed block goes on while more than this part of its lanes is alive.
 const KEEP_PACKED: usize = 4;
 
@@ -777,7 +933,6 @@ unsafe fn survivors<I: Isa>(
         while done < queue.len() {
             let batch = &queue[done..queue.len().min(done + I::LANES)];
             done += batch.len();
-            let more = done < queue.len();
             for (norm, s) in norms.iter_mut().zip(batch) {
                 *norm = s.norm;
             }
@@ -787,7 +942,8 @@ unsafe fn survivors<I: Isa>(
             let mut stage = first;
             while alive != 0 && stage < last {
                 let few = alive.count_ones() as usize <= I::LANES / KEEP_PACKED;
-                if stage > first && few && (more || !ws.queues[stage].is_empty()) {
+                let waiting = queue.len() - done + ws.queues[stage].len();
+                if stage > first && few && waiting >= I::LANES / 2 {
                     break;
                 }
                 let s = &table.stages[stage];
@@ -829,38 +985,32 @@ unsafe fn pack<I: Isa>(
 ) {
     let columns = ww + 1;
     let planes = if plan.tilted > 0 { 2 } else { 1 };
-    for half in 0..batch.len().div_ceil(8) {
-        let group = &batch[half * 8..];
-        let places: [usize; 8] = std::array::from_fn(|i| {
-            // Unused lanes repeat the first.
-            let s = group.get(i).unwrap_or(&group[0]);
-            s.row as usize * plan.stride + s.column as usize
-        });
-        for plane in 0..planes {
-            let slot = plane * columns * (wh + 1);
-            for y in 0..=wh {
-                let row = plane * plan.tilted + y * plan.stride;
-                let mut to = (slot + y * columns) * I::LANES + half * 8;
-                let parts = if split {
-                    // Even columns fill every second slot, odd ones those between.
-                    [(0, columns.div_ceil(2), 2), (plan.stride / 2, columns / 2, 2)]
-                } else {
-                    [(0, columns, 1), (0, 0, 1)]
-                };
-                for (shift, count, step) in parts {
-                    let mut i = 0;
-                    while i < count {
-                        // SAFETY: each place is that of a window, with slack behind the plane; the
-                        // slots end at the last column.
-                        unsafe {
-                            let base = ws.plane.as_ptr().add(row + shift + i);
-                            let from = places.map(|p| base.add(p));
-                            let slots = ws.packed.as_mut_ptr().add(to + i * step * I::LANES);
-                            I::transpose(&from, slots, step * I::LANES, (count - i).min(8));
-                        }
-                        i += 8;
+    let places: [usize; 16] = std::array::from_fn(|i| {
+        // Unused lanes repeat the first.
+        let s = batch.get(i).unwrap_or(&batch[0]);
+        s.row as usize * plan.stride + s.column as usize
+    });
+    for plane in 0..planes {
+        for y in 0..=wh {
+            let row = plane * plan.tilted + y * plan.stride;
+            let slot = (plane * (wh + 1) + y) * columns;
+            // Even columns fill every second slot, odd ones those between.
+            let parts = if split {
+                [(0, columns.div_ceil(2), 2), (plan.stride / 2, columns / 2, 2)]
+            } else {
+                [(0, columns, 1), (0, 0, 1)]
+            };
+            for (first, (shift, count, step)) in parts.into_iter().enumerate() {
+                for i in (0..count).step_by(8) {
+                    // SAFETY: each place is that of a window, with slack behind the plane; the
+                    // slots end at the last column.
+                    unsafe {
+                        let base = ws.plane.as_ptr().add(row + shift + i);
+                        let from = places.map(|p| base.add(p));
+                        let to = (slot + first + i * step) * I::LANES;
+                        let to = ws.packed.as_mut_ptr().add(to);
+                        I::transpose(&from, to, step * I::LANES, (count - i).min(8));
                     }
-                    to += I::LANES;
                 }
             }
         }
@@ -893,6 +1043,23 @@ mod tests {
                     passing = visited && failed >> bit & 1 == 1;
                 }
                 assert_eq!(visit(failed, skip), (expected, u64::from(passing)), "{failed:x}");
+            }
+        }
+    }
+
+    #[test]
+    fn inverse_roots_are_those_of_the_slow_way() {
+        let mut state = 12345u32;
+        for round in 0..20_000 {
+            let nf: [u32; 64] = std::array::from_fn(|i| {
+                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                if round % 2 == 0 { state } else { (i + round * 37) as u32 }
+            });
+            let mut norms = [0.0; 64];
+            inverse_roots(&nf, &mut norms);
+            for (norm, nf) in norms.iter().zip(nf) {
+                let slow = (1.0 / f64::from(nf.max(1)).sqrt()) as f32;
+                assert_eq!(norm * 65536.0, slow, "{nf}");
             }
         }
     }

@@ -216,7 +216,7 @@ impl Table {
         let fits: Vec<bool> = cascade.features().iter().map(|f| fits(f, cascade.window())).collect();
         for stage in cascade.stages() {
             let start = table.ends();
-            // Votes in fixed point: scaled so that even all differences together stay within 15
+            // Votes in fixed point: scaled so that even all differences together stay within 16
             // bits, and centred, so that no sum can overflow.
             let reach = |t: &Tree| {
                 let (low, high) = t
@@ -226,32 +226,38 @@ impl Table {
                 (low, high)
             };
             let (low, high) = stage.trees.iter().map(reach).fold((0.0, 0.0), |(a, b), (l, h)| (a + l, b + h));
-            let scale = (30000.0 / (high - low).max(1e-3)).min(8192.0);
-            let fixed = |vote: f32| (f64::from(vote) * scale).round_ties_even() as i32;
-            let center = ((low + high) / 2.0 * scale).round() as i32;
-            let (mut base, mut error) = (-center, 0.0f64);
+            let scale = (60000.0 / (high - low).max(1e-3)).min(16384.0);
+            let fixed = |vote: f64| (vote * scale).round_ties_even() as i32;
+            let center = (low + high) / 2.0 * scale;
+            // What the sum of votes starts from, and by how much rounding can move it at the most.
+            let (mut base, mut least_error, mut most_error) = (-center, 0.0f64, 0.0f64);
+            let mut bound = |errors: &mut dyn Iterator<Item = f64>| {
+                let (least, most) = errors.fold((f64::MAX, f64::MIN), |(a, b), e| (a.min(e), b.max(e)));
+                least_error += least;
+                most_error += most;
+            };
             for tree in &stage.trees {
-                error += tree
-                    .leaves
-                    .iter()
-                    .map(|&v| (f64::from(v) * scale - f64::from(fixed(v))).abs())
-                    .fold(0.0, f64::max);
                 if let ([node @ Node { left: 0, right: -1, .. }], [left, right]) =
                     (&tree.nodes[..], &tree.leaves[..])
                 {
-                    base += fixed(*right);
-                    let vote = pair((fixed(*left) - fixed(*right)) as i16);
+                    base += f64::from(*right) * scale;
+                    let difference = f64::from(*left) - f64::from(*right);
+                    let vote = fixed(difference);
+                    bound(&mut [0.0, f64::from(vote) - difference * scale].into_iter());
+                    let vote = pair(vote as i16);
                     let index = node.feature as usize;
                     let feature = &cascade.features()[index];
                     table.stump(feature, fits[index], node.threshold, vote, layout);
                 } else {
+                    let errors = tree.leaves.iter().map(|&v| f64::from(v));
+                    bound(&mut errors.map(|v| f64::from(fixed(v)) - v * scale));
                     let first = table.nodes.len();
                     for node in &tree.nodes {
                         let index = node.feature as usize;
                         let form = table.form(&cascade.features()[index], fits[index], layout);
                         let next = |to: i16| match usize::from(to.unsigned_abs()) {
                             node if to > 0 => Next::Node(node),
-                            leaf => Next::Vote(pair(fixed(tree.leaves[leaf]) as i16)),
+                            leaf => Next::Vote(pair(fixed(tree.leaves[leaf].into()) as i16)),
                         };
                         table.nodes.push(TreeNode {
                             form,
@@ -263,7 +269,8 @@ impl Table {
                     table.trees.push(first..table.nodes.len());
                 }
             }
-            let threshold = f64::from(stage.threshold - THRESHOLD_EPS) * scale - f64::from(center);
+            let rounded = base.round_ties_even();
+            let threshold = f64::from(stage.threshold - THRESHOLD_EPS) * scale - center + (rounded - base);
             // The hundredth covers the rounding of the exact sum, which is formed in f64.
             let clamp = |v: f64| v.clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16;
             let end = table.ends();
@@ -274,9 +281,9 @@ impl Table {
                 enin: start[3]..end[3],
                 other: start[4]..end[4],
                 trees: start[5]..end[5],
-                base: pair(base as i16),
-                fail_below: clamp((threshold - error - 0.01).floor()),
-                pass_from: clamp((threshold + error + 0.01).ceil()),
+                base: pair(rounded as i32 as i16),
+                fail_below: clamp((threshold + least_error - 0.01).floor()),
+                pass_from: clamp((threshold + most_error + 0.01).ceil()),
             });
         }
         table

@@ -1,6 +1,6 @@
 # README's two commands are `make demo` and `make test`; each installs what it needs.
 
-.PHONY: demo test test-opencv train train-reference check fmt lint doc needs
+.PHONY: parity bench-detector demo test test-opencv train train-reference check fmt lint doc needs
 
 demo: needs
 	cargo run --release --quiet -- demo --out out/demo
@@ -33,3 +33,11 @@ doc: needs
 
 needs:
 	@tools/needs.sh
+
+# The same rectangles as OpenCV on every instruction set: cases, rectangles, mismatches.
+parity: needs
+	tests/parity/run.sh
+
+# Speed beside OpenCV's C++ detector.
+bench-detector: needs
+	benches/opencv/run.sh

@@ -570,7 +570,7 @@ fn normalise<I: Isa>(
 ) -> bool {
     let area = ((ww - 2) * (wh - 2)) as u64;
     let words = windows.div_ceil(64);
-    let paired = level.step == 2 && ww % 2 == 0;
+    let paired = level.step == 2 && ww.is_multiple_of(2);
     let (width, count, stride) = match (paired, level.step) {
         (true, _) => ((ww - 2) / 2, windows, 1),
         (false, step) => (ww - 2, level.columns, step),

@@ -1,0 +1,32 @@
+#!/bin/sh
+# The same rectangles as OpenCV, on every instruction set of this machine: `make parity`.
+#
+#   PARITY=small|sample|full   how many frames and cases (default sample; full takes hours)
+#   PARITY_SETS=all            or names: portable,sse2,sse4.2,avx2,neon
+#   PARITY_CASCADES="..."      names of opencv-data's cascades (default frontalface_default)
+#   PARITY_DATA=../shared/data
+#
+# OpenCV's answers are kept in the user's cache folder, so that a broken-off run continues.
+set -eu
+cd "$(dirname "$0")/../.."
+data=${PARITY_DATA:-../shared/data}
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch/parity
+cascades=/usr/share/opencv4/haarcascades
+[ -d "$data" ] || { echo "skipped: parity: no $data"; exit 0; }
+[ -d "$cascades" ] || { echo "parity: $cascades is missing; run: apt-get install opencv-data" >&2; exit 2; }
+venv=$cache/venv
+if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
+  python3 -m venv "$venv"
+  "$venv/bin/pip" install -q 'opencv-python-headless>=4.10,<5' numpy
+fi
+cargo build --release --example parity
+status=0
+for name in ${PARITY_CASCADES:-frontalface_default}; do
+  xml=$cascades/haarcascade_$name.xml
+  echo "cascade $name"
+  "$venv/bin/python" tests/parity/expect.py --cascade "$xml" --data "$data" \
+      --set "${PARITY:-sample}" --cache "$cache/expected" > "$cache/cases.$$"
+  target/release/examples/parity "$xml" "${PARITY_SETS:-all}" < "$cache/cases.$$" || status=1
+  rm -f "$cache/cases.$$"
+done
+exit $status

@@ -245,6 +245,21 @@ pub struct StrikeConfig {
     pub polarity: Polarity,
     /// What the lock does without power: fail-secure or fail-safe.
     pub lock: LockType,
+    /// What to do on a kernel that keeps the line driven after a crash: warn, refuse or accept.
+    pub persistent_outputs: PersistentOutputs,
+}
+
+/// What to do on a kernel that keeps an output driven when its holder has died.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum PersistentOutputs {
+    /// Start, and say so in the log.
+    #[default]
+    Warn,
+    /// Do not start.
+    Refuse,
+    /// Start in silence.
+    Accept,
 }
 
 /// `[lines]`: driven by the strike's backend.

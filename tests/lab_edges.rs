@@ -24,7 +24,12 @@ fn board(test: &str) -> Option<PathBuf> {
 }
 
 fn settings(line: &str, polarity: Polarity) -> StrikeSettings {
-    StrikeSettings { backend: Backend::Gpiocdev, line: Some(line.parse().unwrap()), polarity, ..Default::default() }
+    StrikeSettings {
+        backend: Backend::Gpiocdev,
+        line: Some(line.parse().unwrap()),
+        polarity,
+        ..Default::default()
+    }
 }
 
 #[test]
@@ -33,7 +38,9 @@ fn strike_drives_the_relay() {
     let level = || fs::read_to_string(lines.join("sim_gpio4/value")).unwrap().trim().to_owned();
     let chip = lines.file_name().unwrap().to_string_lossy().into_owned();
     for address in ["RELAY".to_owned(), format!("{chip}:4"), format!("/dev/{chip}:4"), "lab:4".to_owned()] {
-        for (polarity, secured, released) in [(Polarity::ActiveHigh, "0", "1"), (Polarity::ActiveLow, "1", "0")] {
+        for (polarity, secured, released) in
+            [(Polarity::ActiveHigh, "0", "1"), (Polarity::ActiveLow, "1", "0")]
+        {
             let mut strike = strike::open(&settings(&address, polarity)).unwrap();
             assert_eq!(level(), secured, "{address} opened");
             for _ in 0..2 {
@@ -48,7 +55,8 @@ fn strike_drives_the_relay() {
             assert!(again.contains("in use by \"facelatch strike\""), "{again}");
         }
     }
-    let missing = strike::open(&settings(&format!("{chip}:99"), Polarity::ActiveHigh)).err().expect("no such line");
+    let missing =
+        strike::open(&settings(&format!("{chip}:99"), Polarity::ActiveHigh)).err().expect("no such line");
     assert!(matches!(&missing, StrikeError::Open { why, .. } if why.contains("8 lines")), "{missing}");
 }
 
@@ -94,7 +102,8 @@ fn inputs_report_edges_in_the_kernels_time() {
 
     // The kernel swallows bounces shorter than the debounce time.
     let mut inputs =
-        open_inputs(Backend::Gpiocdev, &[input(InputLine::Button, "BUTTON", Polarity::ActiveHigh, 60)]).unwrap();
+        open_inputs(Backend::Gpiocdev, &[input(InputLine::Button, "BUTTON", Polarity::ActiveHigh, 60)])
+            .unwrap();
     pull(5, "pull-up");
     sleep(Duration::from_millis(5));
     pull(5, "pull-down");
@@ -109,7 +118,8 @@ fn camera_gives_frames_in_monotonic_time() {
     if board("camera_gives_frames_in_monotonic_time").is_none() {
         return;
     }
-    let settings = CameraSettings { device: "/dev/video0".into(), fps: 20, colour: true, ..Default::default() };
+    let settings =
+        CameraSettings { device: "/dev/video0".into(), fps: 20, colour: true, ..Default::default() };
     let mut camera = V4lCamera::open(settings.clone()).unwrap();
     println!("{}", camera.describe());
     let mut last = None;
@@ -137,4 +147,80 @@ fn camera_gives_frames_in_monotonic_time() {
     drop(camera);
     let error = V4lCamera::open(wrong).err().expect("not offered");
     assert!(matches!(error, CameraError::Format { .. }), "{error}");
+}
+
+/// The kernel's own test camera, bound to its driver or not: as plugged in or not.
+#[test]
+fn a_camera_unplugged_comes_back() {
+    let Some(number) = std::env::var_os("FACELATCH_LAB_VIVID").map(|n| n.to_string_lossy().into_owned())
+    else {
+        println!("skipped: a_camera_unplugged_comes_back: not in the lab (run lab/run.sh)");
+        return;
+    };
+    let driver = PathBuf::from("/sys/bus/platform/drivers/vivid");
+    let plug = |how: &str| fs::write(driver.join(how), "vivid.0").unwrap();
+    let settings =
+        CameraSettings { device: format!("/dev/video{number}").into(), fps: 25, ..Default::default() };
+    let read = |camera: &mut V4lCamera, wait: Duration| matches!(camera.next(wait).unwrap(), Next::Frame(_));
+
+    // Every format that facelatch reads and the driver has.
+    for format in facelatch::camera::PixelFormat::ALL {
+        let settings = CameraSettings { format: Some(format), colour: true, ..settings.clone() };
+        match V4lCamera::open(settings) {
+            Ok(mut camera) => {
+                let Next::Frame(frame) = camera.next(Duration::from_secs(2)).unwrap() else {
+                    panic!("{format}: no frame")
+                };
+                let mean = frame.gray.pixels().iter().map(|&p| u64::from(p)).sum::<u64>() / 307_200;
+                println!("{} mean gray {mean}", camera.describe());
+                assert!((20..=235).contains(&mean), "{format}: the test picture is neither black nor white");
+            }
+            Err(CameraError::Format { .. }) => println!("{format} is not offered"),
+            Err(error) => panic!("{format}: {error}"),
+        }
+    }
+
+    let mut camera = V4lCamera::open(settings.clone()).unwrap();
+    for _ in 0..5 {
+        assert!(read(&mut camera, Duration::from_secs(2)), "no frame");
+    }
+    plug("unbind");
+    let from = clock::now();
+    // Frames may still be on their way; then there is none, and no error either.
+    while read(&mut camera, Duration::from_millis(200)) {
+        assert!(clock::now().since(from) < Duration::from_secs(3), "frames from a camera that is gone");
+    }
+    assert!(camera.describe().contains("lost"), "{}", camera.describe());
+    assert!(!settings.device.exists());
+    assert!(!read(&mut camera, Duration::from_secs(2)));
+
+    plug("bind");
+    let from = clock::now();
+    while !read(&mut camera, Duration::from_millis(100)) {
+        assert!(clock::now().since(from) < Duration::from_secs(5), "not back after 5 s");
+    }
+    println!("frames again {:.2} s after the camera came back", clock::now().since(from).as_secs_f64());
+    assert_eq!(camera.counters().reopened, 1);
+
+    // While it is away another program sets another size: ours is restored.
+    plug("unbind");
+    while read(&mut camera, Duration::from_millis(200)) {}
+    plug("bind");
+    let other = CameraSettings { width: 320, height: 180, ..settings };
+    let mut other = V4lCamera::open(other).unwrap();
+    assert!(read(&mut other, Duration::from_secs(2)));
+    assert!(!read(&mut camera, Duration::from_secs(1)), "the camera is the other program's");
+    drop(other);
+    let from = clock::now();
+    let frame = loop {
+        if let Next::Frame(frame) = camera.next(Duration::from_millis(100)).unwrap() {
+            break frame;
+        }
+        assert!(clock::now().since(from) < Duration::from_secs(5), "not ours again after 5 s");
+    };
+    assert_eq!((frame.gray.width(), frame.gray.height()), (640, 480), "our size is restored");
+    println!(
+        "our format again {:.2} s after the other program ended",
+        clock::now().since(from).as_secs_f64()
+    );
 }

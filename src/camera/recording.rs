@@ -113,7 +113,7 @@ impl Recording {
                     Err(error) => {
                         self.counters.undecodable += 1;
                         warn!(
-                            "frame skipped source={} sequence={} reason=\"{error}\"",
+                            "event=frame_skipped source={} sequence={} reason=\"{error}\"",
                             self.path.display(),
                             self.sequence
                         );
@@ -191,7 +191,7 @@ fn open_kind(path: &Path) -> Result<Kind, CameraError> {
                 other => CameraError::Unreadable { path: path.to_owned(), why: other.to_string() },
             })?;
             if index.truncated {
-                warn!("recording cut off source={} frames={}", path.display(), index.frames.len());
+                warn!("event=recording_cut_off source={} frames={}", path.display(), index.frames.len());
             }
             Ok(Kind::Avi { file, index, next: 0 })
         }

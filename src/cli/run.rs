@@ -1,6 +1,6 @@
 //! `facelatch run`: the daemon.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -8,7 +8,10 @@ use clap::Args as ClapArgs;
 use super::rig::Rig;
 use super::{Answer, CommandError};
 use crate::camera::{FrameSource, Recording};
+use crate::config::{Config, PersistentOutputs};
 use crate::daemon::{self, Parts};
+use crate::gpio::Backend;
+use crate::gpio::persistence::{self, Persistence};
 use crate::store::{GalleryStore, StoreKey};
 use crate::{camera, lines, strike};
 
@@ -22,9 +25,10 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let config = crate::config::Config::load(&args.config)?;
+    let config = Config::load(&args.config)?;
     // First of all: whatever a former process left, the door is locked from here on.
     let strike = strike::open(&config.strike_settings())?;
+    check_persistence(&config, &args.config)?;
     let rig = Rig::from_config(config, &args.config)?;
     let config = rig.config.clone();
     let key = StoreKey::open_or_create(&config.store.key)?;
@@ -50,4 +54,25 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     };
     daemon::run(parts)?;
     Ok(Answer::Done)
+}
+
+/// On a kernel that keeps outputs driven, a crash in mid-release is an open door until somebody drives
+/// the line again: says so or refuses, as configured.
+fn check_persistence(config: &Config, path: &Path) -> Result<(), CommandError> {
+    if config.strike.backend == Backend::Simulated || persistence::of_this_machine() != Persistence::Keeps {
+        return Ok(());
+    }
+    match config.strike.persistent_outputs {
+        PersistentOutputs::Accept => Ok(()),
+        PersistentOutputs::Warn => {
+            log::warn!("event=outputs_persist remedy=\"dtparam=strict_gpiod in config.txt (see facelatch doctor)\"");
+            Ok(())
+        }
+        PersistentOutputs::Refuse => Err(format!(
+            "config {}: strike.persistent_outputs = \"refuse\", and this kernel keeps a GPIO output driven when its \
+             program dies: add dtparam=strict_gpiod to config.txt, or write \"warn\"",
+            path.display()
+        )
+        .into()),
+    }
 }

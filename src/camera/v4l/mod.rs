@@ -69,7 +69,7 @@ impl V4lCamera {
     /// When it is missing, in use, not permitted, no camera, or without a format facelatch reads.
     pub fn open(settings: CameraSettings) -> Result<Self, CameraError> {
         let (open, identity) = start(&settings, &settings.device)?;
-        info!("camera open {}", open.describe());
+        info!("event=camera_open {}", open.describe());
         Ok(V4lCamera {
             settings,
             state: State::Streaming(open),
@@ -81,7 +81,7 @@ impl V4lCamera {
     }
 
     fn lose(&mut self, why: &str) {
-        warn!("camera lost device={} reason=\"{why}\"", self.settings.device.display());
+        warn!("event=camera_lost device={} reason=\"{why}\"", self.settings.device.display());
         let wait = self.settings.reopen_min;
         // Dropping the stream closes the device.
         self.state = State::Lost { retry_at: clock::now(), wait };
@@ -98,12 +98,12 @@ impl V4lCamera {
         match result {
             Ok((open, identity)) => {
                 self.counters.reopened += 1;
-                info!("camera back {} reopened={}", open.describe(), self.counters.reopened);
+                info!("event=camera_back {} reopened={}", open.describe(), self.counters.reopened);
                 self.identity = identity;
                 self.state = State::Streaming(open);
             }
             Err(error) => {
-                log::debug!("camera still lost reason=\"{error}\"");
+                log::debug!("event=camera_still_lost reason=\"{error}\"");
                 let longest = self.settings.reopen_max.max(self.settings.reopen_min);
                 self.state = State::Lost { retry_at: now + wait, wait: (2 * wait).min(longest) };
             }
@@ -162,7 +162,10 @@ impl V4lCamera {
                 self.counters.undecodable += 1;
                 if self.last_warning.is_none_or(|t| now.since(t) >= WARN_EVERY) {
                     self.last_warning = Some(now);
-                    warn!("frame skipped undecodable={} reason=\"{reason}\"", self.counters.undecodable);
+                    warn!(
+                        "event=frame_skipped undecodable={} reason=\"{reason}\"",
+                        self.counters.undecodable
+                    );
                 }
                 Ok(None)
             }
@@ -285,7 +288,7 @@ fn start(settings: &CameraSettings, path: &Path) -> Result<(Open, (String, Strin
     };
     if (format.width, format.height) != (settings.width, settings.height) {
         warn!(
-            "camera size differs device={} asked={}x{} got={}x{}",
+            "event=camera_size_differs device={} asked={}x{} got={}x{}",
             path.display(),
             settings.width,
             settings.height,
@@ -298,7 +301,7 @@ fn start(settings: &CameraSettings, path: &Path) -> Result<(Open, (String, Strin
     if let Some(rate) = rate
         && (rate - f64::from(settings.fps)).abs() > 0.5
     {
-        warn!("camera rate differs device={} asked={} got={rate:.1}", path.display(), settings.fps);
+        warn!("event=camera_rate_differs device={} asked={} got={rate:.1}", path.display(), settings.fps);
     }
     let stream = node.stream().map_err(fail("starting it"))?;
     let now = clock::now();

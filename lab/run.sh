@@ -44,14 +44,19 @@ trap cleanup EXIT
 share=$run/share
 mkdir -p "$share"/{bin,modules,walkup}
 cp "$binaries/facelatch" "$binaries/lab_camera" "$binaries/lab_edges" "$share/bin/"
-find "$kernel/lib/modules" -name '*.ko' -exec cp {} "$share/modules/" \;
+cp -r "$kernel"/lib/modules/* "$share/modules/"
 cp "$LAB/board.sh" "$LAB/facelatch.toml" "$REPO/systemd/facelatch.service" "$share/"
 cp "$REPO/systemd/facelatch.sysusers" "$REPO/systemd/60-facelatch.rules" "$share/"
 sed -i "s/HOLD_MS/$hold_ms/" "$share/facelatch.toml"
 printf 'HOLD_MS=%s\nPERSIST=%s\n' "$hold_ms" "$persist" >"$share/settings"
-cp -r "$walkup/02-1" "$share/walkup/enrol"
-cp -r "$walkup/02-2" "$share/walkup/verify"
-cp -r "$walkup/07-2" "$share/walkup/stranger"
+# clip FOLDER NAME FRAMES: the first frames of a walk-up.
+clip() {
+    mkdir -p "$share/walkup/$2"
+    find "$walkup/$1" -type f | sort | head -"$3" | xargs -d '\n' cp -t "$share/walkup/$2"
+}
+clip 02-1 enrol 400
+clip 02-2 verify 400
+clip 07-2 stranger 140
 
 "$kernel/linux" mem=768M ubd0="$run/cow,$image" root=/dev/ubda rw con=null con0=null,fd:1 con1=null \
     hostfs="$share" umid="$(basename "$run")" uml_dir="$run" gpio_sim.persist_gpio_outputs="$persist" \

@@ -11,8 +11,8 @@ use std::time::Duration;
 use facelatch::camera::{CameraError, CameraSettings, FrameSource, Next, V4lCamera};
 use facelatch::clock;
 use facelatch::gpio::{Backend, Bias, Polarity};
-use facelatch::lines::{InputLine, InputSettings, Inputs, open_inputs};
-use facelatch::strike::{self, Strike, StrikeError, StrikeSettings, StrikeState};
+use facelatch::lines::{InputLine, InputSettings, open_inputs};
+use facelatch::strike::{self, StrikeError, StrikeSettings, StrikeState};
 
 /// gpio-sim's folder of lines in sysfs, or why there is none.
 fn board(test: &str) -> Option<PathBuf> {

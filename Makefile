@@ -1,6 +1,6 @@
 # README's two commands are `make demo` and `make test`; each installs what it needs.
 
-.PHONY: parity bench-detector demo test test-opencv train train-reference check fmt lint doc needs
+.PHONY: parity bench-detector demo test lab test-opencv train train-reference check fmt lint doc needs
 
 demo: needs
 	cargo run --release --quiet -- demo --out out/demo

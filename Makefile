@@ -12,6 +12,11 @@ test: needs
 test-opencv: needs
 	FACELATCH_OPENCV_PYTHON=$$(tools/opencv.sh) cargo test --test detector -- --nocapture
 
+# The network in tract beside onnxruntime, taking turns in one run (docs/network-runtime.md).
+.PHONY: bench-embedder
+bench-embedder: needs
+	benches/networks/run.sh
+
 # Trains the shipped network; needs ../shared and hours (docs/network.md).
 train:
 	training/train.sh default

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Once};
 
+use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{Cost, DimLike};
 use tract_onnx::tract_core::transform::get_transform;
@@ -27,6 +28,7 @@ impl Network {
         let mut proto = graph::parse(bytes)?;
         graph::fix_shapes(&mut proto, shape, output)?;
         graph::fold_dequantize(&mut proto)?;
+        check_operators(&proto)?;
         contained(|| {
             let model = onnx().model_for_proto_model(&proto).map_err(explain)?;
             drop(proto);
@@ -88,6 +90,7 @@ pub(crate) fn measure(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Re
     let mut proto = graph::parse(bytes)?;
     graph::fix_shapes(&mut proto, shape, output)?;
     graph::fold_dequantize(&mut proto)?;
+    check_operators(&proto)?;
     contained(|| {
         let mut model = onnx().model_for_proto_model(&proto).and_then(|m| m.into_typed()).map_err(explain)?;
         model.declutter().map_err(explain)?;
@@ -105,6 +108,24 @@ pub(crate) fn measure(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Re
             model.output_fact(0).map_err(explain)?.shape.volume().to_usize().map_err(|e| e.to_string())?;
         Ok((size, multiply_adds))
     })
+}
+
+/// Refuses a network with operators that tract does not know, by name.
+fn check_operators(proto: &ModelProto) -> Result<(), String> {
+    let known = onnx().op_register.0;
+    let nodes = proto.graph.iter().flat_map(|g| &g.node);
+    let mut unknown: Vec<&str> =
+        nodes.map(|n| n.op_type.as_str()).filter(|op| !known.contains_key(*op)).collect();
+    unknown.sort_unstable();
+    unknown.dedup();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    let names = unknown.iter().take(6).copied().collect::<Vec<_>>().join(", ");
+    Err(format!(
+        "it uses operators that the network runtime lacks ({names}): export it with ONNX's own operators, and \
+         quantise it by `facelatch model quantize`"
+    ))
 }
 
 /// Refuses a network that would need absurd amounts of memory.

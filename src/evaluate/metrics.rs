@@ -4,9 +4,8 @@
 //! false-non-match rate, the share of genuine pairs below it; TAR = 1 - FNMR. All are per comparison
 //! of two pictures (ISO/IEC 19795-1).
 //!
-//! A pair of which one picture shows no face has no score. It counts as an error in every accuracy. In
-//! TAR, FNMR, EER and AUC a genuine one counts as not matched at any threshold; an impostor one, which
-//! can match nobody, is left out of FMR rather than allowed to make it look better.
+//! A pair of which one picture shows no face has no score. It counts as an error in every accuracy,
+//! whichever kind it is. In the rates, which ask who is let in, it is a comparison that never matches.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +91,7 @@ impl Report {
         let n = scores.len();
         let share = |k: usize, n: usize| if n == 0 { 0.0 } else { k as f64 / n as f64 };
         let curve = split.curve();
-        let both = !split.impostor.is_empty() && split.genuine_count > 0;
+        let both = split.impostor_count > 0 && split.genuine_count > 0;
         let mut report = Report {
             pairs: n,
             genuine: split.genuine_count,
@@ -111,8 +110,8 @@ impl Report {
             tar_at_fmr_interval: BTreeMap::new(),
             threshold_at_fmr: BTreeMap::new(),
             threshold,
-            fmr_at_threshold: (!split.impostor.is_empty()).then(|| split.fmr(threshold)),
-            fmr_at_threshold_interval: clopper_pearson(split.false_matches(threshold), split.impostor.len()),
+            fmr_at_threshold: (split.impostor_count > 0).then(|| split.fmr(threshold)),
+            fmr_at_threshold_interval: clopper_pearson(split.false_matches(threshold), split.impostor_count),
             fnmr_at_threshold: (split.genuine_count > 0).then(|| 1.0 - split.tar(threshold)),
             fnmr_at_threshold_interval: clopper_pearson(
                 split.genuine_count - split.matches(threshold),
@@ -127,7 +126,7 @@ impl Report {
             report.eer_interval = Some(eer);
             for (name, fmr) in RATES {
                 // Fewer impostors than 1/FMR cannot show that rate.
-                if (split.impostor.len() as f64) * fmr < 1.0 - 1e-9 {
+                if (split.impostor_count as f64) * fmr < 1.0 - 1e-9 {
                     continue;
                 }
                 let at = split.threshold_at(fmr);
@@ -173,6 +172,8 @@ struct Split {
     impostor: Vec<f64>,
     /// Genuine pairs with and without a score.
     genuine_count: usize,
+    /// Impostor pairs with and without a score.
+    impostor_count: usize,
 }
 
 impl Split {
@@ -190,6 +191,7 @@ impl Split {
             genuine: pick(true),
             impostor: pick(false),
             genuine_count: scores.iter().filter(|s| s.genuine).count(),
+            impostor_count: scores.iter().filter(|s| !s.genuine).count(),
         }
     }
 
@@ -206,13 +208,13 @@ impl Split {
     }
 
     fn fmr(&self, threshold: f64) -> f64 {
-        self.false_matches(threshold) as f64 / self.impostor.len().max(1) as f64
+        self.false_matches(threshold) as f64 / self.impostor_count.max(1) as f64
     }
 
     /// The lowest threshold, among the scores and just above each, with at most this FMR.
     fn threshold_at(&self, fmr: f64) -> f64 {
         let n = self.impostor.len();
-        let allowed = (n as f64 * fmr + 1e-9).floor() as usize;
+        let allowed = (self.impostor_count as f64 * fmr + 1e-9).floor() as usize;
         if allowed >= n {
             return self.impostor.first().copied().unwrap_or(f64::NEG_INFINITY);
         }
@@ -235,8 +237,10 @@ impl Split {
             .collect()
     }
 
-    /// The Mann–Whitney statistic: ties count half, genuine pairs without a score are below all.
+    /// The Mann–Whitney statistic: ties count half, pairs without a score are below all others.
     fn auc(&self) -> f64 {
+        let unseen_genuine = (self.genuine_count - self.genuine.len()) as f64;
+        let unseen_impostor = (self.impostor_count - self.impostor.len()) as f64;
         let wins: f64 = self
             .genuine
             .iter()
@@ -246,12 +250,13 @@ impl Split {
                 (below + not_above) as f64 / 2.0
             })
             .sum();
-        wins / (self.genuine_count as f64 * self.impostor.len() as f64)
+        let over_unseen = (self.genuine.len() as f64 + unseen_genuine / 2.0) * unseen_impostor;
+        (wins + over_unseen) / (self.genuine_count as f64 * self.impostor_count as f64)
     }
 
     /// Intervals for AUC and EER: percentiles over resampled pairs of each kind, with a fixed seed.
     fn bootstrap(&self) -> ((f64, f64), (f64, f64)) {
-        let n = self.genuine_count + self.impostor.len();
+        let n = self.genuine_count + self.impostor_count;
         let rounds = (100_000_000 / n.max(1)).clamp(100, RESAMPLES);
         let mut random = SplitMix(0x5eed);
         let (mut aucs, mut eers) = (Vec::with_capacity(rounds), Vec::with_capacity(rounds));
@@ -260,13 +265,14 @@ impl Split {
                 genuine: Vec::with_capacity(self.genuine.len()),
                 impostor: Vec::with_capacity(self.impostor.len()),
                 genuine_count: self.genuine_count,
+                impostor_count: self.impostor_count,
             };
-            // Indices beyond the scores stand for the genuine pairs without one.
+            // Indices beyond the scores stand for the pairs without one.
             for _ in 0..self.genuine_count {
                 sample.genuine.extend(self.genuine.get(random.below(self.genuine_count)));
             }
-            for _ in 0..self.impostor.len() {
-                sample.impostor.extend(self.impostor.get(random.below(self.impostor.len())));
+            for _ in 0..self.impostor_count {
+                sample.impostor.extend(self.impostor.get(random.below(self.impostor_count)));
             }
             sample.genuine.sort_by(f64::total_cmp);
             sample.impostor.sort_by(f64::total_cmp);
@@ -421,10 +427,11 @@ mod tests {
         assert_eq!(r.undetected, 2);
         assert_eq!(r.accuracy, 0.8);
         assert_eq!(r.accuracy_at_threshold, 0.8);
-        assert_eq!(r.auc, Some(0.75));
+        // Three genuine pairs beat all six impostors, the unseen one ties with the unseen impostor.
+        assert_eq!(r.auc, Some((3.0 * 6.0 + 0.5) / 24.0));
         assert_eq!(r.fnmr_at_threshold, Some(0.25));
         assert_eq!(r.fmr_at_threshold, Some(0.0));
-        assert_eq!(r.fmr_at_threshold_interval, clopper_pearson(0, 5));
+        assert_eq!(r.fmr_at_threshold_interval, clopper_pearson(0, 6));
     }
 
     #[test]

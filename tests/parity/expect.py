@@ -31,7 +31,7 @@ def frames(data, which):
     negatives = files("negatives/*")
     sample = files("sample_faces/*")
     walkup = files("walkup/*/*")[::10]
-    nuaa = files("nuaa/*/*")[::10]
+    nuaa = files("nuaa/*/*/*.jpg")[::10]
     chosen = cmu + negatives + sample + walkup + nuaa
     dice = random.Random(20)
     crops = 1000

@@ -23,7 +23,7 @@ use crate::vision::{QualityRules, TrackRules, VisionRules};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("config {path}: cannot be read: {source}")]
+    #[error("config {path}: cannot be read: {source}; name a file that can be read with --config")]
     Read {
         /// The file.
         path: PathBuf,

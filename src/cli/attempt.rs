@@ -96,9 +96,13 @@ fn write_sheet(
         tile_width: 320,
     }
     .draw();
-    std::fs::create_dir_all(dir).map_err(|e| format!("{}: cannot be made: {e}", dir.display()))?;
+    std::fs::create_dir_all(dir).map_err(|e| {
+        format!("{}: cannot be made: {e}; choose a folder that can be written", dir.display())
+    })?;
     let file = dir.join("contact-sheet.png");
-    picture.save(&file).map_err(|e| format!("{}: cannot be written: {e}", file.display()).into())
+    picture.save(&file).map_err(|e| {
+        format!("{}: cannot be written: {e}; choose a folder that can be written", file.display()).into()
+    })
 }
 
 struct Printer {

@@ -238,7 +238,9 @@ fn write_sheet(
         Sheet { title: title.to_owned(), subtitle: subtitle.to_owned(), sections, columns, tile_width }
             .draw();
     let bytes = small_png_bytes(&sheet)?;
-    fs::write(file, bytes).map_err(|e| format!("{}: cannot be written: {e}", file.display()).into())
+    fs::write(file, bytes).map_err(|e| {
+        format!("{}: cannot be written: {e}; choose a folder that can be written", file.display()).into()
+    })
 }
 
 /// Writes a walk-up as a folder of JPEG pictures.
@@ -247,7 +249,9 @@ fn write_recording(out: &Path, recording: &WalkUp) -> Result<(), CommandError> {
     make_dir(&dir)?;
     for n in 0..recording.len() {
         let file = dir.join(format!("{n:04}.jpg"));
-        let cannot = |e: &dyn std::fmt::Display| format!("{}: cannot be written: {e}", file.display());
+        let cannot = |e: &dyn std::fmt::Display| {
+            format!("{}: cannot be written: {e}; choose a folder that can be written", file.display())
+        };
         let mut bytes = Vec::new();
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 92)
             .encode_image(&recording.frame(n))
@@ -258,5 +262,7 @@ fn write_recording(out: &Path, recording: &WalkUp) -> Result<(), CommandError> {
 }
 
 fn make_dir(dir: &Path) -> Result<(), CommandError> {
-    fs::create_dir_all(dir).map_err(|e| format!("{}: cannot be made: {e}", dir.display()).into())
+    fs::create_dir_all(dir).map_err(|e| {
+        format!("{}: cannot be made: {e}; choose a folder that can be written", dir.display()).into()
+    })
 }

@@ -109,7 +109,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     if args.json {
         say!("{}", serde_json::to_string(&line)?);
     } else {
-        print!("{}", table(&line));
+        say!("{}", table(&line).trim_end());
     }
     Ok(Answer::Done)
 }

@@ -161,7 +161,7 @@ fn check(args: &CheckArgs) -> Result<Answer, CommandError> {
     if args.json {
         say!("{}", serde_json::to_string(&line)?);
     } else {
-        print!("{}", table(&path, &line));
+        say!("{}", table(&path, &line).trim_end());
     }
     Ok(Answer::Done)
 }

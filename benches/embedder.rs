@@ -15,7 +15,7 @@ type Failure = Box<dyn std::error::Error>;
 
 enum Network {
     Card(Box<Embedder>),
-    Bare(BareNetwork),
+    Bare(Box<BareNetwork>),
 }
 
 impl Network {
@@ -28,7 +28,7 @@ impl Network {
         }
         let shape = [1, 3, 112, 112];
         let network = BareNetwork::load(&std::fs::read(path)?, &shape).map_err(|e| format!("{path}: {e}"))?;
-        Ok((Network::Bare(network), shape.iter().product()))
+        Ok((Network::Bare(Box::new(network)), shape.iter().product()))
     }
 
     fn run(&mut self, values: &[f32]) -> Result<(), Failure> {

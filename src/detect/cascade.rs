@@ -16,7 +16,7 @@ pub enum CascadeError {
         "not a cascade: neither XML nor facelatch's compact form (is the file empty or of another kind?)"
     )]
     Unrecognised,
-    /// A cascade of a kind that is not implemented, for example LBP features.
+    /// A cascade of a kind that facelatch does not read, for example LBP features.
     #[error("unsupported cascade: {0}")]
     Unsupported(String),
     /// An element is absent.

@@ -125,7 +125,9 @@ impl GalleryStore {
             .truncate(false)
             .mode(0o600)
             .open(path.with_extension("lock"))
-            .map_err(|e| error("make the lock file of", e))?;
+            .map_err(|e| {
+                error("make its lock file (is its folder there, and may this user write in it?)", e)
+            })?;
         match lock.try_lock() {
             Ok(()) => Ok(GalleryStore { path: path.to_owned(), key, _lock: lock }),
             Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
@@ -201,7 +203,7 @@ impl GalleryStore {
         let plain = serde_json::to_vec(&stored).map_err(|e| self.io("encode", io::Error::other(e)))?;
         let plain = Zeroizing::new(plain);
         let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(|e| self.io("draw a nonce for", io::Error::other(e)))?;
+        getrandom::fill(&mut nonce).map_err(|e| self.io("draw a nonce", io::Error::other(e)))?;
         let sealed = self
             .cipher()
             .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &MAGIC })

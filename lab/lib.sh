@@ -32,8 +32,14 @@ need() {
     [ ${#missing[@]} = 0 ] && return
     say "installing ${missing[*]}"
     as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 update >&2 || true
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=600 \
-        install --no-install-recommends "${missing[@]}" >&2
+    # Another apt that ends at the same time may sweep the downloads away (docker-clean does): again, then.
+    local try
+    for try in 1 2 3; do
+        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=600 \
+            install --no-install-recommends "${missing[@]}" >&2 && return
+        sleep "$try"
+    done
+    die "cannot install ${missing[*]}"
 }
 
 # The Debian mirror that this machine is configured for.
@@ -65,13 +71,14 @@ update_apt() {
     touch "$stamp"
 }
 
-# fetch_deb SUITE PACKAGE: unpacks the newest version of a package; prints the folder.
+# fetch_deb SUITE PACKAGE [PREFIX]: unpacks the newest version of a package (of those that begin with
+# PREFIX); prints the folder.
 fetch_deb() {
-    local suite=$1 package=$2 version folder
+    local suite=$1 package=$2 prefix=${3:-} version folder
     update_apt "$suite"
     version=$(APT_CONFIG='' apt-cache -o Dir::State="$CACHE/apt-$suite/state" -o Dir::State::status=/dev/null \
         -o Dir::Cache="$CACHE/apt-$suite/cache" -o Dir::Etc::SourceList="$CACHE/apt-$suite/sources.list" \
-        -o Dir::Etc::SourceParts=- show "$package" | awk '/^Version:/ { print $2; exit }')
+        -o Dir::Etc::SourceParts=- show "$package" | awk -v prefix="$prefix" '/^Version:/ && !found && index($2, prefix) == 1 { print $2; found = 1 }')
     [ -n "$version" ] || die "$package is not in $suite"
     folder=$CACHE/deb/$package-${version//[:~]/_}
     if [ ! -e "$folder.done" ]; then

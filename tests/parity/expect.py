@@ -4,6 +4,11 @@ Usage: expect.py --cascade XML --data DIR --set full|sample|small --cache DIR [-
 
 Frames: cmu_mit, negatives, sample_faces, every 10th walkup and nuaa frame, and random crops of odd
 sizes (seeded). What OpenCV said is kept in the cache, so that a broken-off run continues.
+
+One scan serves all min neighbors of a frame, scale factor and min size: `detectMultiScale` without
+neighbors, then `cv2.groupRectangles`, which is what OpenCV does inside. Where a rectangle touches the
+edge, OpenCV may have cut it after the grouping, so there every case is a scan of its own; so is
+every tenth, to see that both ways agree.
 """
 
 import argparse
@@ -57,6 +62,36 @@ def frames(data, which):
         yield f"crop {i}", np.ascontiguousarray(picture[y:y + ch, x:x + cw]), cases
 
 
+class Oracle:
+    """What OpenCV finds in one picture."""
+
+    def __init__(self, classifier, picture):
+        self.classifier, self.picture = classifier, picture
+        self.window = min(classifier.getOriginalWindowSize())
+        self.raw = {}
+
+    def scan(self, factor, neighbors, least):
+        found = self.classifier.detectMultiScale(self.picture, factor, neighbors, minSize=(least, least))
+        return [tuple(map(int, r)) for r in found]
+
+    def find(self, factor, neighbors, least, directly):
+        # No scale is below the window, so a smaller limit is none.
+        key = factor, max(least, self.window)
+        if key not in self.raw:
+            self.raw[key] = self.scan(factor, 0, least)
+        raw = self.raw[key]
+        height, width = self.picture.shape
+        edge = any(x + w >= width or y + h >= height for x, y, w, h in raw)
+        if neighbors == 0 and not directly:
+            return raw
+        if edge:
+            return self.scan(factor, neighbors, least)
+        grouped = [tuple(map(int, r)) for r in cv2.groupRectangles(raw, neighbors, 0.2)[0]]
+        if directly and grouped != self.scan(factor, neighbors, least):
+            sys.exit("expect.py: OpenCV groups otherwise than this program supposes")
+        return grouped
+
+
 def main():
     arguments = argparse.ArgumentParser()
     arguments.add_argument("--cascade", required=True)
@@ -81,10 +116,11 @@ def main():
         path = os.path.join(folder, name)
         if not os.path.exists(path):
             answers = b""
-            for factor, neighbors, least in cases:
-                found = classifier.detectMultiScale(picture, factor, neighbors, minSize=(least, least))
+            oracle = Oracle(classifier, picture)
+            for number, (factor, neighbors, least) in enumerate(cases):
+                found = oracle.find(factor, neighbors, least, (i + number) % 10 == 0)
                 answers += struct.pack("<dIII", factor, neighbors, least, len(found))
-                answers += b"".join(struct.pack("<iiii", *map(int, r)) for r in found)
+                answers += b"".join(struct.pack("<iiii", *r) for r in found)
             with open(path + f".{part}.new", "wb") as f:
                 f.write(answers)
             os.replace(path + f".{part}.new", path)

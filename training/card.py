@@ -15,6 +15,7 @@ import numpy as np
 
 import crops
 import data
+import distil
 import evaluate
 import samples
 
@@ -70,7 +71,7 @@ train_your_own = "{own}"
 """
 
 ORIGIN = (
-    "lfw/train without the calibration people (8,612 pictures of 4,010 people), 30,000 faces mixed from "
+    "lfw/train without the calibration people (8,612 pictures of 4,010 people), {mixed:,} faces mixed from "
     "them, and AT&T's first 35 people (350 pictures); taught by a larger network's vectors and the "
     "reference's contrastive loss on hard pairs (training/train_default.py)."
 )
@@ -92,17 +93,18 @@ def quantise(source, target):
 
 
 def calibration_vectors(embed, rule):
-    """Vectors of the calibration people's pictures, and whose they are."""
+    """The calibration people's faces, their templates and probes, and whose they are."""
     pictures = data.lfw_calibration()
     faces, kept = samples.boxed_samples(pictures, samples.labels_of(pictures), rule)
-    vectors = embed(np.stack([face.plain() for face in faces]))
-    return faces, vectors, np.array([face.label for face in faces])
+    views = np.stack([face.plain() for face in faces])
+    probes = embed(views)
+    return faces, evaluate.templates_of(embed, views, probes), probes, np.array([face.label for face in faces])
 
 
-def impostor_distances(vectors, labels):
+def impostor_distances(templates, probes, labels):
     """Distances between pictures of different people, at most PICTURES of each; how many people."""
     chosen = np.concatenate([np.flatnonzero(labels == label)[:PICTURES] for label in np.unique(labels)])
-    distances = np.linalg.norm(vectors[chosen][:, None] - vectors[chosen][None], axis=2)
+    distances = np.linalg.norm(templates[chosen][:, None] - probes[chosen][None], axis=2)
     different = labels[chosen][:, None] < labels[chosen][None]
     return distances[different], len(np.unique(labels))
 
@@ -148,17 +150,18 @@ def main():
     parser.add_argument("--crop", nargs=4, type=float, default=[0.9, 1.04, 0.0, 0.0], metavar=("W", "H", "SX", "SY"))
     parser.add_argument("--default-fmr", type=float, default=0.0001)
     parser.add_argument("--attempt", type=float, help="the attempt's threshold, chosen by a person")
-    parser.add_argument("--origin", default=ORIGIN)
+    parser.add_argument("--origin", help="where the training came from, if not what train_default.py says")
     parser.add_argument("--results", default="", help="more results to report on the card")
     parser.add_argument("--no-teacher", dest="teacher", action="store_false", help="no teacher took part")
     option = parser.parse_args()
     rule = crops.CropRule(*option.crop)
+    options = json.loads((option.run / "report.json").read_text())["options"]
     target = option.out / "embedder.onnx"
     quantise(option.run / "float.onnx", target)
     embed = evaluate.runner(target)
 
-    faces, vectors, labels = calibration_vectors(embed, rule)
-    impostor, people = impostor_distances(vectors, labels)
+    faces, templates, probes, labels = calibration_vectors(embed, rule)
+    impostor, people = impostor_distances(templates, probes, labels)
     limits = {rate: 1 - np.quantile(impostor, rate) for rate in RATES if rate * len(impostor) >= ENOUGH}
     right, wrong = attempts(embed, faces, labels)
     attempt = option.attempt
@@ -195,7 +198,7 @@ def main():
         at_fmr=", ".join(f'"{rate:g}" = {value:.3f}' for rate, value in limits.items()).replace("1e-04", "0.0001"),
         attempt=attempt,
         default_fmr=default,
-        origin=option.origin,
+        origin=option.origin or ORIGIN.format(mixed=distil.SHARD * int(options["shards"])),
         terms=TERMS.format(teacher=teacher),
         results=results,
         own=OWN,

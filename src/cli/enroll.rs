@@ -11,7 +11,7 @@ use super::{Answer, CommandError};
 use crate::config::Config;
 use crate::daemon::protocol::Request;
 use crate::daemon::socket::Client;
-use crate::embed::Embed;
+use crate::embed::{Embed, Pixels, View};
 use crate::face::FaceFinder;
 use crate::matching::Embedding;
 use crate::picture_file::{list_pictures, load_gray};
@@ -73,7 +73,11 @@ fn from_pictures(args: &Args, pictures: &Path) -> Result<Answer, CommandError> {
     for path in &paths {
         let picture = load_gray(path)?;
         match finder.find(picture.view()) {
-            Some(face) => embeddings.push(embedder.embed(picture.view(), face)?),
+            Some(face) => {
+                for view in [View::Plain, View::Mirrored] {
+                    embeddings.push(embedder.embed_pixels(Pixels::gray(picture.view()), face, view)?);
+                }
+            }
             None => say!("{}: left out: no face found", path.display()),
         }
     }
@@ -86,6 +90,6 @@ fn from_pictures(args: &Args, pictures: &Path) -> Result<Answer, CommandError> {
         .into());
     }
     office.add(&args.name, &embeddings, &facts)?;
-    say!("enrolled {} from {} of {} picture(s)", args.name, embeddings.len(), paths.len());
+    say!("enrolled {} from {} of {} picture(s)", args.name, embeddings.len() / 2, paths.len());
     Ok(Answer::Done)
 }

@@ -10,6 +10,15 @@ use super::card::{Colour, CropRule, InputSection, Layout};
 use crate::picture::{GrayView, Rect};
 use crate::resample::Resampler;
 
+/// Which way round a face is shown to the network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum View {
+    /// As the camera sees it.
+    Plain,
+    /// Left and right exchanged.
+    Mirrored,
+}
+
 /// The largest side of a rectangle that is cut out, in pixels.
 const LARGEST_SIDE: f64 = 20_000.0;
 
@@ -88,6 +97,7 @@ impl Cropper {
         &mut self,
         pixels: Pixels<'_>,
         face: Rect,
+        view: View,
         rule: &CropRule,
         input: &InputSection,
         values: &mut [f32],
@@ -107,11 +117,24 @@ impl Cropper {
         }
         let from = (rectangle.width as u32, rectangle.height as u32);
         let to = (input.width as u32, input.height as u32);
-        let resized = match colour {
+        let mut resized = match colour {
             Some(_) => self.resampler.rgb(&self.part, from, to)?,
             None => self.resampler.gray(&self.part, from, to)?,
         };
+        if view == View::Mirrored {
+            let step = if colour.is_some() { 3 } else { 1 };
+            mirror(&mut resized, input.width, step);
+        }
         scale(&resized, colour.is_some(), input, values)
+    }
+}
+
+/// Exchanges left and right, `step` bytes a pixel.
+fn mirror(bytes: &mut [u8], width: usize, step: usize) {
+    for row in bytes.chunks_exact_mut(width * step) {
+        // All bytes in reverse, then each pixel's own the right way round again.
+        row.reverse();
+        row.chunks_exact_mut(step).for_each(<[u8]>::reverse);
     }
 }
 
@@ -191,7 +214,7 @@ mod tests {
 
     fn crop(pixels: Pixels<'_>, face: Rect, input: &InputSection) -> Result<Vec<u8>, String> {
         let mut values = vec![f32::NAN; input.width * input.height * input.colour.channels()];
-        Cropper::new().fill(pixels, face, &CropRule::default(), input, &mut values)?;
+        Cropper::new().fill(pixels, face, View::Plain, &CropRule::default(), input, &mut values)?;
         Ok(values.iter().map(|v| v.round() as u8).collect())
     }
 
@@ -241,12 +264,29 @@ mod tests {
     }
 
     #[test]
+    fn a_mirrored_view_exchanges_left_and_right_and_keeps_the_colours() {
+        let mut gray = [1, 2, 3, 4, 5, 6];
+        mirror(&mut gray, 3, 1);
+        assert_eq!(gray, [3, 2, 1, 6, 5, 4]);
+        let mut rgb = [1, 2, 3, 4, 5, 6];
+        mirror(&mut rgb, 2, 3);
+        assert_eq!(rgb, [4, 5, 6, 1, 2, 3]);
+    }
+
+    #[test]
     fn mean_and_deviation() {
         let g = Gray::filled(4, 4, 51);
         let mut values = [0.0; 4];
         let input = InputSection { mean: vec![0.5], deviation: vec![0.25], ..input(2, 2, Colour::Gray) };
         Cropper::new()
-            .fill(Pixels::gray(g.view()), Rect::new(0, 0, 4, 4), &CropRule::default(), &input, &mut values)
+            .fill(
+                Pixels::gray(g.view()),
+                Rect::new(0, 0, 4, 4),
+                View::Plain,
+                &CropRule::default(),
+                &input,
+                &mut values,
+            )
             .unwrap();
         assert!(values.iter().all(|v| (v - (0.2 - 0.5) / 0.25).abs() < 1e-6), "{values:?}");
     }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 pub use card::{Card, CropRule};
-pub use crop::Pixels;
+pub use crop::{Pixels, View};
 
 use crate::matching::{Embedding, ModelHash};
 use crate::picture::{GrayView, Rect};
@@ -31,14 +31,14 @@ pub trait Embed {
     ///
     /// # Errors
     /// When the box has no part in the picture, or the network fails or gives other than numbers.
-    fn embed_pixels(&mut self, pixels: Pixels<'_>, face: Rect) -> Result<Embedding, EmbedError>;
+    fn embed_pixels(&mut self, pixels: Pixels<'_>, face: Rect, view: View) -> Result<Embedding, EmbedError>;
 
     /// [`Embed::embed_pixels`] for a gray picture.
     ///
     /// # Errors
     /// As there.
     fn embed(&mut self, picture: GrayView<'_>, face: Rect) -> Result<Embedding, EmbedError> {
-        self.embed_pixels(Pixels::gray(picture), face)
+        self.embed_pixels(Pixels::gray(picture), face, View::Plain)
     }
 }
 
@@ -206,13 +206,19 @@ impl Embedder {
     /// When the box has no part in the picture.
     pub fn input_values(&mut self, pixels: Pixels<'_>, face: Rect) -> Result<&[f32], EmbedError> {
         let crop = self.card.crop;
-        self.fill(pixels, face, &crop)?;
+        self.fill(pixels, face, View::Plain, &crop)?;
         Ok(&self.values)
     }
 
-    fn fill(&mut self, pixels: Pixels<'_>, face: Rect, crop: &CropRule) -> Result<(), EmbedError> {
+    fn fill(
+        &mut self,
+        pixels: Pixels<'_>,
+        face: Rect,
+        view: View,
+        crop: &CropRule,
+    ) -> Result<(), EmbedError> {
         self.cropper
-            .fill(pixels, face, crop, &self.card.input, &mut self.values)
+            .fill(pixels, face, view, crop, &self.card.input, &mut self.values)
             .map_err(|message| EmbedError::Face { message })
     }
 
@@ -220,8 +226,13 @@ impl Embedder {
     ///
     /// # Errors
     /// As [`Embed::embed_pixels`].
-    pub fn embed_crop(&mut self, pixels: Pixels<'_>, crop: Rect) -> Result<Embedding, EmbedError> {
-        self.fill(pixels, crop, &CropRule::default())?;
+    pub fn embed_crop(
+        &mut self,
+        pixels: Pixels<'_>,
+        crop: Rect,
+        view: View,
+    ) -> Result<Embedding, EmbedError> {
+        self.fill(pixels, crop, view, &CropRule::default())?;
         let vector = self.network.run(&self.values);
         self.finish(vector)
     }
@@ -274,9 +285,9 @@ impl BareNetwork {
 }
 
 impl Embed for Embedder {
-    fn embed_pixels(&mut self, pixels: Pixels<'_>, face: Rect) -> Result<Embedding, EmbedError> {
+    fn embed_pixels(&mut self, pixels: Pixels<'_>, face: Rect, view: View) -> Result<Embedding, EmbedError> {
         let crop = self.card.crop;
-        self.fill(pixels, face, &crop)?;
+        self.fill(pixels, face, view, &crop)?;
         let vector = self.network.run(&self.values);
         self.finish(vector)
     }

@@ -6,4 +6,4 @@ mod template;
 
 pub use embedding::{Embedding, Metric};
 pub use gallery::{Gallery, GalleryError, ModelHash, Subject};
-pub use template::{TemplateError, template};
+pub use template::{TemplateError, mean, template};

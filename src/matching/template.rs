@@ -15,8 +15,8 @@ pub enum TemplateError {
 
 /// The mean of embeddings; put back to length 1 when they all have length 1.
 ///
-/// `None` when there is none or their lengths differ.
-fn mean(embeddings: &[&Embedding]) -> Option<Embedding> {
+/// `None` when there is none, their lengths differ or they cancel each other.
+pub fn mean(embeddings: &[&Embedding]) -> Option<Embedding> {
     let size = embeddings.first()?.values().len();
     if embeddings.iter().any(|e| e.values().len() != size) {
         return None;

@@ -12,7 +12,7 @@ pub use tracker::{TrackRules, Tracker};
 use crate::access::{Seen, Sighting};
 use crate::camera::Frame;
 use crate::detect::{Detector, ScanParams};
-use crate::embed::{Embed, EmbedError, Pixels};
+use crate::embed::{Embed, EmbedError, Pixels, View};
 use crate::matching::{Embedding, Gallery, Metric};
 use crate::picture::Rect;
 
@@ -45,6 +45,8 @@ pub struct Vision {
     embedder: Box<dyn Embed + Send>,
     metric: Metric,
     tracker: Tracker,
+    /// The view of the face embedded last.
+    view: View,
 }
 
 impl Vision {
@@ -55,12 +57,20 @@ impl Vision {
         embedder: Box<dyn Embed + Send>,
         metric: Metric,
     ) -> Self {
-        Vision { rules, detector, embedder, metric, tracker: Tracker::new(rules.tracking) }
+        Vision {
+            rules,
+            detector,
+            embedder,
+            metric,
+            tracker: Tracker::new(rules.tracking),
+            view: View::Mirrored,
+        }
     }
 
     /// Forgets the face followed: the next frames have nothing to do with those before.
     pub fn forget(&mut self) {
         self.tracker.lose();
+        self.view = View::Mirrored;
     }
 
     /// Looks at a frame and compares its only face with the gallery.
@@ -75,7 +85,14 @@ impl Vision {
             [face] => {
                 let gray = frame.gray.view();
                 let colour = frame.colour.as_ref().and_then(|rgb| Pixels::with_colour(gray, rgb).ok());
-                let probe = self.embedder.embed_pixels(colour.unwrap_or(Pixels::gray(gray)), *face)?;
+                // Every other frame is looked at mirrored: the mean of an attempt and the template of an
+                // enrolment then rest on both views at the cost of one.
+                self.view = match self.view {
+                    View::Plain => View::Mirrored,
+                    View::Mirrored => View::Plain,
+                };
+                let pixels = colour.unwrap_or(Pixels::gray(gray));
+                let probe = self.embedder.embed_pixels(pixels, *face, self.view)?;
                 let scores = gallery.scores(&probe, self.metric);
                 embedding = Some(probe);
                 Seen::Face {

@@ -17,6 +17,11 @@ test-opencv: needs
 bench-embedder: needs
 	benches/networks/run.sh
 
+# Exact search among a million templates beside FAISS and usearch, taking turns.
+.PHONY: bench-gallery
+bench-gallery: needs
+	benches/gallery/run.sh
+
 # Trains the shipped network; needs ../shared and hours (docs/network.md).
 train:
 	training/train.sh default

@@ -1,9 +1,11 @@
 //! Matching: embeddings, their distance, and the gallery of templates.
 
+mod compact;
 mod embedding;
 mod gallery;
 mod template;
 
+pub use compact::{Bytes, CompactTemplates, Hit, InstructionSet};
 pub use embedding::{Embedding, Metric};
 pub use gallery::{Gallery, GalleryError, ModelHash, Subject};
 pub use template::{TemplateError, mean, template};

@@ -1,0 +1,99 @@
+//! facelatch's side of `make bench-gallery`: exact searches, and plain reads of as much memory.
+//!
+//! Usage: `gallery TEMPLATES PROBES VALUES`: two files of signed bytes, VALUES a template. Each line on
+//! stdin is one of
+//!
+//! * `INSTRUCTION-SET PROBE`: searches all templates for that probe and prints the row found and the
+//!   CPU time of this thread in milliseconds;
+//! * `read STREAMS`: sums memory of the templates' size, read in so many places at once, and prints 0 and
+//!   the CPU time;
+//! * `memory`: prints the bytes allocated for the templates.
+//!
+//! The script `benches/gallery/compare.py` takes turns between this program and the other libraries, so
+//! that a busy machine slows all alike.
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::io::{BufRead, Write};
+
+use facelatch::matching::{Bytes, CompactTemplates, InstructionSet};
+use rustix::time::{ClockId, clock_gettime};
+
+type Failure = Box<dyn std::error::Error>;
+
+fn cpu_ms() -> f64 {
+    let now = clock_gettime(ClockId::ThreadCPUTime);
+    now.tv_sec as f64 * 1e3 + now.tv_nsec as f64 / 1e6
+}
+
+fn rows(path: &str, values: usize) -> Result<Vec<Bytes>, Failure> {
+    let bytes = std::fs::read(path).map_err(|e| format!("{path}: {e}"))?;
+    let row = |row: &[u8]| Bytes::stored(&row.iter().map(|b| b.cast_signed()).collect::<Vec<_>>());
+    let all: Option<Vec<_>> = bytes.chunks(values).map(row).collect();
+    Ok(all.ok_or_else(|| format!("{path}: a row is no template"))?)
+}
+
+/// The sum of all numbers, read in `STREAMS` places at once.
+fn read<const STREAMS: usize>(memory: &[u64]) -> u64 {
+    let part = memory.len() / STREAMS;
+    let parts: [&[u64]; STREAMS] = std::array::from_fn(|n| &memory[n * part..(n + 1) * part]);
+    let mut sums = [[0u64; 16]; STREAMS];
+    for at in (0..part / 16 * 16).step_by(16) {
+        for (sums, part) in sums.iter_mut().zip(parts) {
+            for (sum, value) in sums.iter_mut().zip(&part[at..at + 16]) {
+                *sum = sum.wrapping_add(*value);
+            }
+        }
+    }
+    sums.as_flattened().iter().fold(0, |a, b| a.wrapping_add(*b))
+}
+
+fn main() -> Result<(), Failure> {
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    let [templates, probes, values] = args.as_slice() else {
+        println!("skipped: gallery bench: run `make bench-gallery`, which makes the templates");
+        return Ok(());
+    };
+    let values: usize = values.parse()?;
+    let (rows, probes) = (rows(templates, values)?, self::rows(probes, values)?);
+    let mut held = CompactTemplates::with_capacity(values, rows.len());
+    if !rows.iter().all(|row| held.push(row)) {
+        return Err("the templates are of different lengths".into());
+    }
+    let memory: Vec<u64> = (0..(rows.len() * values / 8) as u64).collect();
+    drop(rows);
+    let sets: BTreeMap<&str, InstructionSet> =
+        InstructionSet::ALL.into_iter().map(|set| (set.name(), set)).collect();
+    let mut out = std::io::stdout().lock();
+    for line in std::io::stdin().lock().lines() {
+        let line = line?;
+        let (what, number) = line.trim().split_once(' ').unwrap_or((line.trim(), "0"));
+        let number: usize = number.parse()?;
+        if what == "memory" {
+            writeln!(out, "{}", held.allocated())?;
+        } else if what == "read" {
+            let start = cpu_ms();
+            let _ = match number {
+                1 => black_box(read::<1>(black_box(&memory))),
+                2 => black_box(read::<2>(black_box(&memory))),
+                _ => black_box(read::<4>(black_box(&memory))),
+            };
+            writeln!(out, "0 {}", cpu_ms() - start)?;
+        } else {
+            let set =
+                *sets.get(what).ok_or("a line is `INSTRUCTION-SET PROBE`, `read STREAMS` or `memory`")?;
+            let probe = probes.get(number).ok_or("no probe of that number")?;
+            if !set.is_available() {
+                writeln!(out, "- -")?;
+            } else {
+                held = held.using(set).ok_or("the instruction set is not there")?;
+                let start = cpu_ms();
+                let hit = black_box(held.top(black_box(probe)));
+                let time = cpu_ms() - start;
+                writeln!(out, "{} {time}", hit.ok_or("nothing found")?.row)?;
+            }
+        }
+        out.flush()?;
+    }
+    Ok(())
+}

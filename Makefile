@@ -1,6 +1,6 @@
 # README's two commands are `make demo` and `make test`; each installs what it needs.
 
-.PHONY: parity bench-detector demo test lab test-opencv train train-reference check fmt lint doc needs
+.PHONY: test-planted parity bench-detector demo test lab test-opencv train train-reference check fmt lint doc needs
 
 demo: needs
 	cargo run --release --quiet -- demo --out out/demo
@@ -11,6 +11,10 @@ test: needs
 # The detector against OpenCV itself, in a Python of its own outside the repository.
 test-opencv: needs
 	FACELATCH_OPENCV_PYTHON=$$(tools/opencv.sh) cargo test --test detector -- --nocapture
+
+# The simulator (tests/simulation.rs) must find each bug that the feature plants.
+test-planted: needs
+	cargo test --features planted-bugs --test simulation -- --nocapture every_planted_bug
 
 # The network in tract beside onnxruntime, taking turns in one run (docs/network-runtime.md).
 .PHONY: bench-embedder

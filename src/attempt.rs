@@ -6,9 +6,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{AccessRules, Cause, Event, Seen, SubjectId, Verdict};
+use crate::access::{AccessRules, Cause, Event, Resume, Seen, SubjectId, Verdict};
 use crate::camera::{CameraError, Frame, FrameSource, Next};
-use crate::door::{Door, DoorError, Effect, ModelFacts, Report};
+use crate::door::{Door, DoorError, Effect, ModelFacts, Report, WallTime};
 use crate::draw::sheet::State;
 use crate::embed::EmbedError;
 use crate::matching::Gallery;
@@ -97,7 +97,7 @@ impl Simulation {
         mut look: impl FnMut(Played<'_>),
     ) -> Result<Result<SubjectId, String>, AttemptError> {
         let mut door = self.door()?;
-        let _ = door.start();
+        let _ = door.start(Timestamp::ZERO, Resume::Fresh);
         let _ = door.enrol(Timestamp::ZERO, Some(name))?;
         let mut outcome = None;
         self.play(&mut door, source, |played| {
@@ -130,7 +130,7 @@ impl Simulation {
         mut look: impl FnMut(Played<'_>),
     ) -> Result<Summary, AttemptError> {
         let mut door = self.door()?;
-        let _ = door.start();
+        let _ = door.start(Timestamp::ZERO, Resume::Fresh);
         let mut summary = Summary::default();
         self.play(&mut door, source, |played| {
             summary.frames += 1;
@@ -181,13 +181,13 @@ impl Simulation {
                 effects.extend(door.handle_timeout(due));
             }
             let observation = self.vision.see(&frame, door.gallery())?;
-            effects.extend(door.observe(now, 0, &observation));
+            effects.extend(door.observe(now, WallTime::UNSET, &observation));
             let mut reports = Vec::new();
             for effect in effects {
                 match effect {
                     Effect::Strike(state) => strike = state,
                     Effect::Report(report) => reports.push(report),
-                    Effect::Indicate(_) | Effect::Gallery(_) => {}
+                    Effect::Indicate(_) | Effect::Gallery(_) | Effect::Save(_) | Effect::Record(_) => {}
                 }
             }
             let played = Played {

@@ -10,9 +10,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::{AccessRules, EnrolmentRules, WindowRules};
+use std::collections::BTreeMap;
+
+use crate::access::{
+    AccessRules, ApproachRules, EnrolmentRules, Hours, LockoutRules, UnsetClock, WindowRules,
+};
 use crate::camera::{CameraSettings, PixelFormat};
+use crate::clock::{WallClock, ZoneError};
 use crate::detect::ScanParams;
+use crate::door::NamedHours;
 use crate::embed::Card;
 use crate::gpio::{Backend, Bias, LineAddress, Polarity};
 use crate::lines::{IndicatorLine, IndicatorSettings, InputLine, InputSettings};
@@ -66,6 +72,10 @@ pub struct Config {
     pub tracking: TrackingConfig,
     /// When the strike is released.
     pub access: AccessConfig,
+    /// What denied attempts cost.
+    pub lockout: LockoutConfig,
+    /// Who may come in when.
+    pub schedule: ScheduleConfig,
     /// How people are enrolled.
     pub enrolment: EnrolmentConfig,
     /// The strike's line.
@@ -74,6 +84,8 @@ pub struct Config {
     pub lines: LinesConfig,
     /// Where the gallery is kept.
     pub store: StoreConfig,
+    /// What the controller is told, for replay.
+    pub recording: RecordingConfig,
     /// The daemon itself.
     pub daemon: DaemonConfig,
 }
@@ -181,6 +193,11 @@ pub struct AccessConfig {
     pub approach_gap_ms: u64,
     /// After so long a person who stays may be released again, in ms, 1000 to 3600000.
     pub cooldown_ms: u64,
+    /// The longest time for which `facelatch mode hold-open` holds the door open, in s, 0 (not at all)
+    /// to 86400.
+    pub max_hold_open_s: u64,
+    /// A door that stands open for so long raises an alarm, in ms, 1000 to 3600000.
+    pub held_open_ms: u64,
 }
 
 impl Default for AccessConfig {
@@ -195,6 +212,58 @@ impl Default for AccessConfig {
             hold_ms: 3_000,
             approach_gap_ms: 1_500,
             cooldown_ms: 30_000,
+            max_hold_open_s: 28_800,
+            held_open_ms: 30_000,
+        }
+    }
+}
+
+/// `[lockout]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LockoutConfig {
+    /// Denied attempts in a row that lock the door for faces, 0 (never) to 100.
+    pub attempts: u32,
+    /// The first lockout, in s, 1 to 3600; each further denial doubles it.
+    pub first_s: u64,
+    /// No lockout is longer, in s, 1 to 86400.
+    pub longest_s: u64,
+    /// Without a denial for so long the denials are forgotten, in s, 60 to 604800.
+    pub forget_s: u64,
+    /// An unknown face that stays is another attempt after so long, in ms, 1000 to 600000.
+    pub again_ms: u64,
+}
+
+impl Default for LockoutConfig {
+    fn default() -> Self {
+        LockoutConfig { attempts: 5, first_s: 30, longest_s: 900, forget_s: 3_600, again_ms: 10_000 }
+    }
+}
+
+/// `[schedule]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ScheduleConfig {
+    /// The time zone of the hours; without one, the system's.
+    pub zone: Option<String>,
+    /// What to do about people with hours while the clock is not set: deny or allow.
+    pub unset_clock: UnsetClock,
+    /// The clock counts as set once this file is there; "" for a clock that is always right.
+    pub synced_file: PathBuf,
+    /// Hours of everybody who has none of their own.
+    pub default: Vec<Hours>,
+    /// Hours by name, as enrolled.
+    pub people: BTreeMap<String, Vec<Hours>>,
+}
+
+impl Default for ScheduleConfig {
+    fn default() -> Self {
+        ScheduleConfig {
+            zone: None,
+            unset_clock: UnsetClock::Deny,
+            synced_file: "/run/systemd/timesync/synchronized".into(),
+            default: vec![Hours::ALWAYS],
+            people: BTreeMap::new(),
         }
     }
 }
@@ -329,11 +398,35 @@ pub struct StoreConfig {
     pub gallery: PathBuf,
     /// Its key, 32 bytes, mode 0600; made on first use.
     pub key: PathBuf,
+    /// Lockout and secure mode, which outlive a restart.
+    pub state: PathBuf,
 }
 
 impl Default for StoreConfig {
     fn default() -> Self {
-        StoreConfig { gallery: "/var/lib/facelatch/gallery".into(), key: "/var/lib/facelatch/key".into() }
+        StoreConfig {
+            gallery: "/var/lib/facelatch/gallery".into(),
+            key: "/var/lib/facelatch/key".into(),
+            state: "/var/lib/facelatch/state".into(),
+        }
+    }
+}
+
+/// `[recording]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RecordingConfig {
+    /// Record everything that the controller is told: similarities, no pictures.
+    pub enabled: bool,
+    /// The file; an older part is in the same name with `.old`.
+    pub file: PathBuf,
+    /// Each of the two files grows to about this size, in MB, 1 to 4096.
+    pub max_mb: u64,
+}
+
+impl Default for RecordingConfig {
+    fn default() -> Self {
+        RecordingConfig { enabled: false, file: "/var/lib/facelatch/recording".into(), max_mb: 64 }
     }
 }
 
@@ -407,6 +500,14 @@ impl Config {
         range!("access.hold_ms", self.access.hold_ms, (200..=30_000));
         range!("access.approach_gap_ms", self.access.approach_gap_ms, (100..=60_000));
         range!("access.cooldown_ms", self.access.cooldown_ms, (1_000..=3_600_000));
+        range!("access.max_hold_open_s", self.access.max_hold_open_s, (0..=86_400));
+        range!("access.held_open_ms", self.access.held_open_ms, (1_000..=3_600_000));
+        range!("lockout.attempts", self.lockout.attempts, (0..=100));
+        range!("lockout.first_s", self.lockout.first_s, (1..=3_600));
+        range!("lockout.longest_s", self.lockout.longest_s, (1..=86_400));
+        range!("lockout.forget_s", self.lockout.forget_s, (60..=604_800));
+        range!("lockout.again_ms", self.lockout.again_ms, (1_000..=600_000));
+        range!("recording.max_mb", self.recording.max_mb, (1..=4_096));
         range!("enrolment.countdown_ms", self.enrolment.countdown_ms, (100..=60_000));
         range!("enrolment.frames", self.enrolment.frames, (1..=100));
         range!("enrolment.timeout_ms", self.enrolment.timeout_ms, (1..=600_000));
@@ -424,6 +525,10 @@ impl Config {
         if self.enrolment.timeout_ms <= self.enrolment.countdown_ms {
             let value = self.enrolment.timeout_ms.to_string();
             return fail("enrolment.timeout_ms", value, "must be longer than enrolment.countdown_ms");
+        }
+        if self.lockout.longest_s < self.lockout.first_s {
+            let value = self.lockout.longest_s.to_string();
+            return fail("lockout.longest_s", value, "must be at least lockout.first_s");
         }
         if self.enrolment.darkest >= self.enrolment.brightest {
             let value = self.enrolment.darkest.to_string();
@@ -462,9 +567,21 @@ impl Config {
                 max_age: Duration::from_millis(access.max_age_ms),
             },
             hold: Duration::from_millis(access.hold_ms),
-            approach_gap: Duration::from_millis(access.approach_gap_ms),
-            cooldown: Duration::from_millis(access.cooldown_ms),
+            max_hold_open: Duration::from_secs(access.max_hold_open_s),
+            approach: ApproachRules {
+                gap: Duration::from_millis(access.approach_gap_ms),
+                cooldown: Duration::from_millis(access.cooldown_ms),
+            },
             max_frame_age: Duration::from_millis(access.max_frame_age_ms),
+            lockout: LockoutRules {
+                attempts: self.lockout.attempts,
+                first: Duration::from_secs(self.lockout.first_s),
+                longest: Duration::from_secs(self.lockout.longest_s),
+                forget: Duration::from_secs(self.lockout.forget_s),
+                again: Duration::from_millis(self.lockout.again_ms),
+            },
+            unset_clock: self.schedule.unset_clock,
+            held_open_after: Duration::from_millis(access.held_open_ms),
             enrolment: EnrolmentRules {
                 countdown: Duration::from_millis(self.enrolment.countdown_ms),
                 frames: self.enrolment.frames,
@@ -495,6 +612,24 @@ impl Config {
                 min_contrast: self.enrolment.min_contrast,
             },
         }
+    }
+
+    /// Who may come in when, by name.
+    pub fn named_hours(&self) -> NamedHours {
+        let people = self.schedule.people.iter();
+        NamedHours {
+            people: people.map(|(name, hours)| (name.clone(), hours.clone().into())).collect(),
+            others: self.schedule.default.clone().into(),
+        }
+    }
+
+    /// The wall clock in the configured zone.
+    ///
+    /// # Errors
+    /// When there is no such zone.
+    pub fn wall_clock(&self) -> Result<WallClock, ZoneError> {
+        let synced = Some(self.schedule.synced_file.as_path()).filter(|p| !p.as_os_str().is_empty());
+        WallClock::open(self.schedule.zone.as_deref(), synced)
     }
 
     /// The camera's settings.
@@ -601,6 +736,17 @@ mod tests {
     }
 
     #[test]
+    fn hours_are_by_name_and_a_person_without_any_has_the_default() {
+        let config = parse(
+            "[schedule]\nzone = \"UTC\"\ndefault = []\n[schedule.people]\nAda = [\"mon-fri 08:00-18:00\"]",
+        )
+        .unwrap();
+        let hours = config.named_hours();
+        assert_eq!(hours.others, Vec::new().into(), "nobody else at any hour");
+        assert_eq!(hours.people["Ada"], vec!["mon-fri 08:00-18:00".parse().unwrap()].into());
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (text, words) in [
             ("[acces]", &["t.toml", "line 1", "acces"][..]),
@@ -614,6 +760,15 @@ mod tests {
             ("[strike]\nbackend = \"relais\"", &["line 2", "relais"]),
             ("[strike]\nline = \"gpiochip0:\"", &["line 2", "gpiochip0:"]),
             ("[enrolment]\ntimeout_ms = 5000", &["enrolment.timeout_ms", "countdown"]),
+            ("[lockout]\nfirst_s = 0", &["lockout.first_s", "3_600"]),
+            ("[lockout]\nattempts = 101", &["lockout.attempts", "100"]),
+            ("[lockout]\nfirst_s = 60\nlongest_s = 59", &["lockout.longest_s", "first_s"]),
+            ("[access]\nmax_hold_open_s = 86401", &["access.max_hold_open_s"]),
+            ("[access]\nheld_open_ms = 999", &["access.held_open_ms"]),
+            ("[recording]\nmax_mb = 0", &["recording.max_mb"]),
+            ("[schedule]\ndefault = [\"mon 8-18\"]", &["line 2", "mon 8-18", "mon-fri 08:00-18:00"]),
+            ("[schedule.people]\nAda = [\"never\"]", &["line 2", "never"]),
+            ("[schedule]\nunset_clock = \"maybe\"", &["line 2", "maybe"]),
             ("[enrolment]\ndarkest = 230", &["enrolment.darkest", "brightest"]),
             ("hello", &["line 1"]),
         ] {

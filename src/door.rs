@@ -3,17 +3,23 @@
 //! The daemon runs it against real time and lines, [`crate::attempt`] in simulated time against
 //! recordings: both get the same decisions.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use crate::access::record::{Because, Call, FORMAT, Line, Snapshot, Step};
 use crate::access::{
-    AccessRules, Action, Cause, Controller, DenyReason, EnrolFailure, EnrolStep, Event, Indication, Input,
-    SubjectId,
+    AccessRules, Action, Cause, Civil, Controller, DenyReason, EnrolFailure, EnrolStep, Event, Indication,
+    Input, ModeCommand, Resume, Saved, Schedule, SubjectId, Timetable,
 };
 use crate::matching::{Embedding, Gallery, GalleryError, Metric, ModelHash, TemplateError, template};
 use crate::store::{GalleryStore, StoreError};
 use crate::strike::StrikeState;
 use crate::time::Timestamp;
 use crate::vision::Observation;
+
+/// A recording begins anew with a snapshot after so many steps.
+const SNAPSHOT_EVERY: u32 = 10_000;
 
 /// What the surroundings of a door carry out, in order.
 #[derive(Clone, Debug)]
@@ -26,6 +32,10 @@ pub enum Effect {
     Report(Report),
     /// Compare with this gallery from now on.
     Gallery(Arc<Gallery>),
+    /// Write this where it outlives a restart.
+    Save(Saved),
+    /// Add this to the recording.
+    Record(Box<Line>),
 }
 
 /// Something worth telling.
@@ -47,6 +57,38 @@ pub enum Report {
     },
 }
 
+/// What the wall clock says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WallTime {
+    /// Seconds since 1970, noted with people enrolled.
+    pub unix: u64,
+    /// The time of the week, for schedules.
+    pub civil: Civil,
+}
+
+impl WallTime {
+    /// Of a recording, which has none.
+    pub const UNSET: WallTime = WallTime { unix: 0, civil: Civil::Unset };
+}
+
+/// Who may come in when, by name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NamedHours {
+    /// People with hours of their own.
+    pub people: BTreeMap<String, Schedule>,
+    /// Everybody else.
+    pub others: Schedule,
+}
+
+impl NamedHours {
+    /// The same by id. Names that nobody has are left out.
+    pub fn timetable(&self, gallery: &Gallery) -> Timetable {
+        let named = |s: &crate::matching::Subject| Some((s.id, self.people.get(&s.name)?.clone()));
+        let people = gallery.subjects().iter().filter_map(named).collect();
+        Timetable { people, others: self.others.clone() }
+    }
+}
+
 /// Why a person could not be enrolled or removed.
 #[derive(Debug, thiserror::Error)]
 pub enum DoorError {
@@ -62,6 +104,12 @@ pub enum DoorError {
     /// One enrolment at a time.
     #[error("an enrolment is under way: wait for its end, or cancel it")]
     Busy,
+    /// Longer than configured, or not at all.
+    #[error("the door can be held open for 1 s to {} s (access.max_hold_open_s)", max.as_secs())]
+    HoldOpen {
+        /// The longest time.
+        max: Duration,
+    },
 }
 
 /// What the embedder's model card says about its vectors.
@@ -77,12 +125,21 @@ pub struct ModelFacts {
 #[derive(Debug)]
 pub struct Door {
     controller: Controller,
+    rules: AccessRules,
+    hours: NamedHours,
     gallery: Arc<Gallery>,
     store: Option<GalleryStore>,
     model: ModelFacts,
-    threshold: f32,
     enrolling: Option<String>,
     collected: Vec<Embedding>,
+    recorder: Option<Recorder>,
+}
+
+/// Which lines of a recording are due.
+#[derive(Debug)]
+struct Recorder {
+    snapshot: Option<Because>,
+    steps: u32,
 }
 
 impl Door {
@@ -98,14 +155,37 @@ impl Door {
     ) -> Result<Self, GalleryError> {
         gallery.check_model(model.hash)?;
         Ok(Door {
-            controller: Controller::new(rules, gallery.version()),
+            controller: Controller::new(rules, gallery.version(), Timetable::default()),
+            rules,
+            hours: NamedHours::default(),
             gallery,
             store,
             model,
-            threshold: rules.window.threshold,
             enrolling: None,
             collected: Vec::new(),
+            recorder: None,
         })
+    }
+
+    /// With these hours instead of any; before [`Door::start`].
+    pub fn with_hours(mut self, hours: NamedHours) -> Self {
+        let timetable = hours.timetable(&self.gallery);
+        self.controller = Controller::new(self.rules, self.gallery.version(), timetable);
+        self.hours = hours;
+        self
+    }
+
+    /// With [`Effect::Record`] for every call of the controller.
+    pub fn recorded(mut self) -> Self {
+        self.recorder = Some(Recorder { snapshot: Some(Because::Started), steps: 0 });
+        self
+    }
+
+    /// Lines of the recording were lost: the next one is a snapshot.
+    pub fn recording_lost(&mut self) {
+        if let Some(recorder) = &mut self.recorder {
+            recorder.snapshot.get_or_insert(Because::Lost);
+        }
     }
 
     /// The people enrolled.
@@ -118,9 +198,9 @@ impl Door {
         &self.controller
     }
 
-    /// The first effects: the strike is secured.
-    pub fn start(&mut self) -> Vec<Effect> {
-        let actions = self.controller.start();
+    /// The first effects: the strike is secured, and what was saved is taken up.
+    pub fn start(&mut self, now: Timestamp, resume: Resume<Saved>) -> Vec<Effect> {
+        let actions = self.controller.start(now, resume);
         self.effects(actions, None, 0)
     }
 
@@ -131,25 +211,58 @@ impl Door {
 
     /// Does what the passing of time asks for.
     pub fn handle_timeout(&mut self, now: Timestamp) -> Vec<Effect> {
-        let actions = self.controller.handle_timeout(now);
-        self.effects(actions, None, 0)
+        self.call(now, Call::Timeout, None, 0)
     }
 
     /// Takes an input other than a frame.
     pub fn handle(&mut self, now: Timestamp, input: Input) -> Vec<Effect> {
-        let actions = self.controller.handle(now, input);
-        self.effects(actions, None, 0)
+        self.call(now, Call::Input(input), None, 0)
     }
 
-    /// Takes a processed frame. `wall` is the wall-clock time in seconds since 1970, noted with a
-    /// person whom this frame completes.
-    pub fn observe(&mut self, now: Timestamp, wall: u64, observation: &Observation) -> Vec<Effect> {
-        let actions = self.controller.handle(now, Input::Sighting(observation.sighting.clone()));
-        let mut effects = self.effects(actions, observation.embedding.as_ref(), wall);
+    /// Takes a processed frame.
+    pub fn observe(&mut self, now: Timestamp, wall: WallTime, observation: &Observation) -> Vec<Effect> {
+        let input = Input::Sighting { sighting: observation.sighting.clone(), civil: wall.civil };
+        let embedding = observation.embedding.as_ref();
+        let mut effects = self.call(now, Call::Input(input), embedding, wall.unix);
         if matches!(effects.last(), Some(Effect::Gallery(_))) {
-            let version = self.gallery.version();
-            effects.extend(self.handle(now, Input::GalleryChanged { version }));
+            effects.extend(self.announce_gallery(now));
         }
+        effects
+    }
+
+    /// Puts the door into a mode.
+    ///
+    /// # Errors
+    /// When it shall be held open for longer than is allowed.
+    pub fn set_mode(&mut self, now: Timestamp, command: ModeCommand) -> Result<Vec<Effect>, DoorError> {
+        if let ModeCommand::HoldOpen { time } = command
+            && (time < Duration::from_secs(1) || time > self.rules.max_hold_open)
+        {
+            return Err(DoorError::HoldOpen { max: self.rules.max_hold_open });
+        }
+        Ok(self.handle(now, Input::SetMode(command)))
+    }
+
+    fn call(&mut self, now: Timestamp, call: Call, embedding: Option<&Embedding>, unix: u64) -> Vec<Effect> {
+        let Some(recorder) = &mut self.recorder else {
+            let actions = self.controller.call(now, call);
+            return self.effects(actions, embedding, unix);
+        };
+        recorder.steps += 1;
+        if recorder.steps >= SNAPSHOT_EVERY {
+            recorder.snapshot.get_or_insert(Because::Periodic);
+        }
+        let mut lines = Vec::with_capacity(2);
+        if let Some(because) = recorder.snapshot.take() {
+            recorder.steps = 0;
+            let controller = self.controller.clone();
+            lines.push(Line::Snapshot(Box::new(Snapshot { format: FORMAT, at: now, because, controller })));
+        }
+        let actions = self.controller.call(now, call.clone());
+        lines.push(Line::Step(Step { at: now, call, actions: actions.clone() }));
+        let mut effects = self.effects(actions, embedding, unix);
+        // In front: a changed gallery is looked for at the end.
+        effects.splice(0..0, lines.into_iter().map(|line| Effect::Record(Box::new(line))));
         effects
     }
 
@@ -194,13 +307,18 @@ impl Door {
     }
 
     fn gallery_changed(&mut self, now: Timestamp) -> Vec<Effect> {
-        let version = self.gallery.version();
         let mut effects = vec![Effect::Gallery(Arc::clone(&self.gallery))];
-        effects.extend(self.handle(now, Input::GalleryChanged { version }));
+        effects.extend(self.announce_gallery(now));
         effects
     }
 
-    fn effects(&mut self, actions: Vec<Action>, embedding: Option<&Embedding>, wall: u64) -> Vec<Effect> {
+    fn announce_gallery(&mut self, now: Timestamp) -> Vec<Effect> {
+        let version = self.gallery.version();
+        let timetable = self.hours.timetable(&self.gallery);
+        self.handle(now, Input::GalleryChanged { version, timetable })
+    }
+
+    fn effects(&mut self, actions: Vec<Action>, embedding: Option<&Embedding>, unix: u64) -> Vec<Effect> {
         let mut effects = Vec::with_capacity(actions.len());
         let mut last = None;
         for action in actions {
@@ -209,9 +327,10 @@ impl Door {
                 Action::Secure => effects.push(Effect::Strike(StrikeState::Secured)),
                 Action::Indicate(indication) => effects.push(Effect::Indicate(indication)),
                 Action::Report(event) => effects.push(Effect::Report(Report::Event(event))),
+                Action::Save(saved) => effects.push(Effect::Save(saved)),
                 Action::Enrol(EnrolStep::Discard) => self.collected.clear(),
                 Action::Enrol(EnrolStep::Collect) => self.collected.extend(embedding.cloned()),
-                Action::Enrol(EnrolStep::Store) => last = Some(self.finish_enrolment(wall)),
+                Action::Enrol(EnrolStep::Store) => last = Some(self.finish_enrolment(unix)),
             }
         }
         if let Some((report, changed)) = last {
@@ -238,7 +357,7 @@ impl Door {
         embeddings: &[Embedding],
         wall: u64,
     ) -> Result<SubjectId, DoorError> {
-        let template = template(embeddings, self.model.metric, self.threshold)?;
+        let template = template(embeddings, self.model.metric, self.rules.window.threshold)?;
         let mut gallery = Gallery::clone(&self.gallery);
         let subject = gallery.enrol(name, vec![template], self.model.hash, wall)?;
         self.replace_gallery(gallery)?;
@@ -261,33 +380,7 @@ impl Report {
         match self {
             Report::Enrolled { subject, .. } => format!("event=enrolled subject={subject}"),
             Report::EnrolRefused { reason } => format!("event=enrol_refused reason={reason:?}"),
-            Report::Event(event) => match event {
-                Event::NoFace => "event=no_face".into(),
-                Event::Identifying { track } => format!("event=identifying track={}", track.0),
-                Event::Denied(DenyReason::Unknown { best_mean: Some(mean) }) => {
-                    format!("event=deny reason=unknown best_mean={mean:.3}")
-                }
-                Event::Denied(DenyReason::Unknown { best_mean: None }) => {
-                    "event=deny reason=nobody_enrolled".into()
-                }
-                Event::Denied(DenyReason::SeveralFaces { count }) => {
-                    format!("event=deny reason=several_faces count={count}")
-                }
-                Event::AlreadyReleased { subject } => format!("event=already_released subject={subject}"),
-                Event::Released(Cause::Identified { subject, mean_similarity }) => {
-                    format!("event=release subject={subject} mean_similarity={mean_similarity:.3}")
-                }
-                Event::Released(Cause::Rex) => "event=release cause=rex".into(),
-                Event::Secured => "event=secured".into(),
-                Event::StaleFrame { age } => format!("event=stale_frame age_ms={}", age.as_millis()),
-                Event::EnrolStarted => "event=enrol_started".into(),
-                Event::EnrolCountdown { seconds_left } => {
-                    format!("event=enrol_countdown seconds_left={seconds_left}")
-                }
-                Event::EnrolWaiting(wait) => format!("event=enrol_waiting advice={:?}", wait.advice()),
-                Event::EnrolTaken => "event=enrol_taken".into(),
-                Event::EnrolFailed(failure) => format!("event=enrol_failed reason={:?}", failure.to_string()),
-            },
+            Report::Event(event) => format!("event={}{}", event.name(), details(event)),
         }
     }
 
@@ -312,5 +405,50 @@ impl Report {
             Report::Event(Event::EnrolFailed(failure)) => Some(Err(EnrolFailure::to_string(failure))),
             Report::Event(_) => None,
         }
+    }
+}
+
+/// What a line about an event says besides its name.
+fn details(event: &Event) -> String {
+    let seconds = |time: &Duration| time.as_secs_f64();
+    match event {
+        Event::NoFace
+        | Event::Door { .. }
+        | Event::LockoutOver
+        | Event::LockoutCleared
+        | Event::EnrolStarted
+        | Event::EnrolTaken => String::new(),
+        Event::Identifying { track } => format!(" track={}", track.0),
+        Event::Denied(reason) => format!(" reason={}{}", reason.code().name(), numbers(reason)),
+        Event::Released(Cause::Identified { subject, mean_similarity }) => {
+            format!(" subject={subject} mean_similarity={mean_similarity:.3}")
+        }
+        Event::Released(Cause::Rex) => " cause=rex".into(),
+        Event::Released(Cause::HoldOpen { time }) => format!(" cause=hold_open time_s={}", seconds(time)),
+        Event::Secured(why) => format!(" why={}", why.name()),
+        Event::Alarm(alarm) | Event::AlarmOver(alarm) => format!(" alarm={}", alarm.name()),
+        Event::LockedOut { denials, time } => format!(" denials={denials} time_s={}", seconds(time)),
+        Event::ModeChanged(mode) => format!(" mode={}", mode.name()),
+        Event::Fault(fault) => format!(" fault={}", fault.name()),
+        Event::StaleFrame { age } => format!(" age_ms={}", age.as_millis()),
+        Event::EnrolCountdown { seconds_left } => format!(" seconds_left={seconds_left}"),
+        Event::EnrolWaiting(wait) => format!(" advice={:?}", wait.advice()),
+        Event::EnrolFailed(failure) => format!(" reason={:?}", failure.to_string()),
+    }
+}
+
+fn numbers(reason: &DenyReason) -> String {
+    match reason {
+        DenyReason::Unknown { best_mean: Some(mean) } => format!(" best_mean={mean:.3}"),
+        DenyReason::PoorPicture { unusable, best_mean } => {
+            let mean = best_mean.map_or_else(String::new, |mean| format!(" best_mean={mean:.3}"));
+            format!(" advice={:?}{mean}", unusable.advice())
+        }
+        DenyReason::SeveralFaces { count } => format!(" count={count}"),
+        DenyReason::AlreadyReleased { subject }
+        | DenyReason::OutOfHours { subject }
+        | DenyReason::ClockNotSet { subject } => format!(" subject={subject}"),
+        DenyReason::LockedOut { left } => format!(" left_s={:.0}", left.as_secs_f64().ceil()),
+        DenyReason::Unknown { best_mean: None } | DenyReason::SecureMode => String::new(),
     }
 }

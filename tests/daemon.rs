@@ -72,7 +72,8 @@ fn config(dir: &Path, recording: &Path) -> std::path::PathBuf {
     let path = dir.join("facelatch.toml");
     let text = format!(
         "[camera]\nrecording = \"{1}\"\nfps = 20\n[access]\nhold_ms = 400\n\
-         [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\n[daemon]\nsocket = \"{0}/socket\"\n",
+         [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\n\
+         state = \"{0}/state\"\n[recording]\nenabled = true\nfile = \"{0}/recording\"\n[daemon]\nsocket = \"{0}/socket\"\n",
         dir.display(),
         recording.display()
     );
@@ -110,6 +111,34 @@ fn a_recorded_visit_opens_for_the_person_enrolled_and_names_stay_out_of_the_log(
     assert!(!rest.contains("Eileen"), "names do not belong in the log: {rest}");
     assert!(daemon.child.wait().unwrap().success());
     assert!(!dir.join("socket").exists(), "the socket is removed");
+
+    // The run was recorded: it replays to the same actions, and to others with other numbers.
+    let recording = dir.join("recording");
+    let bytes = fs::read(&recording).unwrap();
+    assert!(!bytes.windows(6).any(|w| w == b"Eileen"), "nor in the recording");
+    let replay = |arguments: &[&str]| {
+        let out = facelatch([&["replay", recording.to_str().unwrap()], arguments].concat());
+        assert_eq!(out.status.code(), Some(0), "{}", words(&out));
+        words(&out)
+    };
+    assert!(replay(&[]).contains("identical"), "{}", replay(&[]));
+    let what_if = |arguments: &[&str]| -> serde_json::Value {
+        serde_json::from_str(&replay(&[arguments, &["--json"]].concat())).unwrap()
+    };
+    let strict = what_if(&["--threshold", "0.999"]);
+    assert!(strict["recorded"]["releases_by_face"].as_u64() > Some(0), "{strict}");
+    assert_eq!(strict["replayed"]["releases_by_face"], 0, "{strict}");
+    let longer = what_if(&["--hold-time", "800"]);
+    assert!(
+        longer["replayed"]["released_ms"].as_u64() > longer["recorded"]["released_ms"].as_u64(),
+        "{longer}"
+    );
+    // A changed action is found.
+    let text = String::from_utf8(bytes).unwrap();
+    fs::write(&recording, text.replacen("\"release\"", "\"secure\"", 1)).unwrap();
+    let out = facelatch(["replay", recording.to_str().unwrap()]);
+    assert_eq!(out.status.code(), Some(1), "{}", words(&out));
+    assert!(words(&out).contains("the replay differs"), "{}", words(&out));
 }
 
 #[test]
@@ -141,6 +170,17 @@ fn the_countdown_over_the_socket_and_what_else_clients_ask() {
     for said in ["Image will be taken in 5..", "Image will be taken in 1..", "enrolled Grace"] {
         assert!(words(&enrolled).contains(said), "{}", words(&enrolled));
     }
+    let mode = |arguments: &[&str]| words(&facelatch([&["mode"], arguments, &["--config", conf]].concat()));
+    assert_eq!(mode(&[]), "normal\n");
+    assert!(mode(&["hold-open"]).contains("--for"), "a time is asked for");
+    assert!(mode(&["hold-open", "--for", "100000"]).contains("max_hold_open_s"));
+    assert_eq!(mode(&["hold-open", "--for", "60"]), "hold_open\n");
+    daemon.wait_for("event=release cause=hold_open");
+    assert_eq!(mode(&["secure"]), "secure\n");
+    daemon.wait_for("event=secured why=command");
+    let status = facelatch(["status", "--json", "--config", conf]);
+    assert!(words(&status).contains("\"mode\":\"secure\""), "{}", words(&status));
+    assert!(mode(&["--clear-lockout"]).contains("lifted"));
     let removed = facelatch(["people", "remove", "Grace", "--config", conf]);
     assert_eq!(removed.status.code(), Some(0), "{}", words(&removed));
     let secured = facelatch(["secure", "--config", conf]);
@@ -151,6 +191,14 @@ fn the_countdown_over_the_socket_and_what_else_clients_ask() {
     assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
     daemon.wait_for("event=stopping");
     assert!(daemon.child.wait().unwrap().success());
+
+    // Secure mode outlives the stop.
+    let mut daemon = Daemon::start(&config);
+    assert_eq!(words(&facelatch(["mode", "--config", conf])), "secure\n");
+    daemon.child.kill().unwrap();
+    daemon.rest();
+    let state = fs::read_to_string(dir.join("state")).unwrap();
+    assert!(state.contains("\"secure_mode\":true"), "{state}");
 }
 
 #[test]

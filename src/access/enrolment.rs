@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use super::event::{EnrolStep, EnrolWait, Seen, Sighting};
 use crate::time::Timestamp;
 
 /// The numbers of an enrolment.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EnrolmentRules {
     /// How long one usable face must be seen in all. The reference's 5 s.
     pub countdown: Duration,
@@ -33,7 +36,7 @@ pub(super) struct Counted {
 }
 
 /// One enrolment under way.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Countdown {
     rules: EnrolmentRules,
     deadline: Timestamp,

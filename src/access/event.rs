@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::lockout::SavedLockout;
+use super::reason::{DenyCode, DenyReason};
+use super::schedule::{Civil, Timetable};
 use crate::picture::Rect;
 use crate::time::Timestamp;
 
@@ -30,7 +33,13 @@ pub struct Score {
     /// Whom it was compared with.
     pub subject: SubjectId,
     /// Similarity of the probe and the subject's closest template.
+    #[serde(deserialize_with = "number_or_none")]
     pub similarity: f32,
+}
+
+/// JSON has no word for what is no number; it is written as null.
+fn number_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
+    Ok(Option::<f32>::deserialize(deserializer)?.unwrap_or(f32::NAN))
 }
 
 /// Why a face cannot serve for enrolment.
@@ -61,6 +70,7 @@ impl Unusable {
 
 /// What vision saw in one processed frame.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Seen {
     /// No face.
     NoFace,
@@ -97,15 +107,21 @@ pub struct Sighting {
 
 /// What the controller is told.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Input {
     /// A frame was processed.
-    Sighting(Sighting),
-    /// The camera stopped delivering: everything seen so far is void.
-    CameraLost,
+    Sighting {
+        /// What was seen.
+        sighting: Sighting,
+        /// What the board's clock says.
+        civil: Civil,
+    },
     /// The gallery changed: scores of earlier versions no longer count.
     GalleryChanged {
         /// The version from now on.
         version: u64,
+        /// When its people may come in.
+        timetable: Timetable,
     },
     /// Somebody inside asks to leave (REX): the strike is released at once.
     Rex,
@@ -118,12 +134,84 @@ pub enum Input {
     Enrol,
     /// Stop an enrolment that is under way.
     CancelEnrol,
-    /// Secure the strike now and forget the attempt.
+    /// Secure the strike now and forget the attempt; ends holding open.
     Secure,
+    /// The operator puts the door into a mode.
+    SetMode(ModeCommand),
+    /// The operator lifts the lockout and forgets the denials.
+    ClearLockout,
+    /// Something broke: the strike is secured.
+    Fault(Fault),
+}
+
+/// What an operator may ask of the door as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ModeCommand {
+    /// Faces and request to exit open.
+    Normal,
+    /// No face opens, over restarts, until another mode is asked for. Request to exit still opens.
+    Secure,
+    /// The strike stays released for so long, at most [`super::AccessRules::max_hold_open`].
+    HoldOpen {
+        /// How long.
+        time: Duration,
+    },
+}
+
+/// The mode that the door is in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Faces and request to exit open.
+    #[default]
+    Normal,
+    /// No face opens.
+    Secure,
+    /// The strike is released until a time.
+    HoldOpen,
+}
+
+impl Mode {
+    /// The name in logs, status and the audit log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Mode::Normal => "normal",
+            Mode::Secure => "secure",
+            Mode::HoldOpen => "hold_open",
+        }
+    }
+}
+
+/// What broke.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fault {
+    /// The camera stopped delivering: everything seen so far is void.
+    Camera,
+    /// Detector or network failed.
+    Vision,
+    /// An input line cannot be read.
+    Lines,
+    /// The door's state could not be written: it is tried again.
+    Store,
+}
+
+impl Fault {
+    /// The name in logs, status and the audit log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Fault::Camera => "camera",
+            Fault::Vision => "vision",
+            Fault::Lines => "lines",
+            Fault::Store => "store",
+        }
+    }
 }
 
 /// Why the strike is released.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// The 15-frame rule identified a subject.
     Identified {
@@ -134,21 +222,57 @@ pub enum Cause {
     },
     /// Request to exit.
     Rex,
+    /// An operator holds the door open.
+    HoldOpen {
+        /// For so long.
+        time: Duration,
+    },
 }
 
-/// Why nobody was let in.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-pub enum DenyReason {
-    /// A full window, and nobody of the gallery is like it enough.
-    Unknown {
-        /// The best mean similarity of any subject, if there is a subject.
-        best_mean: Option<f32>,
-    },
-    /// More than one face in the picture.
-    SeveralFaces {
-        /// How many.
-        count: u32,
-    },
+/// Why the strike is secured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Relock {
+    /// The hold time, or the time of holding open, is over.
+    TimeOver,
+    /// The door was opened and closed.
+    DoorClosed,
+    /// An operator said so.
+    Command,
+    /// Something broke.
+    Fault(Fault),
+}
+
+impl Relock {
+    /// The name in logs, status and the audit log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Relock::TimeOver => "time_over",
+            Relock::DoorClosed => "door_closed",
+            Relock::Command => "command",
+            Relock::Fault(_) => "fault",
+        }
+    }
+}
+
+/// What the door's contact gives away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alarm {
+    /// The door opened although the strike was secured.
+    ForcedOpen,
+    /// The door stands open for too long.
+    HeldOpen,
+}
+
+impl Alarm {
+    /// The name in logs, status and the audit log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Alarm::ForcedOpen => "forced_open",
+            Alarm::HeldOpen => "held_open",
+        }
+    }
 }
 
 /// Why an enrolment took no template.
@@ -198,6 +322,7 @@ impl EnrolWait {
 
 /// Something worth a line in the log and the status.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Event {
     /// The picture is empty (said once, when a face has gone).
     NoFace,
@@ -206,17 +331,36 @@ pub enum Event {
         /// Which.
         track: TrackId,
     },
-    /// Nobody is let in (said once per window, or once per run of frames with several faces).
+    /// Nobody is let in (said once per window and reason; an unknown face who stays is told again).
     Denied(DenyReason),
-    /// The window says who it is, but this approach has had its release (said once per window).
-    AlreadyReleased {
-        /// Who.
-        subject: SubjectId,
-    },
     /// The strike is released.
     Released(Cause),
     /// The strike is secured again.
-    Secured,
+    Secured(Relock),
+    /// The door moved.
+    Door {
+        /// True when it stands open.
+        open: bool,
+    },
+    /// An alarm began.
+    Alarm(Alarm),
+    /// The alarm ended: the door is closed.
+    AlarmOver(Alarm),
+    /// Too many denied attempts: no face opens for a while.
+    LockedOut {
+        /// Denied attempts in a row.
+        denials: u32,
+        /// For so long.
+        time: Duration,
+    },
+    /// The lockout is over.
+    LockoutOver,
+    /// An operator lifted the lockout and forgot the denials.
+    LockoutCleared,
+    /// The mode changed.
+    ModeChanged(Mode),
+    /// Something broke.
+    Fault(Fault),
     /// A frame too old to decide on was refused.
     StaleFrame {
         /// How old it was.
@@ -237,6 +381,34 @@ pub enum Event {
     EnrolFailed(EnrolFailure),
 }
 
+impl Event {
+    /// The name in logs and the audit log; it does not change between versions.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Event::NoFace => "no_face",
+            Event::Identifying { .. } => "identifying",
+            Event::Denied(_) => "deny",
+            Event::Released(_) => "release",
+            Event::Secured(_) => "secured",
+            Event::Door { open: true } => "door_opened",
+            Event::Door { open: false } => "door_closed",
+            Event::Alarm(_) => "alarm",
+            Event::AlarmOver(_) => "alarm_over",
+            Event::LockedOut { .. } => "locked_out",
+            Event::LockoutOver => "lockout_over",
+            Event::LockoutCleared => "lockout_cleared",
+            Event::ModeChanged(_) => "mode",
+            Event::Fault(_) => "fault",
+            Event::StaleFrame { .. } => "stale_frame",
+            Event::EnrolStarted => "enrol_started",
+            Event::EnrolCountdown { .. } => "enrol_countdown",
+            Event::EnrolWaiting(_) => "enrol_waiting",
+            Event::EnrolTaken => "enrol_taken",
+            Event::EnrolFailed(_) => "enrol_failed",
+        }
+    }
+}
+
 /// What the lights and the buzzer should show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -247,8 +419,10 @@ pub enum Indication {
     Identifying,
     /// The strike is released (green).
     Released,
-    /// Nobody is let in (red).
-    Denied,
+    /// Nobody is let in, and why (red, in a pattern for each reason).
+    Denied(DenyCode),
+    /// The door was forced or is held open.
+    Alarm(Alarm),
     /// An enrolment counts down.
     EnrolCounting,
     /// An enrolment waits for a usable face.
@@ -257,6 +431,7 @@ pub enum Indication {
 
 /// What an enrolment asks of its surroundings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum EnrolStep {
     /// Forget the frames collected so far.
     Discard,
@@ -266,8 +441,19 @@ pub enum EnrolStep {
     Store,
 }
 
+/// What must outlive a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Saved {
+    /// Denied attempts and the lockout that they earned.
+    pub lockout: SavedLockout,
+    /// Whether the operator's secure mode is on.
+    pub secure_mode: bool,
+}
+
 /// What the surroundings must do, in order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Action {
     /// Drive the strike to released.
     Release,
@@ -279,4 +465,6 @@ pub enum Action {
     Enrol(EnrolStep),
     /// Log and publish this.
     Report(Event),
+    /// Write this where it outlives a restart; say [`Fault::Store`] when that fails.
+    Save(Saved),
 }

@@ -175,26 +175,31 @@ pub(super) fn event_line(
             json!({"event": "identifying", "frame": frame, "time_s": time_s, "track": track.0}),
             "Identifying ...".into(),
         ),
-        Event::Denied(DenyReason::Unknown { best_mean }) => {
-            let mean = best_mean.map(|m| round(f64::from(m)));
-            let line = json!({
-                "event": "deny", "frame": frame, "time_s": time_s,
-                "reason": "unknown", "mean_similarity": mean,
-            });
-            (line, format!("Identity Unknown! (best mean similarity {})", words(mean)))
-        }
-        Event::Denied(DenyReason::SeveralFaces { count }) => {
-            let line = json!({
-                "event": "deny", "frame": frame, "time_s": time_s,
-                "reason": "several_faces", "count": count,
-            });
-            (line, format!("{count} faces at once: nobody is identified"))
-        }
-        Event::AlreadyReleased { subject } => {
+        Event::Denied(DenyReason::AlreadyReleased { subject }) => {
             let name = gallery.name(*subject);
             let line =
                 json!({"event": "already_released", "frame": frame, "time_s": time_s, "subject": name});
             (line, format!("Identity: {name} (this approach has had its release)"))
+        }
+        Event::Denied(reason) => {
+            let mut line = json!({
+                "event": "deny", "frame": frame, "time_s": time_s, "reason": reason.code().name(),
+            });
+            let words = match reason {
+                DenyReason::Unknown { best_mean } => {
+                    // One name for both, as long as this line has been a contract.
+                    line["reason"] = "unknown".into();
+                    let mean = best_mean.map(|m| round(f64::from(m)));
+                    line["mean_similarity"] = json!(mean);
+                    format!("Identity Unknown! (best mean similarity {})", words(mean))
+                }
+                DenyReason::SeveralFaces { count } => {
+                    line["count"] = json!(count);
+                    format!("{count} faces at once: nobody is identified")
+                }
+                other => other.to_string(),
+            };
+            (line, words)
         }
         Event::Released(Cause::Identified { subject, mean_similarity }) => {
             let (name, mean) = (gallery.name(*subject), round(f64::from(*mean_similarity)));
@@ -204,7 +209,7 @@ pub(super) fn event_line(
             });
             (line, format!("Identity: {name} (mean similarity {mean:.2}): strike released"))
         }
-        Event::Secured => {
+        Event::Secured(_) => {
             (json!({"event": "secured", "frame": frame, "time_s": time_s}), "strike secured".into())
         }
         _ => return None,

@@ -54,6 +54,21 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         (backend, Some(line)) => say!("- drive the strike on line {line} by {backend}"),
         (backend, None) => say!("- drive the strike by {backend}"),
     }
+    let _ = config.wall_clock()?;
+    match rules.lockout.attempts {
+        0 => say!("- never lock strangers out"),
+        n => say!(
+            "- let no face in for {} s and more after {n} denied attempts in a row",
+            rules.lockout.first.as_secs()
+        ),
+    }
+    let named = config.schedule.people.len();
+    if named > 0 {
+        say!("- ask the clock about {named} people with hours of their own");
+    }
+    if config.recording.enabled {
+        say!("- record what the controller is told in {}", config.recording.file.display());
+    }
     say!("- keep the encrypted gallery in {}", config.store.gallery.display());
     say!("- take commands on {}", config.daemon.socket.display());
     Ok(Answer::Done)

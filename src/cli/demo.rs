@@ -157,10 +157,12 @@ fn perform(
     let gallery = simulation.gallery().clone();
     let mut denied = false;
     let summary = simulation.probe(&mut recording, |played| {
-        denied |= played
-            .reports
-            .iter()
-            .any(|r| matches!(r, Report::Event(Event::Denied(DenyReason::Unknown { .. }))));
+        denied |= played.reports.iter().any(|r| {
+            matches!(
+                r,
+                Report::Event(Event::Denied(DenyReason::Unknown { .. } | DenyReason::PoorPicture { .. }))
+            )
+        });
         timeline(&played, &gallery);
         sheet.add(&played);
     })?;

@@ -22,9 +22,11 @@ mod detect;
 mod doctor;
 mod enroll;
 mod evaluate;
+mod mode;
 mod model;
 mod office;
 mod people;
+mod replay;
 mod rig;
 mod run;
 mod secure;
@@ -51,6 +53,8 @@ enum Command {
     People(people::Args),
     Status(status::Args),
     Secure(secure::Args),
+    Mode(mode::Args),
+    Replay(replay::Args),
     Attempt(attempt::Args),
     Detect(detect::Args),
     Compare(compare::Args),
@@ -87,6 +91,8 @@ pub fn main() -> ExitCode {
         Command::People(args) => people::run(args),
         Command::Status(args) => status::run(args),
         Command::Secure(args) => secure::run(args),
+        Command::Mode(args) => mode::run(args),
+        Command::Replay(args) => replay::run(args),
         Command::Attempt(args) => attempt::run(args),
         Command::Detect(args) => detect::run(args),
         Command::Compare(args) => compare::run(args),

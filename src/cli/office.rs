@@ -69,7 +69,7 @@ impl Office {
                 let mut gallery = store.load()?;
                 gallery.check_model(facts.model.hash)?;
                 let template = template(embeddings, facts.model.metric, facts.threshold)?;
-                let _ = gallery.enrol(name, vec![template], facts.model.hash, crate::daemon::wall_clock())?;
+                let _ = gallery.enrol(name, vec![template], facts.model.hash, crate::clock::unix())?;
                 store.save(&gallery)?;
             }
         }

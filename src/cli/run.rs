@@ -12,7 +12,7 @@ use crate::config::{Config, PersistentOutputs};
 use crate::daemon::{self, Parts};
 use crate::gpio::Backend;
 use crate::gpio::persistence::{self, Persistence};
-use crate::store::{GalleryStore, StoreKey};
+use crate::store::{GalleryStore, RecordingFile, StateStore, StoreKey};
 use crate::{camera, lines, strike};
 
 /// Run the door until stopped by a signal
@@ -33,6 +33,15 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let config = rig.config.clone();
     let key = StoreKey::open_or_create(&config.store.key)?;
     let store = GalleryStore::open(&config.store.gallery, key)?;
+    let recording = config.recording.enabled.then(|| {
+        let file = &config.recording.file;
+        RecordingFile::open(file, config.recording.max_mb << 20).map_err(|e| {
+            format!(
+                "recording {}: cannot be written: {e}; see [recording] in the configuration",
+                file.display()
+            )
+        })
+    });
     let source: Box<dyn FrameSource> = match &config.camera.recording {
         Some(path) => {
             let size = Some((config.camera.width, config.camera.height));
@@ -44,7 +53,11 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         rules: rig.rules,
         model: rig.model,
         vision: rig.vision(),
+        hours: config.named_hours(),
+        wall: config.wall_clock()?,
         store,
+        state: StateStore::open(&config.store.state)?,
+        recording: recording.transpose()?,
         source,
         strike,
         inputs: lines::open_inputs(config.strike.backend, &config.lines.inputs())?,

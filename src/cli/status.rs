@@ -43,6 +43,16 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     }
     let s: Status = serde_json::from_value(answer)?;
     say!("strike      {} ({})", s.strike, s.strike_line);
+    say!("mode        {}", s.mode.name());
+    if let Some(left) = s.lockout_left_s {
+        say!("lockout     no face opens for another {left} s (lift it: facelatch mode --clear-lockout)");
+    }
+    if let Some(open) = s.door_open {
+        say!("door        {}", if open { "open" } else { "closed" });
+    }
+    if let Some(alarm) = s.alarm {
+        say!("ALARM       {}", alarm.name());
+    }
     say!("camera      {} ({})", s.camera, if s.camera_delivers { "delivers" } else { "NO FRAMES" });
     say!(
         "frames      {}, {} with a face, the last took {:.1} ms",
@@ -53,6 +63,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     say!("people      {}{}", s.people, if s.enrolling { ", an enrolment is under way" } else { "" });
     say!("model       {}, threshold {:.3}", s.model, s.threshold);
     say!("uptime      {} s", s.uptime_s);
+    say!("last denial {}", s.last_denial.as_deref().unwrap_or("none"));
     say!("last event  {}", s.last_event.as_deref().unwrap_or("none"));
     Ok(Answer::Done)
 }

@@ -4,7 +4,7 @@
 //! camera ── latest-only slot ── vision ──┐
 //! lines (button, REX, door contact) ─────┤
 //! clients of the socket ─────────────────┼── inbox ── this thread: door ── strike, lights
-//! signals ───────────────────────────────┘
+//! signals ───────────────────────────────┘                          └── disk: state, recording
 //! ```
 //!
 //! This thread owns the strike and waits no longer than the door's next deadline, so that nothing a
@@ -17,18 +17,19 @@ pub mod socket;
 use std::path::PathBuf;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 use std::{io, thread};
 
-use crate::access::{AccessRules, Event, Indication, Input};
+use crate::access::record::Line;
+use crate::access::{AccessRules, Event, Fault, Indication, Input, Saved};
 use crate::camera::{CameraError, Frame, FrameSource, Next};
-use crate::clock;
-use crate::door::{Door, DoorError, Effect, ModelFacts, Report};
+use crate::clock::{self, WallClock};
+use crate::door::{Door, DoorError, Effect, ModelFacts, NamedHours, Report, WallTime};
 use crate::embed::EmbedError;
-use crate::lines::{Indicator, InputLine, Inputs, LineError, LineEvent};
+use crate::lines::{Indicator, InputLine, Inputs, LineError, LineEvent, next_change};
 use crate::matching::{Embedding, Gallery, GalleryError};
 use crate::notify::Supervisor;
-use crate::store::{GalleryStore, StoreError};
+use crate::store::{GalleryStore, RecordingFile, StateStore, StoreError};
 use crate::strike::{Strike, StrikeError, StrikeState};
 use crate::time::Timestamp;
 use crate::vision::{Observation, Vision};
@@ -96,6 +97,18 @@ pub enum DaemonError {
     Thread(io::Error),
 }
 
+impl DaemonError {
+    /// What broke, as the controller is told.
+    fn fault(&self) -> Fault {
+        match self {
+            DaemonError::Camera(_) | DaemonError::ThreadDied { thread: "camera" } => Fault::Camera,
+            DaemonError::Line(_) | DaemonError::ThreadDied { thread: "lines" } => Fault::Lines,
+            DaemonError::Store(_) | DaemonError::ThreadDied { thread: "disk" } => Fault::Store,
+            _ => Fault::Vision,
+        }
+    }
+}
+
 /// What the controller's thread is told.
 #[derive(Debug)]
 pub enum Message {
@@ -109,6 +122,8 @@ pub enum Message {
     Failed(DaemonError),
     /// A line moved.
     Line(LineEvent),
+    /// The door's state could not be written.
+    NotSaved,
     /// A client asks.
     Asked(Asked),
     /// Stop in good order.
@@ -123,8 +138,16 @@ pub struct Parts {
     pub rules: AccessRules,
     /// What the model's card says.
     pub model: ModelFacts,
+    /// Who may come in when.
+    pub hours: NamedHours,
+    /// The time of the week.
+    pub wall: WallClock,
     /// The gallery's file.
     pub store: GalleryStore,
+    /// What outlives a restart.
+    pub state: StateStore,
+    /// Where the controller's inputs go, if anywhere.
+    pub recording: Option<RecordingFile>,
     /// Where frames come from.
     pub source: Box<dyn FrameSource>,
     /// The strike, secured.
@@ -194,18 +217,27 @@ pub(crate) fn spawn(
 /// # Errors
 /// What failed. The supervisor starts the daemon again.
 pub fn run(parts: Parts) -> Result<(), DaemonError> {
-    let Parts { vision, rules, model, store, source, strike, inputs, indicator, socket, stall } = parts;
+    let Parts { vision, rules, model, hours, wall, store, state, recording, .. } = parts;
+    let Parts { source, strike, mut inputs, indicator, socket, stall, .. } = parts;
     let gallery = Arc::new(store.load()?);
-    let door = Door::new(rules, model, Arc::clone(&gallery), Some(store))?;
+    let mut door = Door::new(rules, model, Arc::clone(&gallery), Some(store))?.with_hours(hours);
+    if recording.is_some() {
+        door = door.recorded();
+    }
+    let resume = state.load();
     let socket = Socket::bind(&socket)?;
     let (inbox, messages) = sync_channel(64);
     let shared: SharedGallery = Arc::new(Mutex::new(gallery));
 
+    let jobs = start_disk(state, recording, &inbox)?;
     let mut keeper = Keeper {
         door,
+        wall,
+        jobs,
         strike,
         strike_state: StrikeState::Secured,
         indicator,
+        shown: (Indication::Idle, clock::now()),
         shared: Arc::clone(&shared),
         enrol_client: None,
         progress: Progress::new(clock::now(), stall),
@@ -216,8 +248,14 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         frames_with_face: 0,
         last_frame: Duration::ZERO,
         last_event: None,
+        last_denial: None,
     };
-    keeper.start()?;
+    let effects = keeper.door.start(clock::now(), resume);
+    keeper.carry_out(effects)?;
+    if let Some(open) = inputs.active(InputLine::DoorSensor)? {
+        let effects = keeper.door.handle(clock::now(), Input::Door { open });
+        keeper.carry_out(effects)?;
+    }
 
     start_signals(&inbox)?;
     start_camera(source, vision, shared, &inbox)?;
@@ -233,6 +271,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let outcome = keeper.run(&messages, &supervisor);
     supervisor.stopping();
     let secured = keeper.secure();
+    keeper.flush();
     socket.close();
     outcome.and(secured)
 }
@@ -309,6 +348,46 @@ fn start_lines(mut inputs: Box<dyn Inputs>, inbox: &SyncSender<Message>) -> Resu
     })
 }
 
+/// What the disk's thread is asked to do: a slow disk must not keep the strike released.
+enum Job {
+    Save(Saved),
+    Record(Box<Line>),
+    /// Say so when everything before is done.
+    Flush(SyncSender<()>),
+}
+
+fn start_disk(
+    state: StateStore,
+    mut recording: Option<RecordingFile>,
+    inbox: &SyncSender<Message>,
+) -> Result<SyncSender<Job>, DaemonError> {
+    let (jobs, work) = sync_channel(1_024);
+    let failed = inbox.clone();
+    spawn("disk", Some(inbox.clone()), move || {
+        for job in work {
+            match job {
+                Job::Save(saved) => {
+                    if let Err(error) = state.save(&saved) {
+                        log::error!("event=not_saved error={:?}", error.to_string());
+                        let _ = failed.send(Message::NotSaved);
+                    }
+                }
+                Job::Record(line) => {
+                    let outcome = recording.as_mut().map_or(Ok(()), |file| file.add(&line));
+                    if let Err(error) = outcome {
+                        log::error!("event=recording_stopped error={:?}", error.to_string());
+                        recording = None;
+                    }
+                }
+                Job::Flush(done) => {
+                    let _ = done.send(());
+                }
+            }
+        }
+    })?;
+    Ok(jobs)
+}
+
 /// Whether the daemon gets anywhere: what the watchdog is fed on.
 struct Progress {
     stall: Duration,
@@ -331,9 +410,13 @@ impl Progress {
 
 struct Keeper {
     door: Door,
+    wall: WallClock,
+    jobs: SyncSender<Job>,
     strike: Box<dyn Strike>,
     strike_state: StrikeState,
     indicator: Box<dyn Indicator>,
+    /// What is shown, and since when.
+    shown: (Indication, Timestamp),
     shared: SharedGallery,
     enrol_client: Option<Replies>,
     progress: Progress,
@@ -344,22 +427,23 @@ struct Keeper {
     frames_with_face: u64,
     last_frame: Duration,
     last_event: Option<String>,
+    last_denial: Option<String>,
 }
 
 impl Keeper {
-    fn start(&mut self) -> Result<(), DaemonError> {
-        let effects = self.door.start();
-        self.carry_out(effects)
-    }
-
     fn run(&mut self, messages: &Receiver<Message>, supervisor: &Supervisor) -> Result<(), DaemonError> {
         let started = clock::now();
         let tick = supervisor.interval().unwrap_or(Duration::from_secs(1));
         loop {
             let now = clock::now();
             let due = self.door.poll_timeout().map_or(tick, |due| due.since(now).min(tick));
-            let message = messages.recv_timeout(due);
+            let (shown, since) = self.shown;
+            let blink = next_change(shown, now.since(since));
+            let message = messages.recv_timeout(blink.map_or(due, |blink| blink.min(due)));
             let now = clock::now();
+            if blink.is_some() {
+                self.light(now);
+            }
             let effects = match message {
                 Err(RecvTimeoutError::Timeout) => self.door.handle_timeout(now),
                 Err(RecvTimeoutError::Disconnected) => {
@@ -373,18 +457,26 @@ impl Keeper {
                     log::info!("event=recording_over");
                     return Ok(());
                 }
-                Ok(Message::Failed(error)) => return Err(error),
-                Ok(Message::CameraIdle) => {
-                    self.progress.idle = Some(now);
-                    self.door.handle(now, Input::CameraLost)
+                Ok(Message::Failed(error)) => {
+                    // Secured and noted; the supervisor starts anew.
+                    let effects = self.door.handle(now, Input::Fault(error.fault()));
+                    self.carry_out(effects)?;
+                    return Err(error);
                 }
+                Ok(Message::CameraIdle) => {
+                    // Said once: request to exit must work while the camera is away.
+                    let news = self.progress.idle.is_none() || self.door.controller().is_enrolling();
+                    self.progress.idle = Some(now);
+                    if news { self.door.handle(now, Input::Fault(Fault::Camera)) } else { Vec::new() }
+                }
+                Ok(Message::NotSaved) => self.door.handle(now, Input::Fault(Fault::Store)),
                 Ok(Message::Seen(observation, took)) => {
                     self.progress.seen = now;
                     self.progress.idle = None;
                     self.frames += 1;
                     self.frames_with_face += u64::from(!observation.faces.is_empty());
                     self.last_frame = took;
-                    self.door.observe(now, wall_clock(), &observation)
+                    self.door.observe(now, self.wall_time(), &observation)
                 }
                 Ok(Message::Line(event)) => self.line(now, event),
                 Ok(Message::Asked(asked)) => self.answer(now, started, asked),
@@ -435,10 +527,12 @@ impl Keeper {
             }
             Request::Add { name, embeddings, .. } => {
                 let embeddings: Vec<Embedding> = embeddings.into_iter().map(Embedding::new).collect();
-                done(self.door.enrol_from(now, wall_clock(), &name, &embeddings).map(|(_, effects)| effects))
+                done(self.door.enrol_from(now, clock::unix(), &name, &embeddings).map(|(_, effects)| effects))
             }
             Request::Remove { name } => done(self.door.remove(now, &name)),
             Request::Secure {} => (Reply::ok(), self.door.handle(now, Input::Secure)),
+            Request::Mode { mode } => done(self.door.set_mode(now, mode)),
+            Request::ClearLockout {} => (Reply::ok(), self.door.handle(now, Input::ClearLockout)),
             Request::People {} => {
                 let people = people(self.door.gallery());
                 (Reply::Ok { result: serde_json::to_value(people).unwrap_or_default() }, Vec::new())
@@ -466,8 +560,18 @@ impl Keeper {
             model: self.model.hash.to_string(),
             threshold: self.threshold,
             uptime_s: now.since(started).as_secs(),
+            mode: self.door.controller().mode(),
+            lockout_left_s: self.door.controller().lockout_left(now).map(|left| left.as_secs() + 1),
+            door_open: self.door.controller().door_is_open(),
+            alarm: self.door.controller().alarm(),
+            last_denial: self.last_denial.clone(),
             last_event: self.last_event.clone(),
         }
+    }
+
+    fn wall_time(&self) -> WallTime {
+        let unix = clock::unix();
+        WallTime { unix, civil: self.wall.civil(unix) }
     }
 
     /// Carries out effects in order. A strike that cannot be driven ends the daemon.
@@ -475,7 +579,24 @@ impl Keeper {
         for effect in effects {
             match effect {
                 Effect::Strike(state) => self.drive(state)?,
-                Effect::Indicate(indication) => self.indicate(indication),
+                Effect::Indicate(indication) => {
+                    let now = clock::now();
+                    self.shown = (indication, now);
+                    self.light(now);
+                }
+                Effect::Save(saved) => {
+                    if self.jobs.try_send(Job::Save(saved)).is_err() {
+                        log::error!("event=not_saved error=\"the disk is too slow\"");
+                        let effects = self.door.handle(clock::now(), Input::Fault(Fault::Store));
+                        self.carry_out(effects)?;
+                    }
+                }
+                Effect::Record(line) => {
+                    if self.jobs.try_send(Job::Record(line)).is_err() {
+                        log::warn!("event=recording_gap reason=\"the disk is too slow\"");
+                        self.door.recording_lost();
+                    }
+                }
                 Effect::Gallery(gallery) => {
                     *self.shared.lock().unwrap_or_else(PoisonError::into_inner) = gallery;
                 }
@@ -503,10 +624,19 @@ impl Keeper {
         self.drive(StrikeState::Secured)
     }
 
-    fn indicate(&mut self, indication: Indication) {
+    fn light(&mut self, now: Timestamp) {
+        let (indication, since) = self.shown;
         // A broken light must not keep the door from working.
-        if let Err(error) = self.indicator.show(indication) {
+        if let Err(error) = self.indicator.show(indication, now.since(since)) {
             log::warn!("event=indicator_failed error={:?}", error.to_string());
+        }
+    }
+
+    /// Waits for the disk, but not for long: the strike is secured, and a supervisor waits as well.
+    fn flush(&self) {
+        let (done, wait) = sync_channel(1);
+        if self.jobs.send(Job::Flush(done)).is_ok() {
+            let _ = wait.recv_timeout(Duration::from_secs(2));
         }
     }
 
@@ -516,10 +646,18 @@ impl Keeper {
             Report::Event(Event::NoFace | Event::Identifying { .. } | Event::EnrolCountdown { .. }) => {
                 log::debug!("{line}");
             }
-            Report::Event(Event::StaleFrame { .. } | Event::EnrolFailed(_)) | Report::EnrolRefused { .. } => {
-                log::warn!("{line}");
-            }
+            Report::Event(
+                Event::StaleFrame { .. }
+                | Event::EnrolFailed(_)
+                | Event::Alarm(_)
+                | Event::Fault(_)
+                | Event::LockedOut { .. },
+            )
+            | Report::EnrolRefused { .. } => log::warn!("{line}"),
             _ => log::info!("{line}"),
+        }
+        if let Report::Event(Event::Denied(reason)) = report {
+            self.last_denial = Some(reason.to_string());
         }
         self.last_event = Some(line);
         let Some(client) = &self.enrol_client else { return };
@@ -539,9 +677,4 @@ impl Keeper {
             }
         }
     }
-}
-
-/// Wall-clock seconds since 1970; 0 on a board whose clock is before that.
-pub(crate) fn wall_clock() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
 }

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::access::{Alarm, Mode, ModeCommand};
 use crate::matching::ModelHash;
 
 /// A longer request is refused: 100 templates of 512 values fit.
@@ -39,6 +40,13 @@ pub enum Request {
     Status {},
     /// Secure the strike now.
     Secure {},
+    /// Put the door into a mode.
+    Mode {
+        /// Which.
+        mode: ModeCommand,
+    },
+    /// Lift the lockout and forget the denials.
+    ClearLockout {},
 }
 
 /// What the daemon answers.
@@ -129,6 +137,16 @@ pub struct Status {
     pub threshold: f32,
     /// Seconds since the start.
     pub uptime_s: u64,
+    /// `normal`, `secure` or `hold_open`.
+    pub mode: Mode,
+    /// Seconds until faces count again, while locked out.
+    pub lockout_left_s: Option<u64>,
+    /// Whether the door stands open, where a contact tells.
+    pub door_open: Option<bool>,
+    /// The alarm in force.
+    pub alarm: Option<Alarm>,
+    /// Why nobody was let in the last time, in words.
+    pub last_denial: Option<String>,
     /// The latest event as logged.
     pub last_event: Option<String>,
 }
@@ -143,6 +161,7 @@ mod tests {
             (r#"{"command":"enroll","name":"Ada"}"#, Request::Enroll { name: Some("Ada".into()) }),
             (r#"{"command":"people"}"#, Request::People {}),
             (r#"{"command":"secure"}"#, Request::Secure {}),
+            (r#"{"command":"mode","mode":"secure"}"#, Request::Mode { mode: ModeCommand::Secure }),
         ] {
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
             assert_eq!(serde_json::to_string(&request).unwrap(), text);

@@ -150,11 +150,11 @@ impl CdevIndicators {
 }
 
 impl Indicator for CdevIndicators {
-    fn show(&mut self, indication: Indication) -> Result<(), LineError> {
+    fn show(&mut self, indication: Indication, elapsed: Duration) -> Result<(), LineError> {
         // All are tried: a broken LED does not keep the buzzer on.
         let mut outcome = Ok(());
         for held in &self.held {
-            let value = if lit(held.line, indication) { Value::Active } else { Value::Inactive };
+            let value = if lit(held.line, indication, elapsed) { Value::Active } else { Value::Inactive };
             if let Err(error) = held.request.set_value(held.offset, value) {
                 outcome = Err(use_error(&held.line, &error));
             }
@@ -169,7 +169,7 @@ impl Indicator for CdevIndicators {
 
 impl Drop for CdevIndicators {
     fn drop(&mut self) {
-        if let Err(error) = self.show(Indication::Idle) {
+        if let Err(error) = self.show(Indication::Idle, Duration::ZERO) {
             log::warn!("event=indicator_stays_on reason=\"{error}\"");
         }
     }

@@ -11,8 +11,17 @@
 //! | idle | | | |
 //! | identifying, enrolment counting down | x | x | |
 //! | released | x | | |
-//! | denied | | x | x |
 //! | enrolment waiting for a face | | x | |
+//! | denied: unknown, nobody enrolled | | x | one long beep |
+//! | denied: was let in already | | 1 blink | |
+//! | denied: several faces | | 2 blinks | 2 beeps |
+//! | denied: picture too dark, too bright, too small | | 3 blinks | 3 beeps |
+//! | denied: locked out | | 4 blinks | 4 beeps |
+//! | denied: not at this hour, clock not set | | 5 blinks | 5 beeps |
+//! | denied: secure mode | | 6 blinks | 6 beeps |
+//! | alarm | | flashes | sounds on and off |
+//!
+//! Blinks come again every 2.1 s, beeps do not.
 
 mod simulated;
 
@@ -27,7 +36,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use self::simulated::{NoLights, SimulatedInputs, Switch};
-use crate::access::Indication;
+use crate::access::{DenyCode, Indication};
 use crate::gpio::{Backend, Bias, LineAddress, Polarity};
 use crate::time::Timestamp;
 
@@ -106,24 +115,62 @@ impl fmt::Display for IndicatorLine {
 
 /// Lights and buzzer.
 pub trait Indicator: Send {
-    /// Shows what goes on.
+    /// Shows what has gone on for `elapsed`; to be called again after [`next_change`].
     ///
     /// # Errors
     /// When a line cannot be driven; the door works all the same.
-    fn show(&mut self, indication: Indication) -> Result<(), LineError>;
+    fn show(&mut self, indication: Indication, elapsed: Duration) -> Result<(), LineError>;
 
     /// What is driven, for people.
     fn describe(&self) -> String;
 }
 
-/// Whether an indicator is on while `indication` is shown.
-pub fn lit(line: IndicatorLine, indication: Indication) -> bool {
-    use Indication::{Denied, EnrolCounting, EnrolWaiting, Identifying, Released};
-    match line {
-        IndicatorLine::GreenLed => matches!(indication, Released | Identifying | EnrolCounting),
-        IndicatorLine::RedLed => matches!(indication, Denied | Identifying | EnrolCounting | EnrolWaiting),
-        IndicatorLine::Buzzer => indication == Denied,
+/// A blink and the pause after it take one slot each.
+const SLOT: Duration = Duration::from_millis(150);
+/// Blinks come again after so many slots: time for six and a pause.
+const PERIOD: u128 = 14;
+/// Slots of the beep for an unknown face.
+const LONG_BEEP: u128 = 4;
+
+/// How a denial blinks; `None` for steadily.
+fn blinks(code: DenyCode) -> Option<u128> {
+    match code {
+        DenyCode::Unknown | DenyCode::NobodyEnrolled => None,
+        DenyCode::AlreadyReleased => Some(1),
+        DenyCode::SeveralFaces => Some(2),
+        DenyCode::PoorPicture => Some(3),
+        DenyCode::LockedOut => Some(4),
+        DenyCode::OutOfHours | DenyCode::ClockNotSet => Some(5),
+        DenyCode::SecureMode => Some(6),
     }
+}
+
+/// Whether an indicator is on when `indication` has been shown for `elapsed`.
+pub fn lit(line: IndicatorLine, indication: Indication, elapsed: Duration) -> bool {
+    use Indication::{Alarm, Denied, EnrolCounting, EnrolWaiting, Identifying, Released};
+    let slot = elapsed.as_nanos() / SLOT.as_nanos();
+    let blink = |blinks: u128, slot: u128| slot < 2 * blinks && slot % 2 == 0;
+    match (line, indication) {
+        (IndicatorLine::GreenLed, _) => matches!(indication, Released | Identifying | EnrolCounting),
+        (IndicatorLine::RedLed | IndicatorLine::Buzzer, Alarm(_)) => slot % 4 < 2,
+        (IndicatorLine::RedLed, Denied(code)) => blinks(code).is_none_or(|n| blink(n, slot % PERIOD)),
+        (IndicatorLine::RedLed, _) => matches!(indication, Identifying | EnrolCounting | EnrolWaiting),
+        (IndicatorLine::Buzzer, Denied(DenyCode::AlreadyReleased)) => false,
+        (IndicatorLine::Buzzer, Denied(code)) => blinks(code).map_or(slot < LONG_BEEP, |n| blink(n, slot)),
+        (IndicatorLine::Buzzer, _) => false,
+    }
+}
+
+/// When [`lit`] may change next; `None` when it will not.
+pub fn next_change(indication: Indication, elapsed: Duration) -> Option<Duration> {
+    let slot = elapsed.as_nanos() / SLOT.as_nanos();
+    let changes = match indication {
+        Indication::Alarm(_) => true,
+        Indication::Denied(code) => blinks(code).is_some() || slot < LONG_BEEP,
+        _ => false,
+    };
+    let into = Duration::from_nanos((elapsed.as_nanos() % SLOT.as_nanos()) as u64);
+    changes.then(|| SLOT - into)
 }
 
 /// One input's wiring.
@@ -254,6 +301,57 @@ mod tests {
         let mut inputs = open_inputs(Backend::Gpiocdev, &[]).unwrap();
         assert_eq!(inputs.active(InputLine::Rex).unwrap(), None);
         assert_eq!(inputs.wait(Duration::ZERO).unwrap(), None);
-        open_indicators(Backend::Gpiocdev, &[]).unwrap().show(Indication::Denied).unwrap();
+        open_indicators(Backend::Gpiocdev, &[])
+            .unwrap()
+            .show(Indication::Denied(DenyCode::Unknown), Duration::ZERO)
+            .unwrap();
+    }
+
+    #[test]
+    fn every_denial_can_be_told_by_its_blinks() {
+        let on = |line, code, ms| lit(line, Indication::Denied(code), Duration::from_millis(ms));
+        for code in DenyCode::ALL {
+            // On edges within a period, counted every 10 ms.
+            let edges = |line, from: u64, to: u64| {
+                let at = |ms: u64| on(line, code, ms);
+                (from..to).step_by(10).filter(|&ms| at(ms) && (ms == 0 || !at(ms - 10))).count()
+            };
+            let blinks = edges(IndicatorLine::RedLed, 2_100, 4_200);
+            let expected = match code {
+                DenyCode::Unknown | DenyCode::NobodyEnrolled => 0,
+                DenyCode::AlreadyReleased => 1,
+                DenyCode::SeveralFaces => 2,
+                DenyCode::PoorPicture => 3,
+                DenyCode::LockedOut => 4,
+                DenyCode::OutOfHours | DenyCode::ClockNotSet => 5,
+                DenyCode::SecureMode => 6,
+            };
+            assert_eq!(blinks, expected, "{code:?}");
+            assert_eq!(on(IndicatorLine::RedLed, code, 2_000), expected == 0, "{code:?} pauses");
+            let beeps = edges(IndicatorLine::Buzzer, 0, 60_000);
+            assert_eq!(
+                beeps,
+                if code == DenyCode::AlreadyReleased { 0 } else { expected.max(1) },
+                "{code:?}"
+            );
+            assert!(!on(IndicatorLine::GreenLed, code, 0));
+        }
+    }
+
+    #[test]
+    fn between_two_changes_nothing_changes() {
+        let all = DenyCode::ALL.map(Indication::Denied);
+        let alarm = Indication::Alarm(crate::access::Alarm::HeldOpen);
+        for indication in all.into_iter().chain([alarm, Indication::Idle, Indication::Released]) {
+            let mut elapsed = Duration::ZERO;
+            for _ in 0..40 {
+                let next = next_change(indication, elapsed).unwrap_or(Duration::from_secs(1));
+                for line in [IndicatorLine::GreenLed, IndicatorLine::RedLed, IndicatorLine::Buzzer] {
+                    let at = |time| lit(line, indication, time);
+                    assert_eq!(at(elapsed), at(elapsed + next - Duration::from_nanos(1)), "{indication:?}");
+                }
+                elapsed += next;
+            }
+        }
     }
 }

@@ -109,9 +109,9 @@ impl PiIndicators {
 }
 
 impl Indicator for PiIndicators {
-    fn show(&mut self, indication: Indication) -> Result<(), LineError> {
+    fn show(&mut self, indication: Indication, elapsed: Duration) -> Result<(), LineError> {
         for (line, polarity, pin) in &mut self.pins {
-            if lit(*line, indication) == (*polarity == Polarity::ActiveHigh) {
+            if lit(*line, indication, elapsed) == (*polarity == Polarity::ActiveHigh) {
                 pin.set_high();
             } else {
                 pin.set_low();
@@ -130,6 +130,6 @@ impl Indicator for PiIndicators {
 impl Drop for PiIndicators {
     fn drop(&mut self) {
         // Cannot fail: writes to registers.
-        let _ = self.show(Indication::Idle);
+        let _ = self.show(Indication::Idle, Duration::ZERO);
     }
 }

@@ -78,8 +78,10 @@ impl Inputs for SimulatedInputs {
 pub struct NoLights;
 
 impl Indicator for NoLights {
-    fn show(&mut self, indication: Indication) -> Result<(), LineError> {
-        log::debug!("indication={indication:?}");
+    fn show(&mut self, indication: Indication, elapsed: Duration) -> Result<(), LineError> {
+        if elapsed.is_zero() {
+            log::debug!("indication={indication:?}");
+        }
         Ok(())
     }
 

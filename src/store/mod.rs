@@ -1,4 +1,6 @@
-//! The gallery on disk: encrypted, written whole, swapped in atomically.
+//! What is kept on disk: gallery, state over restarts ([`StateStore`]), recording ([`RecordingFile`]).
+//!
+//! The gallery is encrypted, written whole, swapped in atomically.
 //!
 //! File format (version 1): the 8 bytes `FLGAL\0\0\x01`, a 24-byte nonce, then the gallery as JSON
 //! under XChaCha20-Poly1305, the first 8 bytes authenticated along with it. A fresh nonce is drawn
@@ -7,10 +9,13 @@
 //! A write goes to a neighbour file, is synced, renamed over the old one, and the folder is synced:
 //! after a crash at any moment the file is the old or the new one.
 
+pub mod disk;
 mod key;
+mod recording;
+mod state;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -22,12 +27,14 @@ use zeroize::Zeroizing;
 use crate::access::SubjectId;
 use crate::matching::{Embedding, Gallery, GalleryError, ModelHash, Subject};
 
+use disk::{Disk, FileSystem};
+
 pub use key::StoreKey;
+pub use recording::RecordingFile;
+pub use state::StateStore;
 
 const MAGIC: [u8; 8] = *b"FLGAL\0\0\x01";
 const NONCE: usize = 24;
-/// A gallery file larger than this is not ours: a million people of 128 values take less.
-const MAX_BYTES: u64 = 4 << 30;
 
 /// Why the gallery cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +42,16 @@ pub enum StoreError {
     /// The system refused a read or write.
     #[error("gallery {path}: cannot {what}: {source}")]
     Io {
+        /// The file.
+        path: PathBuf,
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The state file cannot be read or written.
+    #[error("state {path}: cannot {what}: {source}")]
+    State {
         /// The file.
         path: PathBuf,
         /// What was tried.
@@ -90,8 +107,9 @@ pub enum StoreError {
 pub struct GalleryStore {
     path: PathBuf,
     key: StoreKey,
+    disk: Box<dyn Disk>,
     /// Locked until the store is dropped; the lock dies with the process.
-    _lock: File,
+    _lock: Option<File>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -129,10 +147,15 @@ impl GalleryStore {
                 error("make its lock file (is its folder there, and may this user write in it?)", e)
             })?;
         match lock.try_lock() {
-            Ok(()) => Ok(GalleryStore { path: path.to_owned(), key, _lock: lock }),
+            Ok(()) => Ok(GalleryStore { _lock: Some(lock), ..Self::on(Box::new(FileSystem), path, key) }),
             Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
             Err(fs::TryLockError::Error(e)) => Err(error("lock", e)),
         }
+    }
+
+    /// The store at `path` of another disk, which nobody else uses.
+    pub fn on(disk: Box<dyn Disk>, path: &Path, key: StoreKey) -> Self {
+        GalleryStore { path: path.to_owned(), key, disk, _lock: None }
     }
 
     /// Reads the gallery; a missing file is an empty gallery.
@@ -140,13 +163,11 @@ impl GalleryStore {
     /// # Errors
     /// When the file cannot be read, is damaged, or was sealed by another key.
     pub fn load(&self) -> Result<Gallery, StoreError> {
-        let file = match File::open(&self.path) {
-            Ok(file) => file,
+        let bytes = match disk::read(self.disk.as_ref(), &self.path) {
+            Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Gallery::default()),
-            Err(e) => return Err(self.io("open", e)),
+            Err(e) => return Err(self.io("read", e)),
         };
-        let mut bytes = Vec::new();
-        file.take(MAX_BYTES).read_to_end(&mut bytes).map_err(|e| self.io("read", e))?;
         let plain = self.unseal(&bytes)?;
         let stored: StoredGallery =
             serde_json::from_slice(&plain).map_err(|_| self.format("its content is of another version"))?;
@@ -171,17 +192,7 @@ impl GalleryStore {
     /// When it cannot be written; the old file is then untouched.
     pub fn save(&self, gallery: &Gallery) -> Result<(), StoreError> {
         let sealed = self.seal(gallery)?;
-        let new = self.path.with_extension("new");
-        let write = || -> io::Result<()> {
-            let mut file =
-                OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&new)?;
-            file.write_all(&sealed)?;
-            file.sync_all()?;
-            fs::rename(&new, &self.path)?;
-            let folder = self.path.parent().filter(|p| !p.as_os_str().is_empty());
-            File::open(folder.unwrap_or(Path::new(".")))?.sync_all()
-        };
-        write().map_err(|e| self.io("write", e))
+        disk::replace(self.disk.as_ref(), &self.path, &sealed).map_err(|e| self.io("write", e))
     }
 
     fn seal(&self, gallery: &Gallery) -> Result<Vec<u8>, StoreError> {

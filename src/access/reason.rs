@@ -1,0 +1,169 @@
+//! Why nobody is let in: one list of reasons, with stable names and plain words.
+
+use std::fmt;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{SubjectId, Unusable};
+
+/// Why nobody was let in.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DenyReason {
+    /// A full window of usable frames, and nobody of the gallery is like it enough. This alone counts
+    /// towards a lockout.
+    Unknown {
+        /// The best mean similarity of any subject, if there is a subject.
+        best_mean: Option<f32>,
+    },
+    /// As [`DenyReason::Unknown`], but a frame was too dark, too bright or too small to count against
+    /// the person.
+    PoorPicture {
+        /// What was wrong with it.
+        unusable: Unusable,
+        /// The best mean similarity of any subject, if there is a subject.
+        best_mean: Option<f32>,
+    },
+    /// More than one face in the picture: who passes with somebody else is not let in.
+    SeveralFaces {
+        /// How many.
+        count: u32,
+    },
+    /// This approach has had its release: leave the picture, or wait.
+    AlreadyReleased {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// Too many denied attempts.
+    LockedOut {
+        /// Until faces count again.
+        left: Duration,
+    },
+    /// The person may not come in at this day and hour.
+    OutOfHours {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// The person's hours cannot be checked.
+    ClockNotSet {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// An operator has put the door into secure mode.
+    SecureMode,
+}
+
+/// A [`DenyReason`] without its numbers: what lights, buzzer, status and audit log tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DenyCode {
+    /// A full window like nobody.
+    Unknown,
+    /// There is nobody to be like.
+    NobodyEnrolled,
+    /// Too dark, too bright or too small.
+    PoorPicture,
+    /// More than one face.
+    SeveralFaces,
+    /// One release an approach.
+    AlreadyReleased,
+    /// Too many denied attempts.
+    LockedOut,
+    /// Not at this hour.
+    OutOfHours,
+    /// Hours cannot be checked.
+    ClockNotSet,
+    /// Secure mode.
+    SecureMode,
+}
+
+impl DenyCode {
+    /// Every code.
+    pub const ALL: [DenyCode; 9] = [
+        DenyCode::Unknown,
+        DenyCode::NobodyEnrolled,
+        DenyCode::PoorPicture,
+        DenyCode::SeveralFaces,
+        DenyCode::AlreadyReleased,
+        DenyCode::LockedOut,
+        DenyCode::OutOfHours,
+        DenyCode::ClockNotSet,
+        DenyCode::SecureMode,
+    ];
+
+    /// The name in logs, status and the audit log; it does not change between versions.
+    pub fn name(self) -> &'static str {
+        match self {
+            DenyCode::Unknown => "unknown",
+            DenyCode::NobodyEnrolled => "nobody_enrolled",
+            DenyCode::PoorPicture => "poor_picture",
+            DenyCode::SeveralFaces => "several_faces",
+            DenyCode::AlreadyReleased => "already_released",
+            DenyCode::LockedOut => "locked_out",
+            DenyCode::OutOfHours => "out_of_hours",
+            DenyCode::ClockNotSet => "clock_not_set",
+            DenyCode::SecureMode => "secure_mode",
+        }
+    }
+}
+
+impl DenyReason {
+    /// True for what counts towards a lockout: a stranger's face that could be seen well. An empty
+    /// gallery has nothing to be guessed.
+    pub fn is_an_attempt(&self) -> bool {
+        matches!(self, DenyReason::Unknown { best_mean: Some(_) })
+    }
+
+    /// The reason without its numbers.
+    pub fn code(&self) -> DenyCode {
+        match self {
+            DenyReason::Unknown { best_mean: Some(_) } => DenyCode::Unknown,
+            DenyReason::Unknown { best_mean: None } => DenyCode::NobodyEnrolled,
+            DenyReason::PoorPicture { .. } => DenyCode::PoorPicture,
+            DenyReason::SeveralFaces { .. } => DenyCode::SeveralFaces,
+            DenyReason::AlreadyReleased { .. } => DenyCode::AlreadyReleased,
+            DenyReason::LockedOut { .. } => DenyCode::LockedOut,
+            DenyReason::OutOfHours { .. } => DenyCode::OutOfHours,
+            DenyReason::ClockNotSet { .. } => DenyCode::ClockNotSet,
+            DenyReason::SecureMode => DenyCode::SecureMode,
+        }
+    }
+}
+
+impl fmt::Display for DenyReason {
+    /// The reason in words for the person at the door.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DenyReason::Unknown { best_mean: Some(_) } => write!(f, "this face is not known here"),
+            DenyReason::Unknown { best_mean: None } => write!(f, "nobody is enrolled"),
+            DenyReason::PoorPicture { unusable, .. } => write!(f, "not recognised: {}", unusable.advice()),
+            DenyReason::SeveralFaces { count } => write!(f, "{count} faces at once: one at a time please"),
+            DenyReason::AlreadyReleased { .. } => {
+                write!(f, "the door was opened for you already: step back and come again")
+            }
+            DenyReason::LockedOut { left } => {
+                let seconds = left.as_secs_f64().ceil();
+                write!(f, "too many denied attempts: closed for another {seconds} s")
+            }
+            DenyReason::OutOfHours { .. } => write!(f, "you may not come in at this hour"),
+            DenyReason::ClockNotSet { .. } => {
+                write!(f, "the door's clock is not set, so that your hours cannot be checked")
+            }
+            DenyReason::SecureMode => write!(f, "the door is closed by an operator"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_are_what_serde_writes() {
+        for (n, code) in DenyCode::ALL.iter().enumerate() {
+            assert_eq!(serde_json::to_value(code).unwrap(), code.name());
+            assert!(DenyCode::ALL[..n].iter().all(|other| other.name() != code.name()));
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! What must hold for the controller whatever happens: a million random sequences of events, and all
+//! sequences of a small alphabet to a stated depth.
+
+mod watch;
+
+use std::time::Duration;
+
+use facelatch::access::{
+    AccessRules, Action, Civil, Controller, Fault, Input, ModeCommand, Resume, Saved, Score, Seen, Sighting,
+    SubjectId, Timetable, TrackId, Unusable,
+};
+use facelatch::picture::Rect;
+use facelatch::time::Timestamp;
+use watch::{Known, Random, Watcher, rules};
+
+/// Random sequences, and steps in each at most.
+const SEQUENCES: u64 = 1_000_000;
+const LONGEST: u64 = 40;
+/// Steps of the exhaustive search.
+const DEPTH: u32 = 6;
+
+/// A controller, what watches it, and the time.
+#[derive(Clone)]
+struct Bench {
+    controller: Controller,
+    watcher: Watcher,
+    rules: AccessRules,
+    now: Timestamp,
+    saved: Saved,
+    steps: u64,
+}
+
+impl Bench {
+    fn new(rules: AccessRules) -> Self {
+        let mut controller = Controller::new(rules, 1, Timetable::default());
+        let _ = controller.start(Timestamp::ZERO, Resume::Fresh);
+        let watcher = Watcher::new(rules, 1, |_, _| true);
+        Bench { controller, watcher, rules, now: Timestamp::ZERO, saved: Saved::default(), steps: 0 }
+    }
+
+    fn note(&mut self, actions: &[Action]) {
+        for action in actions {
+            if let Action::Save(saved) = action {
+                self.saved = *saved;
+            }
+        }
+        self.steps += 1;
+    }
+
+    /// Lets time pass; deadlines are served when they come.
+    fn pass(&mut self, time: Duration) -> Result<(), String> {
+        let next = self.now + time;
+        while let Some(due) = self.controller.poll_timeout().filter(|due| *due <= next) {
+            // A deadline in the past would never end.
+            self.now = self.now.max(due);
+            let actions = self.controller.handle_timeout(self.now);
+            self.watcher.timeout(self.now, &actions)?;
+            self.note(&actions);
+            if self.controller.poll_timeout() == Some(due) {
+                return Err(format!("the deadline {due:?} stays after it was served"));
+            }
+        }
+        self.now = next;
+        Ok(())
+    }
+
+    fn input(&mut self, input: Input) -> Result<(), String> {
+        let actions = self.controller.handle(self.now, input.clone());
+        self.watcher.input(self.now, &input, 0, &actions)?;
+        self.note(&actions);
+        if self.controller.is_released() != self.watcher.until.is_some() {
+            return Err("the controller does not know its strike".into());
+        }
+        Ok(())
+    }
+
+    fn restart(&mut self, same_boot: bool) -> Result<(), String> {
+        let resume = if same_boot { Resume::SameBoot(self.saved) } else { Resume::OtherBoot(self.saved) };
+        let w = &self.watcher;
+        let known =
+            Known { locked_until: w.locked_until, denials: w.denials(self.now), secure_mode: w.secure_mode };
+        self.watcher.restart(self.now, 1, known);
+        self.controller = Controller::new(self.rules, 1, Timetable::default());
+        let actions = self.controller.start(self.now, resume);
+        self.note(&actions);
+        self.watcher.timeout(self.now, &actions)
+    }
+
+    fn see(&mut self, age_ms: u64, version: u64, seen: Seen) -> Result<(), String> {
+        let captured = self.now - Duration::from_millis(age_ms);
+        let sighting = Sighting { captured, sequence: 0, gallery_version: version, seen };
+        self.input(Input::Sighting { sighting, civil: Civil::Unset })
+    }
+}
+
+fn face(track: u64, similarity: f32, unusable: Option<Unusable>) -> Seen {
+    let scores = vec![Score { subject: SubjectId(1), similarity }];
+    Seen::Face { track: TrackId(track), face: Rect::new(0, 0, 99, 99), scores, unusable }
+}
+
+fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
+    let ms = match random.below(20) {
+        0 => random.between(500, 1_500),
+        1 => random.between(1_500, 40_000),
+        _ => random.between(1, 120),
+    };
+    bench.pass(Duration::from_millis(ms))?;
+    let similarity = match random.below(12) {
+        0 => f32::NAN,
+        1 => 0.29,
+        2..=4 => 0.05,
+        _ => 0.6,
+    };
+    let track = 1 + u64::from(random.once_in(8));
+    match random.below(60) {
+        0..=39 => {
+            let unusable = random.once_in(30).then_some(Unusable::TooDark);
+            let age = if random.once_in(30) { 600 } else { 0 };
+            bench.see(age, u64::from(!random.once_in(40)), face(track, similarity, unusable))
+        }
+        40..=42 => bench.see(0, 1, Seen::NoFace),
+        43..=44 => bench.see(0, 1, Seen::SeveralFaces { count: 2 }),
+        45..=46 => bench.input(Input::Rex),
+        47..=48 => bench.input(Input::Door { open: random.once_in(2) }),
+        49 => bench.input(Input::Enrol),
+        50 => bench.input(Input::CancelEnrol),
+        51 => bench.input(Input::Secure),
+        52 => bench.input(Input::SetMode(ModeCommand::Normal)),
+        53 => bench.input(Input::SetMode(ModeCommand::Secure)),
+        54 => {
+            let time = Duration::from_millis(random.below(9_000));
+            bench.input(Input::SetMode(ModeCommand::HoldOpen { time }))
+        }
+        55 => bench.input(Input::ClearLockout),
+        56 => bench.input(Input::Fault(Fault::Camera)),
+        57 => {
+            let faults = [Fault::Vision, Fault::Lines, Fault::Store];
+            bench.input(Input::Fault(faults[random.below(3) as usize]))
+        }
+        58 => bench.restart(random.once_in(2)),
+        _ => bench.input(Input::GalleryChanged { version: 1, timetable: Timetable::default() }),
+    }
+}
+
+/// Runs one sequence; the error names the seed.
+fn run(seed: u64) -> Result<Bench, String> {
+    let mut random = Random::new(seed);
+    let mut bench = Bench::new(rules());
+    for step in 0..random.between(8, LONGEST) {
+        random_step(&mut bench, &mut random).map_err(|e| format!("seed {seed}, step {step}: {e}"))?;
+    }
+    bench.pass(Duration::from_secs(60)).map_err(|e| format!("seed {seed}, at the end: {e}"))?;
+    if bench.controller.is_released() {
+        return Err(format!("seed {seed}: still released after a minute of nothing"));
+    }
+    Ok(bench)
+}
+
+#[test]
+fn a_million_random_sequences() {
+    let worker = |part: u64| {
+        move || {
+            let mut totals = [0_u64; 6];
+            for seed in (part..SEQUENCES).step_by(2) {
+                let bench = run(seed).unwrap_or_else(|violation| panic!("{violation}"));
+                let w = &bench.watcher;
+                let counts = [bench.steps, w.releases[0], w.releases[1], w.releases[2], w.lockouts, w.faults];
+                totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
+            }
+            totals
+        }
+    };
+    let other = std::thread::spawn(worker(1));
+    let mine = worker(0)();
+    let totals: Vec<u64> = mine.iter().zip(other.join().unwrap()).map(|(a, b)| a + b).collect();
+    println!(
+        "{SEQUENCES} sequences, {} steps: {} releases for faces, {} by REX, {} held open, {} lockouts, {} faults, 0 violations",
+        totals[0], totals[1], totals[2], totals[3], totals[4], totals[5]
+    );
+    assert!(totals.iter().all(|&n| n > SEQUENCES / 100), "the sequences must get somewhere: {totals:?}");
+}
+
+/// The alphabet of the exhaustive search. Each step takes 100 ms but the last, a long wait.
+const ALPHABET: [fn(&mut Bench) -> Result<(), String>; 14] = [
+    |b| b.see(0, 1, face(1, 0.9, None)),
+    |b| b.see(0, 1, face(2, 0.9, None)),
+    |b| b.see(0, 1, face(1, 0.0, None)),
+    |b| b.see(0, 1, Seen::NoFace),
+    |b| b.see(0, 1, Seen::SeveralFaces { count: 2 }),
+    |b| b.input(Input::Rex),
+    |b| b.input(Input::Door { open: true }),
+    |b| b.input(Input::Door { open: false }),
+    |b| b.input(Input::SetMode(ModeCommand::HoldOpen { time: Duration::from_millis(150) })),
+    |b| b.input(Input::SetMode(ModeCommand::Secure)),
+    |b| b.input(Input::SetMode(ModeCommand::Normal)),
+    |b| b.input(Input::Fault(Fault::Camera)),
+    |b| b.restart(true),
+    |b| b.pass(Duration::from_millis(1_000)),
+];
+
+fn search(bench: &Bench, depth: u32, path: &mut Vec<usize>, visited: &mut u64) -> Result<(), String> {
+    if depth == 0 {
+        return Ok(());
+    }
+    for (letter, step) in ALPHABET.iter().enumerate() {
+        path.push(letter);
+        let mut next = bench.clone();
+        next.pass(Duration::from_millis(100))
+            .and_then(|()| step(&mut next))
+            .map_err(|violation| format!("{path:?}: {violation}"))?;
+        *visited += 1;
+        search(&next, depth - 1, path, visited)?;
+        path.pop();
+    }
+    Ok(())
+}
+
+#[test]
+fn every_sequence_of_a_small_alphabet() {
+    let mut small = rules();
+    small.window.frames = 2;
+    small.hold = Duration::from_millis(250);
+    small.lockout.attempts = 1;
+    small.lockout.first = Duration::from_millis(1_500);
+    let bench = Bench::new(small);
+    // The first letter is split over two threads.
+    let worker = |part: usize| {
+        let bench = bench.clone();
+        move || {
+            let mut visited = 0;
+            for letter in (part..ALPHABET.len()).step_by(2) {
+                let mut next = bench.clone();
+                next.pass(Duration::from_millis(100)).and_then(|()| ALPHABET[letter](&mut next)).unwrap();
+                visited += 1;
+                search(&next, DEPTH - 1, &mut vec![letter], &mut visited).unwrap_or_else(|v| panic!("{v}"));
+            }
+            visited
+        }
+    };
+    let other = std::thread::spawn(worker(1));
+    let visited: u64 = worker(0)() + other.join().unwrap();
+    let letters = ALPHABET.len() as u64;
+    let all: u64 = (1..=DEPTH).map(|d| letters.pow(d)).sum();
+    assert_eq!(visited, all);
+    println!("depth {DEPTH} over {letters} letters: {visited} states, 0 violations");
+}

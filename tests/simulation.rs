@@ -1,0 +1,77 @@
+//! Thousands of hours of a door's life, with everything that goes wrong.
+//!
+//! `FACELATCH_SEED=N cargo test --test simulation one_seed -- --nocapture` runs one seed again.
+
+mod simulator;
+mod watch;
+
+use simulator::{Figures, run};
+
+/// Hours that one seed runs for: over a week, so that every hour of the week comes.
+const HOURS: u32 = 200;
+const SEEDS: u64 = 260;
+
+#[cfg_attr(feature = "planted-bugs", ignore = "the bugs are looked for")]
+#[test]
+fn ten_thousand_hours_without_a_violation() {
+    let worker = |part: u64| {
+        move || -> Vec<Figures> {
+            let seeds = (part..SEEDS).step_by(2);
+            seeds.map(|seed| run(seed, HOURS).unwrap_or_else(|violation| panic!("{violation}"))).collect()
+        }
+    };
+    let other = std::thread::spawn(worker(1));
+    let mut all = worker(0)();
+    all.extend(other.join().unwrap());
+    let sum = |figure: fn(&Figures) -> u64| all.iter().map(figure).sum::<u64>();
+    let (hours, faces, replayed) = (sum(|f| f.hours), sum(|f| f.releases[0]), sum(|f| f.replayed));
+    println!(
+        "{hours} door-hours: {} frames, {faces} releases for faces, {} by REX, {} held open, {} lockouts, \
+         {} faults, {} starts, {replayed} steps replayed identically, 0 violations",
+        sum(|f| f.frames),
+        sum(|f| f.releases[1]),
+        sum(|f| f.releases[2]),
+        sum(|f| f.lockouts),
+        sum(|f| f.faults),
+        sum(|f| f.restarts),
+    );
+    assert!(hours >= 10_000);
+    // It is no proof of anything when the door hardly ever opens, locks out or restarts.
+    for (name, figure) in [
+        ("releases for faces", faces),
+        ("lockouts", sum(|f| f.lockouts)),
+        ("faults", sum(|f| f.faults)),
+        ("starts", sum(|f| f.restarts)),
+        ("steps replayed", replayed),
+    ] {
+        assert!(figure > 1_000, "only {figure} {name}");
+    }
+}
+
+#[test]
+fn the_same_seed_gives_the_same_run() {
+    assert_eq!(run(7, 30), run(7, 30));
+    assert_ne!(run(7, 30), run(8, 30));
+}
+
+#[test]
+fn one_seed() {
+    let Some(seed) = std::env::var("FACELATCH_SEED").ok().and_then(|seed| seed.parse().ok()) else { return };
+    println!("{:?}", run(seed, HOURS).unwrap_or_else(|violation| panic!("{violation}")));
+}
+
+/// The simulator must find bugs: each of these within the hours that the door is simulated for.
+#[cfg(feature = "planted-bugs")]
+#[test]
+fn every_planted_bug_is_found() {
+    use facelatch::access::planted::{Bug, plant};
+
+    for bug in Bug::ALL {
+        plant(Some(bug));
+        let found = (0..SEEDS).find_map(|seed| run(seed, HOURS).err().map(|violation| (seed, violation)));
+        plant(None);
+        let (seed, violation) = found.unwrap_or_else(|| panic!("{bug:?} was not found"));
+        println!("{bug:?}: found within {} door-hours: {violation}", (seed + 1) * u64::from(HOURS));
+        assert!(run(seed, HOURS).is_ok(), "{bug:?}: seed {seed} fails without it as well");
+    }
+}

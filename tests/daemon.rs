@@ -135,7 +135,7 @@ fn a_recorded_visit_opens_for_the_person_enrolled_and_names_stay_out_of_the_log(
     );
     // A changed action is found.
     let text = String::from_utf8(bytes).unwrap();
-    fs::write(&recording, text.replacen("\"release\"", "\"secure\"", 1)).unwrap();
+    fs::write(&recording, text.replacen("[\"release\"", "[\"secure\"", 1)).unwrap();
     let out = facelatch(["replay", recording.to_str().unwrap()]);
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
     assert!(words(&out).contains("the replay differs"), "{}", words(&out));

@@ -70,6 +70,7 @@ struct Enrolling {
 /// [`Controller::handle_timeout`] when the time of [`Controller::poll_timeout`] has come, and carries
 /// out the returned actions in order.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Controller {
     rules: AccessRules,
     gallery_version: u64,

@@ -274,3 +274,12 @@ wait_for 1000 relay_is 1 >/dev/null
 systemctl stop facelatch
 relay_is 0 && ok stop "RELAY inactive after systemctl stop while released" || fail stop "RELAY active after systemctl stop"
 stop_camera
+
+# --- 13: the whole run once more, from the recording: kill -9 and restarts included -----------------------
+cp /var/lib/facelatch/recording /lab/recording
+if replayed=$(facelatch replay /lab/recording 2>&1); then
+    ok replay "$(head -1 <<<"$replayed" | tr -d '\n')"
+else
+    fail replay "$(head -3 <<<"$replayed" | tr '\n' ' ')"
+fi
+note what_if "$(facelatch replay /lab/recording --threshold 0.99 --json 2>&1)"

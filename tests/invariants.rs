@@ -180,8 +180,10 @@ fn a_million_random_sequences() {
     assert!(totals.iter().all(|&n| n > SEQUENCES / 100), "the sequences must get somewhere: {totals:?}");
 }
 
+type Letter = fn(&mut Bench) -> Result<(), String>;
+
 /// The alphabet of the exhaustive search. Each step takes 100 ms but the last, a long wait.
-const ALPHABET: [fn(&mut Bench) -> Result<(), String>; 14] = [
+const ALPHABET: [Letter; 14] = [
     |b| b.see(0, 1, face(1, 0.9, None)),
     |b| b.see(0, 1, face(2, 0.9, None)),
     |b| b.see(0, 1, face(1, 0.0, None)),

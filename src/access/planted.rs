@@ -1,7 +1,7 @@
 //! Bugs to be found: a test that finds none of them would not find a real one either.
 //!
 //! They exist only under the feature `planted-bugs`, which no build for a door has. Without it
-//! [`is`] is the constant `false` and the compiler removes every trace.
+//! `is` is the constant `false` and the compiler removes every trace.
 
 /// A bug that a test can plant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,9 +11,9 @@ use super::{Answer, CommandError, print_json};
 use crate::access::DenyCode;
 use crate::access::record::{Line, Replay, ReplayError, Tally, WhatIf};
 
-/// Run a recording ([recording] in the configuration) through the controller again
+/// Run what `facelatch run` recorded through the controller again
 ///
-/// As it was: every action must be the recorded one, byte for byte. With --threshold, --window or
+/// The section `recording` of the configuration switches recording on. As it was: every action must be the recorded one, byte for byte. With --threshold, --window or
 /// --hold-time: what would have happened? The people then do as recorded, whatever the door does.
 #[derive(ClapArgs)]
 pub struct Args {

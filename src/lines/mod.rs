@@ -149,7 +149,7 @@ fn blinks(code: DenyCode) -> Option<u128> {
 pub fn lit(line: IndicatorLine, indication: Indication, elapsed: Duration) -> bool {
     use Indication::{Alarm, Denied, EnrolCounting, EnrolWaiting, Identifying, Released};
     let slot = elapsed.as_nanos() / SLOT.as_nanos();
-    let blink = |blinks: u128, slot: u128| slot < 2 * blinks && slot % 2 == 0;
+    let blink = |blinks: u128, slot: u128| slot < 2 * blinks && slot.is_multiple_of(2);
     match (line, indication) {
         (IndicatorLine::GreenLed, _) => matches!(indication, Released | Identifying | EnrolCounting),
         (IndicatorLine::RedLed | IndicatorLine::Buzzer, Alarm(_)) => slot % 4 < 2,

@@ -236,7 +236,7 @@ pub struct LockoutConfig {
 
 impl Default for LockoutConfig {
     fn default() -> Self {
-        LockoutConfig { attempts: 5, first_s: 30, longest_s: 900, forget_s: 3_600, again_ms: 10_000 }
+        LockoutConfig { attempts: 10, first_s: 30, longest_s: 900, forget_s: 3_600, again_ms: 10_000 }
     }
 }
 

@@ -29,7 +29,7 @@ const BATCH: usize = 256;
 pub struct Bytes(Vec<i8>);
 
 impl Bytes {
-    /// Scales and rounds a vector; `None` when it is empty, longer than [`MAX_VALUES`], all zero, or
+    /// Scales and rounds a vector; `None` when it is empty, longer than `MAX_VALUES`, all zero, or
     /// holds what is no finite number.
     pub fn of(values: &[f32]) -> Option<Self> {
         let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
@@ -87,7 +87,7 @@ pub struct CompactTemplates {
 }
 
 impl CompactTemplates {
-    /// None yet, room for `rows` of `values` values each; `values` from 1 to [`MAX_VALUES`].
+    /// None yet, room for `rows` of `values` values each; `values` from 1 to `MAX_VALUES`.
     ///
     /// Rows take `values` bytes, rounded up to 64, and 4 more. Beyond the room that was asked for, it
     /// grows by a sixteenth at a time, so that little is ever unused.

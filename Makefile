@@ -59,3 +59,11 @@ bench-detector: needs
 # The daemon on a real kernel's camera and GPIO lines, in user-mode Linux: see docs/lab.md.
 lab: needs
 	@lab/run.sh || [ $$? = 77 ]
+
+# The Debian package on a real systemd in namespaces: see docs/lab.md.
+.PHONY: lab-service deb
+lab-service: needs
+	@lab/service/run.sh || [ $$? = 77 ]
+
+deb: needs
+	tools/deb.sh

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use crate::access::{
     AccessRules, ApproachRules, EnrolmentRules, Hours, LockoutRules, UnsetClock, WindowRules,
 };
+use crate::audit::Rotation;
 use crate::camera::{CameraSettings, PixelFormat};
 use crate::clock::{WallClock, ZoneError};
 use crate::detect::ScanParams;
@@ -86,6 +87,8 @@ pub struct Config {
     pub store: StoreConfig,
     /// What the controller is told, for replay.
     pub recording: RecordingConfig,
+    /// The log of who opened the door.
+    pub audit: AuditConfig,
     /// The daemon itself.
     pub daemon: DaemonConfig,
 }
@@ -316,6 +319,8 @@ pub struct StrikeConfig {
     pub lock: LockType,
     /// What to do on a kernel that keeps the line driven after a crash: warn, refuse or accept.
     pub persistent_outputs: PersistentOutputs,
+    /// A file in which a simulated strike shows its state: `secured` or `released`.
+    pub state_file: Option<PathBuf>,
 }
 
 /// What to do on a kernel that keeps an output driven when its holder has died.
@@ -430,6 +435,45 @@ impl Default for RecordingConfig {
     }
 }
 
+/// `[audit]`: the log of who opened the door.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AuditConfig {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// A new file is begun at this size, in KiB, 16 to 1048576.
+    pub file_kib: u64,
+    /// So many files are kept, 2 to 10000.
+    pub keep_files: usize,
+    /// A release by face waits at most so long for its entry to be on the disk, in ms, 0 to 5000.
+    pub wait_ms: u64,
+    /// What such a release does when the disk does not answer in time.
+    pub unrecorded: Unrecorded,
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        AuditConfig {
+            folder: "/var/lib/facelatch/audit".into(),
+            file_kib: 4_096,
+            keep_files: 16,
+            wait_ms: 1_000,
+            unrecorded: Unrecorded::default(),
+        }
+    }
+}
+
+/// What a release does whose entry in the audit log is not on the disk in time.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unrecorded {
+    /// The door stays locked.
+    #[default]
+    Deny,
+    /// The door opens all the same.
+    Release,
+}
+
 /// `[daemon]`
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -513,6 +557,9 @@ impl Config {
         range!("enrolment.timeout_ms", self.enrolment.timeout_ms, (1..=600_000));
         range!("enrolment.min_face", self.enrolment.min_face, (24..=4_096));
         range!("enrolment.min_contrast", self.enrolment.min_contrast, (0.0..=100.0));
+        range!("audit.file_kib", self.audit.file_kib, (16..=1_048_576));
+        range!("audit.keep_files", self.audit.keep_files, (2..=10_000));
+        range!("audit.wait_ms", self.audit.wait_ms, (0..=5_000));
         range!("daemon.stall_ms", self.daemon.stall_ms, (500..=60_000));
         if self.access.threshold.is_some() && self.access.target_fmr.is_some() {
             let value = format!("{:?}", self.access.target_fmr.unwrap_or_default());
@@ -645,6 +692,11 @@ impl Config {
         }
     }
 
+    /// When the audit log begins a new file, and how many it keeps.
+    pub fn audit_rotation(&self) -> Rotation {
+        Rotation { file_bytes: self.audit.file_kib * 1_024, keep_files: self.audit.keep_files }
+    }
+
     /// The strike's settings.
     pub fn strike_settings(&self) -> StrikeSettings {
         StrikeSettings {
@@ -652,6 +704,7 @@ impl Config {
             line: self.strike.line.clone(),
             polarity: self.strike.polarity,
             lock: self.strike.lock,
+            state_file: self.strike.state_file.clone(),
         }
     }
 }

@@ -409,7 +409,7 @@ impl Report {
 }
 
 /// What a line about an event says besides its name.
-fn details(event: &Event) -> String {
+pub(crate) fn details(event: &Event) -> String {
     let seconds = |time: &Duration| time.as_secs_f64();
     match event {
         Event::NoFace

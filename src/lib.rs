@@ -5,7 +5,7 @@
 //! | Layer | Modules |
 //! |---|---|
 //! | composition | [`cli`], [`daemon`], [`config`] |
-//! | edges, one device each | [`camera`], [`strike`], [`store`] |
+//! | edges, one device each | [`camera`], [`strike`], [`store`], [`audit`] |
 //! | pipeline | [`vision`], [`embed`], [`draw`] |
 //! | core, pure | [`detect`], [`matching`], [`access`], [`picture`], [`time`] |
 //!
@@ -14,6 +14,7 @@
 
 pub mod access;
 pub mod attempt;
+pub mod audit;
 pub mod camera;
 pub mod cli;
 pub mod clock;

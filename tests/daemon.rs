@@ -73,7 +73,8 @@ fn config(dir: &Path, recording: &Path) -> std::path::PathBuf {
     let text = format!(
         "[camera]\nrecording = \"{1}\"\nfps = 20\n[access]\nhold_ms = 400\n\
          [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\n\
-         state = \"{0}/state\"\n[recording]\nenabled = true\nfile = \"{0}/recording\"\n[daemon]\nsocket = \"{0}/socket\"\n",
+         state = \"{0}/state\"\n[recording]\nenabled = true\nfile = \"{0}/recording\"\n\
+         [audit]\nfolder = \"{0}/audit\"\n[daemon]\nsocket = \"{0}/socket\"\n",
         dir.display(),
         recording.display()
     );
@@ -139,6 +140,45 @@ fn a_recorded_visit_opens_for_the_person_enrolled_and_names_stay_out_of_the_log(
     let out = facelatch(["replay", recording.to_str().unwrap()]);
     assert_eq!(out.status.code(), Some(1), "{}", words(&out));
     assert!(words(&out).contains("the replay differs"), "{}", words(&out));
+
+    // The audit log has it, without the name, and tells when it is no longer as it was written.
+    let shown = words(&facelatch(["audit", "show", "--config", conf]));
+    for entry in ["started", "release subject=0 similarity=0.", "secured", "stopped reason=\"in good order\""]
+    {
+        assert!(shown.contains(entry), "{entry}: {shown}");
+    }
+    assert!(!shown.contains("Eileen"), "{shown}");
+    let checkpoint = dir.join("checkpoint");
+    let checkpoint = checkpoint.to_str().unwrap();
+    let exported = facelatch(["audit", "export", "--head", "--out", checkpoint, "--config", conf]);
+    assert_eq!(exported.status.code(), Some(0), "{}", words(&exported));
+    let verify = || facelatch(["audit", "verify", "--checkpoint", checkpoint, "--config", conf]);
+    assert_eq!(verify().status.code(), Some(0), "{}", words(&verify()));
+    let log = fs::read_dir(dir.join("audit")).unwrap().map(|e| e.unwrap().path());
+    let log = log.into_iter().find(|p| p.extension().is_some_and(|e| e == "log")).unwrap();
+    let text = fs::read_to_string(&log).unwrap();
+    let release = text.lines().position(|line| line.contains("\"release\"")).unwrap();
+    fs::write(&log, text.replacen("\"subject\":0", "\"subject\":1", 1)).unwrap();
+    let broken = verify();
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(words(&broken).contains(&format!("BROKEN at entry {}", release + 1)), "{}", words(&broken));
+    let short: String = text.lines().take(release).flat_map(|line| [line, "\n"]).collect();
+    fs::write(&log, short).unwrap();
+    assert_eq!(facelatch(["audit", "verify", "--config", conf]).status.code(), Some(0), "a chain by itself");
+    assert!(words(&verify()).contains("when the checkpoint was exported"), "{}", words(&verify()));
+}
+
+#[test]
+fn pages_and_completions_come_from_the_command_line_itself() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("man");
+    assert_eq!(facelatch(["manual", folder.to_str().unwrap()]).status.code(), Some(0));
+    let page = fs::read_to_string(folder.join("facelatch-audit-verify.1")).unwrap();
+    assert!(page.contains("checkpoint"), "{page}");
+    for shell in ["bash", "zsh", "fish"] {
+        let out = facelatch(["completions", shell]);
+        assert!(words(&out).contains("checkpoint"), "{shell}");
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 /// Prints a line on stdout. A reader that has gone (`| head`) ends the program quietly.
 macro_rules! say {
@@ -14,14 +14,17 @@ macro_rules! say {
 }
 
 mod attempt;
+mod audit;
 mod cascade;
 mod check;
 mod compare;
+mod completions;
 mod demo;
 mod detect;
 mod doctor;
 mod enroll;
 mod evaluate;
+mod manual;
 mod mode;
 mod model;
 mod office;
@@ -55,6 +58,7 @@ enum Command {
     Secure(secure::Args),
     Mode(mode::Args),
     Replay(replay::Args),
+    Audit(audit::Args),
     Attempt(attempt::Args),
     Detect(detect::Args),
     Compare(compare::Args),
@@ -62,6 +66,13 @@ enum Command {
     Model(model::Args),
     Doctor(doctor::Args),
     Cascade(cascade::Args),
+    Completions(completions::Args),
+    Manual(manual::Args),
+}
+
+/// The command line's own definition.
+pub(crate) fn definition() -> clap::Command {
+    Cli::command()
 }
 
 /// What a command has to say, as its exit status.
@@ -93,6 +104,7 @@ pub fn main() -> ExitCode {
         Command::Secure(args) => secure::run(args),
         Command::Mode(args) => mode::run(args),
         Command::Replay(args) => replay::run(args),
+        Command::Audit(args) => audit::run(args),
         Command::Attempt(args) => attempt::run(args),
         Command::Detect(args) => detect::run(args),
         Command::Compare(args) => compare::run(args),
@@ -100,6 +112,8 @@ pub fn main() -> ExitCode {
         Command::Model(args) => model::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Cascade(args) => cascade::run(args),
+        Command::Completions(args) => completions::run(args),
+        Command::Manual(args) => manual::run(args),
     };
     match answer {
         Ok(Answer::Done) => ExitCode::SUCCESS,

@@ -7,13 +7,14 @@ use clap::Args as ClapArgs;
 
 use super::rig::Rig;
 use super::{Answer, CommandError};
+use crate::audit::{AuditLog, Context, FolderDisk, Hash};
 use crate::camera::{FrameSource, Recording};
-use crate::config::{Config, PersistentOutputs};
-use crate::daemon::{self, Parts};
+use crate::config::{Config, PersistentOutputs, Unrecorded};
+use crate::daemon::{self, Parts, UnrecordedRules};
 use crate::gpio::Backend;
 use crate::gpio::persistence::{self, Persistence};
 use crate::store::{GalleryStore, RecordingFile, StateStore, StoreKey};
-use crate::{camera, lines, strike};
+use crate::{camera, clock, lines, strike};
 
 /// Run the door until stopped by a signal
 #[derive(ClapArgs)]
@@ -49,6 +50,13 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         }
         None => camera::open(&config.camera_settings())?,
     };
+    let context = Context { model: Hash(rig.model.hash.0), config: Hash::of(&config_bytes(&args.config)?) };
+    let audit = AuditLog::open(
+        FolderDisk::for_writing(&config.audit.folder)?,
+        config.audit_rotation(),
+        context,
+        daemon::stamp(clock::now()),
+    )?;
     let parts = Parts {
         rules: rig.rules,
         model: rig.model,
@@ -64,9 +72,18 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         indicator: lines::open_indicators(config.strike.backend, &config.lines.indicators())?,
         socket: config.daemon.socket,
         stall: Duration::from_millis(config.daemon.stall_ms),
+        audit,
+        unrecorded: UnrecordedRules {
+            wait: Duration::from_millis(config.audit.wait_ms),
+            release: config.audit.unrecorded == Unrecorded::Release,
+        },
     };
     daemon::run(parts)?;
     Ok(Answer::Done)
+}
+
+fn config_bytes(path: &Path) -> Result<Vec<u8>, CommandError> {
+    std::fs::read(path).map_err(|e| format!("config {}: cannot be read: {e}", path.display()).into())
 }
 
 /// On a kernel that keeps outputs driven, a crash in mid-release is an open door until somebody drives

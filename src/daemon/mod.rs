@@ -4,7 +4,8 @@
 //! camera ── latest-only slot ── vision ──┐
 //! lines (button, REX, door contact) ─────┤
 //! clients of the socket ─────────────────┼── inbox ── this thread: door ── strike, lights
-//! signals ───────────────────────────────┘                          └── disk: state, recording
+//! signals ───────────────────────────────┘                          ├── disk: state, recording
+//!                                                                    └── audit: the audit log
 //! ```
 //!
 //! This thread owns the strike and waits no longer than the door's next deadline, so that nothing a
@@ -12,6 +13,7 @@
 //! first; a panic does so by dropping it, a kill by the unit's `ExecStopPost=`.
 
 pub mod protocol;
+mod recorder;
 pub mod socket;
 
 use std::path::PathBuf;
@@ -22,6 +24,7 @@ use std::{io, thread};
 
 use crate::access::record::Line;
 use crate::access::{AccessRules, Event, Fault, Indication, Input, Saved};
+use crate::audit::{AuditError, AuditLog, Fact, FolderDisk};
 use crate::camera::{CameraError, Frame, FrameSource, Next};
 use crate::clock::{self, WallClock};
 use crate::door::{Door, DoorError, Effect, ModelFacts, NamedHours, Report, WallTime};
@@ -35,6 +38,8 @@ use crate::time::Timestamp;
 use crate::vision::{Observation, Vision};
 
 use protocol::{Reply, Request, Status, people};
+pub use recorder::stamp;
+use recorder::{Recorder, Ticket};
 use socket::{Asked, Replies, Socket};
 
 /// Why the daemon stopped or a client got no answer.
@@ -55,6 +60,9 @@ pub enum DaemonError {
     /// The gallery cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The audit log cannot be used.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The gallery does not fit the model.
     #[error(transparent)]
     Gallery(#[from] GalleryError),
@@ -126,6 +134,8 @@ pub enum Message {
     NotSaved,
     /// A client asks.
     Asked(Asked),
+    /// Entries of the audit log have reached the disk.
+    Recorded,
     /// Stop in good order.
     Stop,
 }
@@ -160,6 +170,19 @@ pub struct Parts {
     pub socket: PathBuf,
     /// Without progress for so long the watchdog is not fed.
     pub stall: Duration,
+    /// The audit log.
+    pub audit: AuditLog<FolderDisk>,
+    /// What a release does whose entry does not reach the disk.
+    pub unrecorded: UnrecordedRules,
+}
+
+/// What becomes of a release by face while its entry in the audit log is not on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnrecordedRules {
+    /// It waits so long.
+    pub wait: Duration,
+    /// Then it happens all the same; else it does not.
+    pub release: bool,
 }
 
 /// Newest frame wins: the slot between camera and vision.
@@ -185,6 +208,9 @@ impl Slot {
         }
     }
 }
+
+/// At the end the audit log gets so long; the strike is secured by then.
+const LAST_ENTRIES: Duration = Duration::from_secs(2);
 
 type SharedGallery = Arc<Mutex<Arc<Gallery>>>;
 
@@ -228,6 +254,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let socket = Socket::bind(&socket)?;
     let (inbox, messages) = sync_channel(64);
     let shared: SharedGallery = Arc::new(Mutex::new(gallery));
+    let recorder = Recorder::start(parts.audit, &inbox)?;
 
     let jobs = start_disk(state, recording, &inbox)?;
     let mut keeper = Keeper {
@@ -240,7 +267,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         shown: (Indication::Idle, clock::now()),
         shared: Arc::clone(&shared),
         enrol_client: None,
-        progress: Progress::new(clock::now(), stall),
+        progress: Progress::new(clock::now(), parts.stall),
         camera: source.describe(),
         threshold: rules.window.threshold,
         model,
@@ -249,7 +276,11 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         last_frame: Duration::ZERO,
         last_event: None,
         last_denial: None,
+        recorder,
+        unrecorded: parts.unrecorded,
+        waiting: None,
     };
+    keeper.record(Fact::new("started").with(format!("version={}", env!("CARGO_PKG_VERSION"))));
     let effects = keeper.door.start(clock::now(), resume);
     keeper.carry_out(effects)?;
     if let Some(open) = inputs.active(InputLine::DoorSensor)? {
@@ -273,6 +304,9 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let secured = keeper.secure();
     keeper.flush();
     socket.close();
+    let why = outcome.as_ref().map_or_else(ToString::to_string, |()| "in good order".to_owned());
+    keeper.record(Fact::new("stopped").with(format!("reason={why:?}")));
+    keeper.recorder.finish(LAST_ENTRIES);
     outcome.and(secured)
 }
 
@@ -428,6 +462,17 @@ struct Keeper {
     last_frame: Duration,
     last_event: Option<String>,
     last_denial: Option<String>,
+    recorder: Recorder,
+    unrecorded: UnrecordedRules,
+    waiting: Option<WaitingRelease>,
+}
+
+/// A release that waits for its entry in the audit log.
+struct WaitingRelease {
+    /// The entry; `None` when the log had no room for it.
+    ticket: Option<Ticket>,
+    /// It waits no longer than this.
+    until: Timestamp,
 }
 
 impl Keeper {
@@ -436,16 +481,17 @@ impl Keeper {
         let tick = supervisor.interval().unwrap_or(Duration::from_secs(1));
         loop {
             let now = clock::now();
-            let due = self.door.poll_timeout().map_or(tick, |due| due.since(now).min(tick));
             let (shown, since) = self.shown;
             let blink = next_change(shown, now.since(since));
-            let message = messages.recv_timeout(blink.map_or(due, |blink| blink.min(due)));
+            let deadlines = [self.door.poll_timeout(), self.waiting.as_ref().map(|w| w.until)];
+            let due = deadlines.into_iter().flatten().map(|due| due.since(now)).chain(blink).fold(tick, Duration::min);
+            let message = messages.recv_timeout(due);
             let now = clock::now();
             if blink.is_some() {
                 self.light(now);
             }
             let effects = match message {
-                Err(RecvTimeoutError::Timeout) => self.door.handle_timeout(now),
+                Err(RecvTimeoutError::Timeout) | Ok(Message::Recorded) => self.door.handle_timeout(now),
                 Err(RecvTimeoutError::Disconnected) => {
                     return Err(DaemonError::ThreadDied { thread: "camera" });
                 }
@@ -482,6 +528,12 @@ impl Keeper {
                 Ok(Message::Asked(asked)) => self.answer(now, started, asked),
             };
             self.carry_out(effects)?;
+            // Securing must not wait for a pause in what is asked.
+            if self.door.poll_timeout().is_some_and(|due| due <= now) {
+                let effects = self.door.handle_timeout(now);
+                self.carry_out(effects)?;
+            }
+            self.settle(now)?;
             if self.progress.is_made(now) {
                 supervisor.feed(now);
             }
@@ -527,10 +579,27 @@ impl Keeper {
             }
             Request::Add { name, embeddings, .. } => {
                 let embeddings: Vec<Embedding> = embeddings.into_iter().map(Embedding::new).collect();
-                done(self.door.enrol_from(now, clock::unix(), &name, &embeddings).map(|(_, effects)| effects))
+                let added = self.door.enrol_from(now, clock::unix(), &name, &embeddings);
+                if let Ok((subject, _)) = &added {
+                    self.record(Fact {
+                        subject: Some(*subject),
+                        ..Fact::new("enrolled").with("from=pictures")
+                    });
+                }
+                done(added.map(|(_, effects)| effects))
             }
-            Request::Remove { name } => done(self.door.remove(now, &name)),
-            Request::Secure {} => (Reply::ok(), self.door.handle(now, Input::Secure)),
+            Request::Remove { name } => {
+                let subject = self.door.gallery().subjects().iter().find(|s| s.name == name).map(|s| s.id);
+                let removed = self.door.remove(now, &name);
+                if removed.is_ok() {
+                    self.record(Fact { subject, ..Fact::new("removed") });
+                }
+                done(removed)
+            }
+            Request::Secure {} => {
+                self.record(Fact::new("command").with("command=secure"));
+                (Reply::ok(), self.door.handle(now, Input::Secure))
+            }
             Request::Mode { mode } => done(self.door.set_mode(now, mode)),
             Request::ClearLockout {} => (Reply::ok(), self.door.handle(now, Input::ClearLockout)),
             Request::People {} => {
@@ -576,9 +645,18 @@ impl Keeper {
 
     /// Carries out effects in order. A strike that cannot be driven ends the daemon.
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), DaemonError> {
+        let waits = effects.iter().any(|e| matches!(e, Effect::Report(r) if recorder::is_recorded_first(r)));
         for effect in effects {
             match effect {
-                Effect::Strike(state) => self.drive(state)?,
+                Effect::Strike(StrikeState::Secured) => self.secure()?,
+                Effect::Strike(StrikeState::Released) if waits && !self.unrecorded.wait.is_zero() => {
+                    let until = clock::now() + self.unrecorded.wait;
+                    self.waiting = Some(WaitingRelease { ticket: None, until });
+                }
+                Effect::Strike(StrikeState::Released) => {
+                    self.waiting = None;
+                    self.drive(StrikeState::Released)?;
+                }
                 Effect::Indicate(indication) => {
                     let now = clock::now();
                     self.shown = (indication, now);
@@ -621,7 +699,35 @@ impl Keeper {
     }
 
     fn secure(&mut self) -> Result<(), DaemonError> {
+        self.waiting = None;
         self.drive(StrikeState::Secured)
+    }
+
+    /// Releases the strike as soon as the entry of the release is on the disk.
+    fn settle(&mut self, now: Timestamp) -> Result<(), DaemonError> {
+        let Some(waiting) = &self.waiting else { return Ok(()) };
+        if waiting.ticket.is_some_and(|ticket| self.recorder.is_synced(ticket)) {
+            self.waiting = None;
+            return self.drive(StrikeState::Released);
+        }
+        if now < waiting.until {
+            return Ok(());
+        }
+        self.waiting = None;
+        log::error!(
+            "event=audit_late release={} reason=\"the entry did not reach the disk in time\"",
+            self.unrecorded.release
+        );
+        if self.unrecorded.release {
+            return self.drive(StrikeState::Released);
+        }
+        self.record(Fact::new("deny").with("reason=not_recorded"));
+        let effects = self.door.handle(now, Input::Secure);
+        self.carry_out(effects)
+    }
+
+    fn record(&mut self, fact: Fact) -> Option<Ticket> {
+        self.recorder.record(clock::now(), fact)
     }
 
     fn light(&mut self, now: Timestamp) {
@@ -660,6 +766,13 @@ impl Keeper {
             self.last_denial = Some(reason.to_string());
         }
         self.last_event = Some(line);
+        if let Some(fact) = recorder::fact(report) {
+            let ticket = self.record(fact);
+            // The release comes before its report.
+            if let Some(waiting) = self.waiting.as_mut().filter(|_| recorder::is_recorded_first(report)) {
+                waiting.ticket = ticket;
+            }
+        }
         let Some(client) = &self.enrol_client else { return };
         match report.ends_enrolment() {
             Some(outcome) => {

@@ -32,7 +32,7 @@ const PARAMETER: &str = "persist_gpio_outputs";
 
 /// Asks the drivers of this machine.
 pub fn of_this_machine() -> Persistence {
-    read(Path::new("/sys/module"), Path::new("/proc/device-tree"))
+    read(Path::new("/sys/module"), Path::new("/sys/firmware/devicetree/base"))
 }
 
 /// Reads the drivers' parameters below `modules` and the board's name below `tree`.

@@ -19,6 +19,7 @@ pub mod gpiocdev;
 pub mod rppal;
 
 use std::fmt;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -81,6 +82,8 @@ pub struct StrikeSettings {
     pub polarity: Polarity,
     /// What the lock does without power.
     pub lock: LockType,
+    /// Where a simulated strike shows its state.
+    pub state_file: Option<PathBuf>,
 }
 
 /// Electrical level of an output.
@@ -113,7 +116,10 @@ impl StrikeSettings {
 /// See [`StrikeError`].
 pub fn open(settings: &StrikeSettings) -> Result<Box<dyn Strike>, StrikeError> {
     match settings.backend {
-        Backend::Simulated => Ok(Box::new(Simulated::new())),
+        Backend::Simulated => Ok(Box::new(match &settings.state_file {
+            Some(path) => Simulated::shown_in(path)?,
+            None => Simulated::new(),
+        })),
         #[cfg(feature = "gpiocdev")]
         Backend::Gpiocdev => Ok(Box::new(gpiocdev::Gpiocdev::open(settings)?)),
         #[cfg(feature = "rppal")]
@@ -158,6 +164,14 @@ pub enum StrikeError {
         /// The state asked for.
         state: StrikeState,
         /// What the kernel said.
+        why: String,
+    },
+    /// The simulated strike cannot show its state.
+    #[error("strike state {path}: cannot be written: {why}; name a file that can be in strike.state_file")]
+    StateFile {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
         why: String,
     },
     /// This program was built without the backend.

@@ -1,5 +1,8 @@
-//! A strike that drives nothing and remembers what it was told.
+//! A strike that drives nothing and remembers what it was told, in a file as well if wanted.
 
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Strike, StrikeError, StrikeState};
@@ -47,6 +50,7 @@ impl Transitions {
 #[derive(Debug)]
 pub struct Simulated {
     transitions: Transitions,
+    shown: Option<File>,
 }
 
 impl Simulated {
@@ -54,7 +58,30 @@ impl Simulated {
     pub fn new() -> Self {
         let transitions = Transitions::default();
         transitions.push(StrikeState::Secured);
-        Simulated { transitions }
+        Simulated { transitions, shown: None }
+    }
+
+    /// A secured strike whose state can be read in a file: `secured` or `released`. A killed holder
+    /// leaves the file as it is, like a kernel that keeps its outputs driven.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn shown_in(path: &Path) -> Result<Self, StrikeError> {
+        let mut options = OpenOptions::new();
+        let file = options
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .open(path)
+            .map_err(|e| StrikeError::StateFile { path: path.to_owned(), why: e.to_string() })?;
+        let mut strike = Simulated { transitions: Transitions::default(), shown: Some(file) };
+        strike.set(StrikeState::Secured)?;
+        Ok(strike)
+    }
+
+    fn show(&self, state: StrikeState) -> std::io::Result<()> {
+        // One write of one length: a reader never finds half a word.
+        self.shown.as_ref().map_or(Ok(()), |file| file.write_all_at(format!("{state:<8}\n").as_bytes(), 0))
     }
 
     /// A handle to read its transitions by.
@@ -72,7 +99,8 @@ impl Default for Simulated {
 impl Strike for Simulated {
     fn set(&mut self, state: StrikeState) -> Result<(), StrikeError> {
         self.transitions.push(state);
-        Ok(())
+        self.show(state)
+            .map_err(|e| StrikeError::StateFile { path: "strike.state_file".into(), why: e.to_string() })
     }
 
     fn describe(&self) -> String {
@@ -82,7 +110,7 @@ impl Strike for Simulated {
 
 impl Drop for Simulated {
     fn drop(&mut self) {
-        self.transitions.push(StrikeState::Secured);
+        let _ = self.set(StrikeState::Secured);
     }
 }
 
@@ -100,6 +128,22 @@ mod tests {
         }
         assert_eq!(transitions.states(), [Secured, Released, Secured, Released]);
         assert_eq!(transitions.state(), Released);
+    }
+
+    #[test]
+    fn the_state_can_be_read_in_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("strike");
+        std::fs::write(&path, "released\n").unwrap();
+        let state = || std::fs::read_to_string(&path).unwrap().trim().to_owned();
+        let mut strike = Simulated::shown_in(&path).unwrap();
+        assert_eq!(state(), "secured");
+        strike.set(Released).unwrap();
+        assert_eq!(state(), "released");
+        drop(strike);
+        assert_eq!(state(), "secured");
+        let error = Simulated::shown_in(&dir.path().join("no/strike")).unwrap_err().to_string();
+        assert!(error.contains("no/strike") && error.contains("state_file"), "{error}");
     }
 
     #[test]

@@ -1,0 +1,184 @@
+#!/bin/bash
+# The test of the service lab, run as root on a real systemd by boot.sh; its checks go to /lab/result.
+exec >/lab/log 2>&1
+set -x
+export LC_ALL=C
+
+ok() { printf 'ok %s\n' "$*" >>/lab/result; }
+fail() { printf 'FAIL %s\n' "$*" >>/lab/result; journalctl --no-pager -u facelatch | tail -25; }
+skipped() { printf 'skipped: %s\n' "$*" >>/lab/result; }
+# check WORDS COMMAND...
+check() { if "${@:2}"; then ok "$1"; else fail "$1"; fi; }
+now() { date +%s%3N; }
+strike() { tr -d ' \n' </run/lab/strike; }
+property() { systemctl show facelatch --value --property "$1"; }
+# until_strike STATE SECONDS: waits for it; true if it came.
+until_strike() {
+    local until=$(($(now) + $2 * 1000))
+    { set +x; } 2>/dev/null
+    while [ "$(strike)" != "$1" ]; do
+        [ "$(now)" -lt "$until" ] || { set -x; return 1; }
+        sleep 0.01
+    done
+    set -x
+}
+until_active() {
+    local until=$(($(now) + $1 * 1000))
+    while [ "$(systemctl is-active facelatch)" != active ] || [ "$(property MainPID)" = "${2:-0}" ]; do
+        [ "$(now)" -lt "$until" ] || return 1
+        sleep 0.05
+    done
+}
+verify() { facelatch audit verify --json "$@"; }
+
+# --- a fresh installation, of the earlier package
+export DEBIAN_FRONTEND=noninteractive
+check "install: dpkg -i of the earlier package" dpkg -i /lab/old.deb
+check "install: enabled at boot, and the user facelatch is there" \
+    sh -c 'systemctl is-enabled facelatch && getent passwd facelatch && getent group gpio'
+check "install: /var/lib/facelatch is the daemon's alone" \
+    test "$(stat -c '%a %U' /var/lib/facelatch)" = "700 facelatch"
+systemctl stop facelatch
+
+# A group's device is reached although the unit has a user namespace of its own.
+mkdir -p /run/lab && chown facelatch: /run/lab
+printf 'seen' >/run/lab/chip && chown root:gpio /run/lab/chip && chmod 640 /run/lab/chip
+check "PrivateUsers=: what the group gpio may read the service may read" systemd-run --quiet --wait \
+    -p User=facelatch -p SupplementaryGroups=gpio -p PrivateUsers=yes /bin/grep -q seen /run/lab/chip
+
+# --- configured, started, enrolled
+cp /lab/facelatch.toml /etc/facelatch/facelatch.toml
+mkdir -p /etc/systemd/system/facelatch.service.d
+printf '[Service]\nReadWritePaths=/run/lab\n' >/etc/systemd/system/facelatch.service.d/lab.conf
+systemctl daemon-reload
+check "start: READY within its time" systemctl start facelatch
+check "start: the strike is secured" test "$(strike)" = secured
+unit=/lib/systemd/system/facelatch.service
+check "systemd-analyze verify: clean" sh -c "[ -z \"\$(systemd-analyze verify $unit 2>&1)\" ]"
+exposure=$(systemd-analyze security --offline=true --threshold=15 $unit | awk '/Overall exposure/ { print $7 }')
+check "systemd-analyze security: exposure $exposure, at most 1.5" \
+    systemd-analyze security --offline=true --threshold=15 --no-pager $unit
+pid=$(property MainPID)
+check "no network: the daemon has the loopback alone, and no route" \
+    sh -c "[ \$(tail -n +3 /proc/$pid/net/dev | wc -l) = 1 ] && [ \$(wc -l </proc/$pid/net/route) -le 1 ]"
+check "enrol: a person from a picture, by the running daemon" facelatch enroll Eileen --pictures /lab/face.jpg
+check "unlock: the strike is released for her" until_strike released 20
+check "unlock: and secured by itself" until_strike secured 6
+
+# --- kill -9 in mid-release
+if until_strike released 30; then
+    pid=$(property MainPID)
+    began=$(now)
+    kill -9 "$pid"
+    if until_strike secured 10; then
+        took=$((${EPOCHREALTIME/./} / 1000 - began))
+        line="kill -9 in mid-release: secured after $took ms (by ExecStopPost=), at most 1000"
+        if [ $took -le 1000 ]; then ok "$line"; else fail "$line"; fi
+    else
+        fail "kill -9 in mid-release: secured"
+    fi
+    check "kill -9: started again" until_active 15 "$pid"
+    sleep 0.3
+    check "kill -9: secured after the start as well" test "$(strike)" = secured
+else
+    fail "kill -9 in mid-release: no release to kill"
+fi
+
+# --- a vision thread that hangs, in mid-release: ptrace stops that thread alone, without a hook in the daemon
+until_strike released 30 || fail "hang: no release"
+pid=$(property MainPID) restarts=$(property NRestarts)
+vision=$(grep -l '^vision$' /proc/"$pid"/task/*/comm | cut -d/ -f5)
+case $(uname -m) in aarch64) ptrace=117 ;; *) ptrace=101 ;; esac
+began=$(now)
+perl -e 'my ($nr, $tid) = @ARGV; for my $request (0x4206, 0x4207) {
+    syscall($nr + 0, $request, $tid + 0, 0, 0) == 0 or die "ptrace: $!"; }
+    # The thread can end only when its tracer takes note: __WALL.
+    1 while waitpid(-1, 0x40000000) > 0;' $ptrace "$vision" &
+tracer=$!
+sleep 0.5
+check "hang: the vision thread is stopped" grep -q '^State:.*t ' "/proc/$pid/task/$vision/status"
+if until_strike secured 10; then
+    ok "hang: the strike was secured $(($(now) - began)) ms later by the hold time, with the thread still hung"
+else
+    fail "hang: the strike stays released"
+fi
+until_active 30 "$pid"
+took=$(($(now) - began))
+# daemon.stall_ms (5 s), then WatchdogSec= (10 s) from the last feeding, then RestartSec= and the start.
+line="hang: restarted by the watchdog after $took ms, at most stall_ms 5000 + WatchdogSec= 10000 + 5000 for the start"
+if [ "$(property NRestarts)" -gt "$restarts" ] && [ $took -le 20000 ]; then ok "$line"; else fail "$line"; fi
+check "hang: the journal says watchdog" sh -c 'journalctl -u facelatch --no-pager | grep -q "Watchdog timeout"'
+kill $tracer
+until_active 30 "$pid"
+
+# --- five crashes in a row
+restarts=$(property NRestarts)
+began=$(now)
+for crash in 1 2 3 4 5; do
+    until_active 15
+    pid=$(property MainPID)
+    kill -9 "$pid"
+    until_active 15 "$pid" || fail "crash $crash: not started again"
+done
+took=$(($(now) - began)) restarts=$(($(property NRestarts) - restarts))
+check "five crashes in a row: $restarts restarts, $took ms in all, never given up" \
+    test $restarts = 5 -a "$(systemctl is-active facelatch)" = active
+check "five crashes in a row: secured" test "$(strike)" = secured
+
+# --- a disk that hangs
+if [ -e /lab/disk.mounted ]; then
+    until_strike released 30 || fail "frozen disk: no release"
+    began=$(now)
+    fsfreeze --freeze /var/lib/facelatch
+    if until_strike secured 10; then
+        ok "frozen disk in mid-release: secured $(($(now) - began)) ms later by the hold time"
+    else
+        fail "frozen disk in mid-release: secured"
+    fi
+    # The person stays: after the cool-down comes the next release, which finds the disk frozen.
+    if until_strike released 12; then
+        fail "frozen disk: a release that is not on the disk"
+    else
+        ok "frozen disk: nobody is let in whose entry is not on the disk (audit.unrecorded = \"deny\")"
+    fi
+    fsfreeze --unfreeze /var/lib/facelatch
+    check "frozen disk: it works again when the disk does" until_strike released 20
+    sleep 1
+    check "frozen disk: the log says so" sh -c 'facelatch audit show --last 1000 | grep -q "deny reason=not_recorded"'
+else
+    skipped "frozen disk: this machine gives no loop device"
+fi
+
+# --- the audit log
+until_strike secured 10
+check "audit: the chain holds after all of this" verify
+facelatch audit show --last 1000
+check "audit: releases, refusals and starts are there" sh -c \
+    'facelatch audit show --last 1000 >/run/entries; for e in started "release subject=0 similarity=" secured enrolled; do grep -q "$e" /run/entries || exit 1; done'
+check "audit: no name, neither there nor in the journal" sh -c \
+    '! grep -r Eileen /var/lib/facelatch/audit && ! journalctl --no-pager -u facelatch | grep Eileen'
+
+# --- upgrade
+facelatch audit export --head --out /run/checkpoint
+gallery=$(sha256sum </var/lib/facelatch/gallery)
+check "upgrade: dpkg -i of the package" dpkg -i /lab/new.deb
+check "upgrade: the new version runs" until_active 20
+check "upgrade: the gallery is as it was" sh -c "[ \"\$(sha256sum </var/lib/facelatch/gallery)\" = '$gallery' ] && facelatch people list | grep -q Eileen"
+check "upgrade: the audit log continues the checkpoint from before" verify --checkpoint /run/checkpoint
+check "upgrade: the configuration is kept" cmp /lab/facelatch.toml /etc/facelatch/facelatch.toml
+check "upgrade: the person is let in" until_strike released 30
+check "pages: man finds facelatch and facelatch-audit-verify" sh -c 'man -w facelatch facelatch-audit-verify'
+check "completions: bash's file loads" bash -n /usr/share/bash-completion/completions/facelatch
+
+# --- remove, purge
+check "remove" dpkg -r facelatch
+check "remove: stopped and secured" sh -c '! systemctl is-active facelatch && grep -q secured /run/lab/strike'
+check "remove: gallery and audit log are kept" sh -c 'test -s /var/lib/facelatch/gallery && ls /var/lib/facelatch/audit/*.log'
+[ ! -e /lab/disk.mounted ] || { cp -a /var/lib/facelatch /run/kept && umount /var/lib/facelatch && cp -a /run/kept/. /var/lib/facelatch/ && rm -rf /run/kept; }
+check "purge" dpkg -P facelatch
+# /var/cache/man is man-db's own, and cleaned by it.
+left=$(find / -xdev -name '*facelatch*' -not -path '/lab/*' -not -path '/proc/*' -not -path '/sys/*' -not -path '/var/log/journal/*' -not -path '/var/cache/man/*' | tr '\n' ' ')
+check "purge: nothing of that name is left${left:+, but: $left}" test -z "$left"
+check "purge: the user is gone" sh -c '! getent passwd facelatch'
+journalctl --no-pager -u facelatch | tail -400
+printf 'end\n' >>/lab/result

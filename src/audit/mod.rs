@@ -1,0 +1,56 @@
+//! The audit log: who opened the door and when, kept so that a change to it shows.
+//!
+//! A folder of files, oldest first by name. A file is lines of text, one [`Entry`] a line: the
+//! entry's hash in 64 hexadecimal digits, a blank, and the entry as JSON. The hash is SHA-256 over the
+//! hash of the entry before (32 zero bytes before the first) and the JSON bytes: an entry that is
+//! changed, removed, moved or slipped in breaks the chain there. A file's first entry repeats the hash
+//! it continues, so that the chain holds over the files and old ones can be retired.
+//!
+//! * [`entry`]: one line, and how it is chained.
+//! * [`disk`]: the few things that are asked of a disk.
+//! * [`writer`]: appending, recovery after a power cut, rotation.
+//! * [`check`]: reading the whole log and naming the first broken entry.
+//!
+//! The chain has no key. Who may write the files can write a new log with a new chain, or cut off its
+//! end: an exported [`Checkpoint`] kept elsewhere shows that.
+
+pub mod check;
+pub mod disk;
+pub mod entry;
+pub mod writer;
+
+pub use check::{Break, Report, check, read_checkpoint};
+pub use disk::{Disk, FolderDisk};
+pub use entry::{Checkpoint, Context, Entry, Fact, Hash, Stamp};
+pub use writer::{AuditLog, Rotation};
+
+use std::io;
+
+/// Why the audit log cannot be read or written.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The system refused.
+    #[error("audit log {place}: cannot {what}: {source}")]
+    Io {
+        /// The file or folder.
+        place: String,
+        /// What was tried.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Another process writes it.
+    #[error("audit log {place}: another facelatch is writing it; stop that one first")]
+    InUse {
+        /// The folder.
+        place: String,
+    },
+    /// A checkpoint cannot be understood.
+    #[error("checkpoint {place}: its last line must be what `facelatch audit export` wrote: {problem}")]
+    Checkpoint {
+        /// The file.
+        place: String,
+        /// What is wrong.
+        problem: String,
+    },
+}

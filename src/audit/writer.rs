@@ -1,0 +1,283 @@
+//! Appending to the log: recovery at the start, a sync for each batch, rotation.
+
+use super::check::{file_name, io, log_files, scan};
+use super::disk::Disk;
+use super::entry::{self, Checkpoint, Context, Entry, Fact, Stamp};
+use super::{AuditError, entry::Line};
+
+/// When a new file is begun and how many are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rotation {
+    /// A file that has grown to so many bytes is followed by a new one.
+    pub file_bytes: u64,
+    /// So many files are kept; at least 2.
+    pub keep_files: usize,
+}
+
+/// The log, open for appending.
+///
+/// [`AuditLog::append`] returns when its entries are on the disk. When it fails the log is as it was,
+/// and the same entries may be given again.
+#[derive(Debug)]
+pub struct AuditLog<D> {
+    disk: D,
+    rotation: Rotation,
+    context: Context,
+    /// Oldest first; the last one is written.
+    files: Vec<String>,
+    /// Length of the last file's entries.
+    len: u64,
+    head: Checkpoint,
+    /// A write failed: what lies behind `len` is not ours.
+    dirty: bool,
+    /// A file that a failed rotation left behind.
+    unfinished: Option<String>,
+}
+
+/// What a start finds at the end of the last file.
+enum Tail {
+    Good {
+        len: u64,
+        head: Checkpoint,
+    },
+    /// The last write was cut off in the midst of it: nothing that was synced is concerned.
+    Torn {
+        len: u64,
+        head: Checkpoint,
+        bytes: usize,
+    },
+    /// The file's very first entry was cut off.
+    NoStart {
+        bytes: usize,
+    },
+    /// Entries that had been synced are no longer as they were written.
+    Damaged {
+        after: Checkpoint,
+        entry: u64,
+    },
+}
+
+impl<D: Disk> AuditLog<D> {
+    /// Opens the log and brings it in order after a power cut: an unfinished last write is replaced by
+    /// an entry `cut` that says so. Damage further up is left as evidence: a new file begins, and its
+    /// first entry says why.
+    ///
+    /// # Errors
+    /// When the disk cannot be read or written.
+    pub fn open(disk: D, rotation: Rotation, context: Context, now: Stamp) -> Result<Self, AuditError> {
+        let files = log_files(disk.names().map_err(|e| io(&disk, "", "read", e))?);
+        let mut log = AuditLog {
+            disk,
+            rotation,
+            context,
+            files,
+            len: 0,
+            head: Checkpoint::START,
+            dirty: false,
+            unfinished: None,
+        };
+        log.recover(now)?;
+        Ok(log)
+    }
+
+    /// The last entry that is on the disk.
+    pub fn head(&self) -> Checkpoint {
+        self.head
+    }
+
+    fn recover(&mut self, now: Stamp) -> Result<(), AuditError> {
+        // Files whose very first entry was cut off. Their removal must not be the last trace of them:
+        // the entry comes first.
+        let (mut startless, mut cut) = (Vec::new(), 0);
+        loop {
+            let Some(name) = self.files.last().cloned() else {
+                let note = (!startless.is_empty()).then(|| format!("why=cut bytes={cut}"));
+                self.begin(Checkpoint::START, note, now)?;
+                break;
+            };
+            let bytes = self.disk.read(&name).map_err(|e| io(&self.disk, &name, "read", e))?;
+            match tail(&name, &bytes) {
+                Tail::NoStart { bytes } => {
+                    cut += bytes;
+                    startless.push(name);
+                    self.files.pop();
+                    continue;
+                }
+                Tail::Good { len, head } => {
+                    (self.len, self.head) = (len, head);
+                    if !startless.is_empty() {
+                        self.write(&[(now, cut_off(cut))], None)?;
+                    }
+                }
+                Tail::Torn { len, head, bytes } => {
+                    (self.len, self.head) = (len, head);
+                    // Written over the unfinished tail: until the entry is on the disk there is
+                    // something for the next start to find.
+                    self.write(&[(now, cut_off(cut + bytes))], None)?;
+                    self.disk.truncate(&name, self.len).map_err(|e| io(&self.disk, &name, "cut", e))?;
+                }
+                Tail::Damaged { after, entry } => {
+                    self.begin(after, Some(format!("why=damaged file={name} entry={entry}")), now)?;
+                }
+            }
+            break;
+        }
+        for name in startless {
+            if !self.files.contains(&name) {
+                self.disk.remove(&name).map_err(|e| io(&self.disk, &name, "remove", e))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends entries; on return they are on the disk.
+    ///
+    /// # Errors
+    /// When the disk refuses. Nothing counts as written then, and the call may be repeated.
+    pub fn append(&mut self, facts: &[(Stamp, Fact)]) -> Result<(), AuditError> {
+        self.drop_unfinished()?;
+        if self.dirty {
+            let name = self.last_file();
+            self.disk.truncate(&name, self.len).map_err(|e| io(&self.disk, &name, "cut", e))?;
+            self.dirty = false;
+        }
+        self.write(facts, None)?;
+        // From here on the entries are safe; what fails now is done at the next call.
+        if let Some((now, _)) = facts.last()
+            && let Err(error) = self.rotate(*now)
+        {
+            log::warn!("event=audit_rotation_failed error={:?}", error.to_string());
+        }
+        Ok(())
+    }
+
+    fn last_file(&self) -> String {
+        self.files.last().cloned().unwrap_or_default()
+    }
+
+    fn write(&mut self, facts: &[(Stamp, Fact)], after: Option<Checkpoint>) -> Result<(), AuditError> {
+        let mut bytes = Vec::new();
+        let head = facts.iter().fold(self.head, |head, (stamp, fact)| {
+            self.entry(head, *stamp, fact, after).chained(head, &mut bytes)
+        });
+        let name = self.last_file();
+        self.dirty = true;
+        self.disk.write_at(&name, self.len, &bytes).map_err(|e| io(&self.disk, &name, "write", e))?;
+        self.disk.sync(&name).map_err(|e| io(&self.disk, &name, "sync", e))?;
+        self.dirty = false;
+        self.len += bytes.len() as u64;
+        self.head = head;
+        Ok(())
+    }
+
+    fn entry(&self, head: Checkpoint, at: Stamp, fact: &Fact, after: Option<Checkpoint>) -> Entry {
+        Entry {
+            seq: head.entries + 1,
+            synced: self.head.entries,
+            wall_ms: at.wall_ms,
+            mono_ns: at.mono.as_nanos(),
+            event: fact.event.clone(),
+            subject: fact.subject,
+            similarity: fact.similarity,
+            detail: fact.detail.clone(),
+            after,
+            model: self.context.model,
+            config: self.context.config,
+        }
+    }
+
+    /// Begins a file that continues `after`. What is to be noted stands in its first entry, so that a
+    /// power cut cannot keep the one and lose the other.
+    fn begin(&mut self, after: Checkpoint, note: Option<String>, now: Stamp) -> Result<(), AuditError> {
+        let name = file_name(after.entries + 1);
+        let mut bytes = Vec::new();
+        let start = Fact { event: entry::FILE.to_owned(), detail: note, ..Fact::default() };
+        let head = self.entry(after, now, &start, Some(after)).chained(after, &mut bytes);
+        self.unfinished = Some(name.clone());
+        self.disk.create(&name).map_err(|e| io(&self.disk, &name, "make", e))?;
+        self.disk.write_at(&name, 0, &bytes).map_err(|e| io(&self.disk, &name, "write", e))?;
+        self.disk.sync(&name).map_err(|e| io(&self.disk, &name, "sync", e))?;
+        self.unfinished = None;
+        if self.files.last() != Some(&name) {
+            self.files.push(name);
+        }
+        self.len = bytes.len() as u64;
+        self.head = head;
+        Ok(())
+    }
+
+    /// The file that a failed rotation left must be gone before the old one is continued.
+    fn drop_unfinished(&mut self) -> Result<(), AuditError> {
+        if let Some(name) = &self.unfinished {
+            match self.disk.remove(name) {
+                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                    return Err(io(&self.disk, name, "remove", e));
+                }
+                _ => self.unfinished = None,
+            }
+        }
+        Ok(())
+    }
+
+    fn rotate(&mut self, now: Stamp) -> Result<(), AuditError> {
+        if self.len < self.rotation.file_bytes {
+            return Ok(());
+        }
+        self.begin(self.head, None, now)?;
+        log::info!("event=audit_file entries={} hash={}", self.head.entries, self.head.hash);
+        while self.files.len() > self.rotation.keep_files.max(2) {
+            // What the second file continues is the end of the first.
+            let (oldest, second) = (self.files[0].clone(), self.files[1].clone());
+            let bytes = self.disk.read(&second).map_err(|e| io(&self.disk, &second, "read", e))?;
+            let end = scan(&second, &bytes, |_, _| ()).after;
+            // It says that the oldest file goes, and then the file goes.
+            let note = Fact::new(entry::RETIRED).with(format!("file={oldest}"));
+            self.write(&[(now, note)], end)?;
+            self.disk.remove(&oldest).map_err(|e| io(&self.disk, &oldest, "remove", e))?;
+            self.files.remove(0);
+        }
+        Ok(())
+    }
+}
+
+fn cut_off(bytes: usize) -> Fact {
+    Fact::new("cut").with(format!("bytes={bytes}"))
+}
+
+impl Entry {
+    fn chained(&self, head: Checkpoint, out: &mut Vec<u8>) -> Checkpoint {
+        Checkpoint { entries: self.seq, hash: self.write(head.hash, out) }
+    }
+}
+
+fn tail(name: &str, bytes: &[u8]) -> Tail {
+    let scan = scan(name, bytes, |_, _| ());
+    let len = scan.len as u64;
+    if scan.problem.is_none() {
+        return Tail::Good { len, head: scan.head };
+    }
+    // Is anything behind the break that was written when the broken entry had long been synced?
+    let broken = scan.head.entries + 1;
+    let behind = bytes[scan.len..].split(|b| *b == b'\n').filter_map(|line| {
+        let (hash, json) = entry::split(line)?;
+        Some(Line { hash, entry: serde_json::from_slice(json).ok()? })
+    });
+    // A new file is named after what it continues, and must not take the place of this one.
+    let (mut damaged, mut last) = (false, scan.head);
+    last.entries = last.entries.max(broken);
+    for line in behind {
+        damaged |= line.entry.synced >= broken;
+        if line.entry.seq > last.entries {
+            last = Checkpoint { entries: line.entry.seq, hash: line.hash };
+        }
+    }
+    let cut = bytes.len() - scan.len;
+    match scan.after {
+        _ if damaged => Tail::Damaged { after: last, entry: broken },
+        None => Tail::NoStart { bytes: cut },
+        Some(_) => Tail::Torn { len, head: scan.head, bytes: cut },
+    }
+}
+
+#[cfg(test)]
+mod tests;

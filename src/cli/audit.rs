@@ -1,0 +1,210 @@
+//! `facelatch audit`: who opened the door, and whether the log of it is whole.
+
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::{Answer, CommandError, print_json};
+use crate::audit::{Break, Checkpoint, Entry, FolderDisk, Report, check, read_checkpoint};
+use crate::config::Config;
+
+/// Verify, show or export the log of who opened the door
+#[derive(ClapArgs)]
+pub struct Args {
+    #[command(subcommand)]
+    what: What,
+    /// The configuration, for the log's folder
+    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH, global = true)]
+    config: PathBuf,
+    /// Read the log in this folder
+    #[arg(long, value_name = "DIR", global = true)]
+    folder: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Is every entry as it was written? Names the first that is not
+    Verify {
+        /// An earlier export: is the log still its continuation?
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Option<PathBuf>,
+        /// One JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show entries, the latest last
+    Show {
+        /// How many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        last: usize,
+        /// One JSON object a line instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Write the entries as they stand in the log, and a checkpoint as the last line
+    Export {
+        /// Write here instead of to standard output
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+        /// The checkpoint alone: one line, to be kept away from the board
+        #[arg(long)]
+        head: bool,
+    },
+}
+
+/// Runs the command: "no" when the chain is broken.
+pub fn run(args: Args) -> Result<Answer, CommandError> {
+    let folder = match args.folder {
+        Some(folder) => folder,
+        None => Config::load(&args.config)?.audit.folder,
+    };
+    if let Err(error) = fs::read_dir(&folder) {
+        let remedy = match error.kind() {
+            io::ErrorKind::PermissionDenied => "run this as root or as the user facelatch",
+            _ => "the daemon makes it when it first starts; another folder is named by --folder",
+        };
+        return Err(format!("audit log {}: cannot be read: {error}; {remedy}", folder.display()).into());
+    }
+    match args.what {
+        What::Verify { checkpoint, json } => {
+            let checkpoint = checkpoint.as_deref().map(read_checkpoint).transpose()?;
+            let (outcome, ()) = read(&folder, checkpoint, || (), |(), _, _| ())?;
+            Ok(verdict(&outcome, checkpoint, json))
+        }
+        What::Show { last, json } => {
+            let keep = |kept: &mut VecDeque<Entry>, entry: &Entry, _: &[u8]| {
+                kept.push_back(entry.clone());
+                if kept.len() > last {
+                    kept.pop_front();
+                }
+            };
+            let (outcome, entries) = read(&folder, None, VecDeque::new, keep)?;
+            for entry in &entries {
+                if json {
+                    print_json(&serde_json::to_value(entry)?);
+                } else {
+                    say!("{}", in_words(entry));
+                }
+            }
+            Ok(whole(&outcome))
+        }
+        What::Export { out, head } => {
+            let copy = |text: &mut Vec<u8>, _: &Entry, line: &[u8]| {
+                if !head {
+                    text.extend_from_slice(line);
+                }
+            };
+            let (outcome, mut text) = read(&folder, None, Vec::new, copy)?;
+            if let Ok(Report { head, .. }) = &outcome {
+                serde_json::to_writer(&mut text, &serde_json::json!({ "checkpoint": head }))?;
+                text.push(b'\n');
+            }
+            write(out.as_deref(), &text)?;
+            Ok(whole(&outcome))
+        }
+    }
+}
+
+/// Reads the log; a daemon that is writing at this very moment is given time to finish its line.
+fn read<T>(
+    folder: &Path,
+    checkpoint: Option<Checkpoint>,
+    start: impl Fn() -> T,
+    each: impl Fn(&mut T, &Entry, &[u8]),
+) -> Result<(Result<Report, Break>, T), CommandError> {
+    const TRIES: usize = 3;
+    for attempt in 1.. {
+        let mut found = start();
+        let outcome = check(&FolderDisk::for_reading(folder), checkpoint, |entry, line| {
+            each(&mut found, entry, line);
+        });
+        match outcome {
+            Ok(outcome) if outcome.is_ok() || attempt == TRIES => return Ok((outcome, found)),
+            Err(error) if attempt == TRIES => return Err(error.into()),
+            _ => thread::sleep(Duration::from_millis(100)),
+        }
+    }
+    Err("audit log: it changed while it was read: try again".into())
+}
+
+fn verdict(outcome: &Result<Report, Break>, checkpoint: Option<Checkpoint>, json: bool) -> Answer {
+    let report = match outcome {
+        Ok(report) => report,
+        Err(broken) => {
+            if json {
+                print_json(&serde_json::json!({
+                    "holds": false, "entry": broken.entry, "file": broken.file, "line": broken.line,
+                    "problem": broken.problem,
+                }));
+            } else {
+                say!("BROKEN at {broken}");
+            }
+            return Answer::No;
+        }
+    };
+    let too_old = report.checkpoint_too_old;
+    if json {
+        print_json(&serde_json::json!({
+            "holds": !too_old, "first": report.first, "entries": report.head.entries,
+            "hash": report.head.hash, "files": report.files, "checkpoint_too_old": too_old,
+        }));
+    } else {
+        let Report { first, head, files, .. } = report;
+        say!("holds: entries {first} to {} in {files} file(s), the last {}", head.entries, head.hash);
+        match checkpoint {
+            Some(c) if too_old => say!(
+                "but the checkpoint's entry {} was retired: it can be compared no more; export more often",
+                c.entries
+            ),
+            Some(c) => say!("continues the checkpoint at entry {}", c.entries),
+            None => {}
+        }
+    }
+    if too_old { Answer::No } else { Answer::Done }
+}
+
+/// What `show` and `export` answer behind the entries that could be read.
+fn whole(outcome: &Result<Report, Break>) -> Answer {
+    match outcome {
+        Ok(_) => Answer::Done,
+        Err(broken) => {
+            eprintln!("facelatch: the log is broken at {broken}");
+            Answer::No
+        }
+    }
+}
+
+fn in_words(entry: &Entry) -> String {
+    let wall = i64::try_from(entry.wall_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    let wall = wall.map_or_else(|| "(no time)".to_owned(), |t| format!("{t:.3}"));
+    let mut line = format!("{:>8}  {wall}  {}", entry.seq, entry.event);
+    if let Some(subject) = entry.subject {
+        line += &format!(" subject={subject}");
+    }
+    if let Some(similarity) = entry.similarity {
+        line += &format!(" similarity={similarity:.3}");
+    }
+    if let Some(detail) = &entry.detail {
+        line += &format!(" {detail}");
+    }
+    line
+}
+
+fn write(out: Option<&Path>, text: &[u8]) -> Result<(), CommandError> {
+    match out {
+        None => match io::stdout().write_all(text) {
+            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+            _ => Ok(()),
+        },
+        Some(path) => {
+            let cannot = |e: io::Error| format!("{}: cannot be written: {e}", path.display());
+            let mut file = File::create(path).map_err(cannot)?;
+            Ok(file.write_all(text).and_then(|()| file.sync_all()).map_err(cannot)?)
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `facelatch completions`: what a shell completes, from the command line's own definition.
+
+use std::io::{self, Write};
+
+use clap::Args as ClapArgs;
+use clap_complete::Shell;
+
+use super::{Answer, CommandError, definition};
+
+/// Print a shell's completions of this command line
+#[derive(ClapArgs)]
+pub struct Args {
+    /// For which shell
+    shell: Shell,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<Answer, CommandError> {
+    let mut text = Vec::new();
+    clap_complete::generate(args.shell, &mut definition(), "facelatch", &mut text);
+    match io::stdout().write_all(&text) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
+        _ => Ok(Answer::Done),
+    }
+}

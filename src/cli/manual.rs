@@ -1,0 +1,23 @@
+//! `facelatch manual`: the manual pages, from the command line's own definition.
+
+use std::fs;
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::{Answer, CommandError, definition};
+
+/// Write the manual pages, one a command
+#[derive(ClapArgs)]
+pub struct Args {
+    /// Into this folder, which is made when it is not there
+    folder: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: Args) -> Result<Answer, CommandError> {
+    let cannot = |e| format!("{}: cannot be written: {e}", args.folder.display());
+    fs::create_dir_all(&args.folder).map_err(cannot)?;
+    clap_mangen::generate_to(definition(), &args.folder).map_err(cannot)?;
+    Ok(Answer::Done)
+}

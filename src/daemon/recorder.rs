@@ -1,0 +1,204 @@
+//! The daemon's side of the audit log: what is recorded, and a thread of its own that waits for the
+//! disk.
+//!
+//! The thread that owns the strike hands entries over and never waits: a disk that hangs can delay a
+//! release, but not the securing of the strike. Entries that find the queue full are counted, and the
+//! count is recorded as soon as there is room.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use super::{DaemonError, Message, spawn};
+use crate::access::{Cause, DenyReason, Event};
+use crate::audit::{AuditLog, Checkpoint, Fact, FolderDisk, Stamp};
+use crate::door::{Report, details};
+use crate::time::Timestamp;
+
+/// Entries that wait for a slow disk; a busy door makes about one a second.
+const QUEUE: usize = 1_024;
+/// Entries that share a sync.
+const BATCH: usize = 64;
+/// Between two tries of a disk that refuses.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// The number of an entry handed over; later ones are greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+struct Job {
+    ticket: Ticket,
+    stamp: Stamp,
+    fact: Fact,
+}
+
+/// Where the daemon puts what the audit log should hold.
+#[derive(Debug)]
+pub struct Recorder {
+    jobs: SyncSender<Job>,
+    synced: Arc<AtomicU64>,
+    last: Ticket,
+    /// Entries that found no room.
+    lost: u64,
+}
+
+impl Recorder {
+    /// Starts the thread that writes `log`; `inbox` is woken when entries have reached the disk.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start(log: AuditLog<FolderDisk>, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
+        let Checkpoint { entries, hash } = log.head();
+        log::info!("event=audit_head entries={entries} hash={hash}");
+        let (jobs, queue) = sync_channel(QUEUE);
+        let synced = Arc::new(AtomicU64::new(0));
+        let (done, woken) = (Arc::clone(&synced), inbox.clone());
+        spawn("audit", Some(inbox.clone()), move || serve(log, &queue, &done, &woken))?;
+        Ok(Recorder { jobs, synced, last: Ticket(0), lost: 0 })
+    }
+
+    /// Hands an entry over, at once; `None` when there was no room for it.
+    pub fn record(&mut self, now: Timestamp, fact: Fact) -> Option<Ticket> {
+        let stamp = stamp(now);
+        if self.lost > 0 {
+            let lost =
+                Fact::new("lost").with(format!("entries={} reason=\"the disk was too slow\"", self.lost));
+            self.hand_over(stamp, lost)?;
+            self.lost = 0;
+        }
+        self.hand_over(stamp, fact)
+    }
+
+    fn hand_over(&mut self, stamp: Stamp, fact: Fact) -> Option<Ticket> {
+        let ticket = Ticket(self.last.0 + 1);
+        if self.jobs.try_send(Job { ticket, stamp, fact }).is_err() {
+            if self.lost == 0 {
+                log::error!(
+                    "event=audit_lost reason=\"the disk is too slow or refuses: see event=audit_failed\""
+                );
+            }
+            self.lost += 1;
+            return None;
+        }
+        self.last = ticket;
+        Some(ticket)
+    }
+
+    /// True when that entry is on the disk.
+    pub fn is_synced(&self, ticket: Ticket) -> bool {
+        self.synced.load(Ordering::Acquire) >= ticket.0
+    }
+
+    /// Waits until everything is on the disk, but no longer than `limit`.
+    pub fn finish(self, limit: Duration) {
+        const STEP: Duration = Duration::from_millis(5);
+        let mut waited = Duration::ZERO;
+        while !self.is_synced(self.last) {
+            if waited >= limit {
+                log::error!(
+                    "event=audit_unfinished reason=\"the disk did not take the last entries in time\""
+                );
+                return;
+            }
+            thread::sleep(STEP);
+            waited += STEP;
+        }
+    }
+}
+
+fn serve(
+    mut log: AuditLog<FolderDisk>,
+    queue: &Receiver<Job>,
+    synced: &AtomicU64,
+    inbox: &SyncSender<Message>,
+) {
+    let mut failing = false;
+    while let Ok(first) = queue.recv() {
+        let mut last = first.ticket;
+        let mut facts = vec![(first.stamp, first.fact)];
+        for job in queue.try_iter().take(BATCH - 1) {
+            last = job.ticket;
+            facts.push((job.stamp, job.fact));
+        }
+        while let Err(error) = log.append(&facts) {
+            if !failing {
+                log::error!("event=audit_failed error={:?}", error.to_string());
+            }
+            failing = true;
+            thread::sleep(RETRY);
+        }
+        if std::mem::take(&mut failing) {
+            log::info!("event=audit_works_again");
+        }
+        synced.store(last.0, Ordering::Release);
+        // A full inbox wakes its owner by itself.
+        let _ = inbox.try_send(Message::Recorded);
+    }
+}
+
+/// Now, by both clocks; the wall clock is 0 on a board that believes to be before 1970.
+pub fn stamp(now: Timestamp) -> Stamp {
+    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Stamp { wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX), mono: now }
+}
+
+/// What the audit log keeps of a report; `None` for what concerns nobody's access.
+pub fn fact(report: &Report) -> Option<Fact> {
+    let event = match report {
+        Report::Enrolled { subject, .. } => {
+            return Some(Fact { subject: Some(*subject), ..Fact::new("enrolled") });
+        }
+        Report::EnrolRefused { reason } => {
+            return Some(Fact::new("enrol_refused").with(format!("reason={reason:?}")));
+        }
+        Report::Event(event) => event,
+    };
+    let (subject, similarity) = match event {
+        Event::NoFace
+        | Event::Identifying { .. }
+        | Event::StaleFrame { .. }
+        | Event::EnrolCountdown { .. }
+        | Event::EnrolWaiting(_)
+        | Event::EnrolTaken => return None,
+        Event::Released(Cause::Identified { subject, mean_similarity }) => (Some(*subject), Some(*mean_similarity)),
+        Event::Denied(DenyReason::Unknown { best_mean } | DenyReason::PoorPicture { best_mean, .. }) => {
+            (None, *best_mean)
+        }
+        Event::Denied(
+            DenyReason::AlreadyReleased { subject }
+            | DenyReason::OutOfHours { subject }
+            | DenyReason::ClockNotSet { subject },
+        ) => (Some(*subject), None),
+        Event::Denied(DenyReason::SeveralFaces { .. } | DenyReason::LockedOut { .. } | DenyReason::SecureMode)
+        | Event::Released(Cause::Rex | Cause::HoldOpen { .. })
+        | Event::Secured(_)
+        | Event::Door { .. }
+        | Event::Alarm(_)
+        | Event::AlarmOver(_)
+        | Event::LockedOut { .. }
+        | Event::LockoutOver
+        | Event::LockoutCleared
+        | Event::ModeChanged(_)
+        | Event::Fault(_)
+        | Event::EnrolStarted
+        | Event::EnrolFailed(_) => (None, None),
+    };
+    // Whom and how much have fields of their own.
+    let detail = match event {
+        Event::Released(Cause::Identified { .. }) => "cause=identified".to_owned(),
+        Event::Denied(reason) if subject.is_some() || similarity.is_some() => {
+            format!("reason={}", reason.code().name())
+        }
+        _ => details(event).trim_start().to_owned(),
+    };
+    let detail = Some(detail).filter(|detail| !detail.is_empty());
+    Some(Fact { event: event.name().to_owned(), subject, similarity, detail })
+}
+
+/// True for the release of a face: its entry must be on the disk before the strike moves. Who asks to
+/// leave is never kept waiting.
+pub fn is_recorded_first(report: &Report) -> bool {
+    matches!(report, Report::Event(Event::Released(Cause::Identified { .. })))
+}

@@ -1,0 +1,55 @@
+#!/bin/bash
+# Makes the Debian package, with manual pages and completions from the command line's own definition.
+#
+#   tools/deb.sh [amd64|arm64] [--version V] [--out FOLDER]     prints the package's path
+#
+# amd64 means the machine at hand, arm64 is cross-built by tools/aarch64.sh. FACELATCH_PROGRAM=FILE
+# packs that program instead of building one.
+# shellcheck source=../lab/lib.sh
+. "$(dirname "$0")/../lab/lib.sh"
+
+cargo_deb=3.8.0
+architecture=amd64 version='' out=$REPO/target/debian
+while [ $# -gt 0 ]; do
+    case $1 in
+        amd64 | arm64) architecture=$1 ;;
+        --version) version=$2; shift ;;
+        --out) out=$2; shift ;;
+        *) die "usage: tools/deb.sh [amd64|arm64] [--version V] [--out FOLDER]" ;;
+    esac
+    shift
+done
+
+"$REPO/tools/needs.sh" >&2
+need dpkg-shlibdeps=dpkg-dev >&2
+tools=$(dirname "$CACHE")/cargo-deb-$cargo_deb
+if [ ! -x "$tools/bin/cargo-deb" ]; then
+    say "installing cargo-deb $cargo_deb (once)"
+    (unset CARGO_TARGET_DIR && cargo install --quiet --locked --version "$cargo_deb" --root "$tools" cargo-deb >&2)
+fi
+export PATH=$tools/bin:$PATH
+cd "$REPO"
+target=${CARGO_TARGET_DIR:-$REPO/target}
+
+# The pages and completions come from a program that runs here.
+if [ -n "${FACELATCH_PROGRAM:-}" ] && [ "$architecture" = amd64 ]; then
+    mkdir -p "$target/release"
+    [ "$FACELATCH_PROGRAM" -ef "$target/release/facelatch" ] || cp "$FACELATCH_PROGRAM" "$target/release/facelatch"
+else
+    cargo build --release --quiet --bin facelatch >&2
+fi
+pages=$target/package
+rm -rf "$pages" && mkdir -p "$pages"
+"$target/release/facelatch" manual "$pages/man"
+for shell in bash zsh fish; do "$target/release/facelatch" completions "$shell" >"$pages/facelatch.$shell"; done
+
+options=(--quiet --no-build --output "$out/")
+[ -z "$version" ] || options+=(--deb-version "$version")
+mkdir -p "$out"
+case $architecture in
+    amd64) cargo deb "${options[@]}" ;;
+    arm64)
+        tools/aarch64.sh cargo build --release --quiet --bin facelatch >&2
+        tools/aarch64.sh cargo-deb "${options[@]}" --target aarch64-unknown-linux-gnu
+        ;;
+esac

@@ -484,7 +484,12 @@ impl Keeper {
             let (shown, since) = self.shown;
             let blink = next_change(shown, now.since(since));
             let deadlines = [self.door.poll_timeout(), self.waiting.as_ref().map(|w| w.until)];
-            let due = deadlines.into_iter().flatten().map(|due| due.since(now)).chain(blink).fold(tick, Duration::min);
+            let due = deadlines
+                .into_iter()
+                .flatten()
+                .map(|due| due.since(now))
+                .chain(blink)
+                .fold(tick, Duration::min);
             let message = messages.recv_timeout(due);
             let now = clock::now();
             if blink.is_some() {

@@ -162,7 +162,9 @@ pub fn fact(report: &Report) -> Option<Fact> {
         | Event::EnrolCountdown { .. }
         | Event::EnrolWaiting(_)
         | Event::EnrolTaken => return None,
-        Event::Released(Cause::Identified { subject, mean_similarity }) => (Some(*subject), Some(*mean_similarity)),
+        Event::Released(Cause::Identified { subject, mean_similarity }) => {
+            (Some(*subject), Some(*mean_similarity))
+        }
         Event::Denied(DenyReason::Unknown { best_mean } | DenyReason::PoorPicture { best_mean, .. }) => {
             (None, *best_mean)
         }
@@ -171,7 +173,9 @@ pub fn fact(report: &Report) -> Option<Fact> {
             | DenyReason::OutOfHours { subject }
             | DenyReason::ClockNotSet { subject },
         ) => (Some(*subject), None),
-        Event::Denied(DenyReason::SeveralFaces { .. } | DenyReason::LockedOut { .. } | DenyReason::SecureMode)
+        Event::Denied(
+            DenyReason::SeveralFaces { .. } | DenyReason::LockedOut { .. } | DenyReason::SecureMode,
+        )
         | Event::Released(Cause::Rex | Cause::HoldOpen { .. })
         | Event::Secured(_)
         | Event::Door { .. }

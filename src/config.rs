@@ -445,7 +445,8 @@ pub struct AuditConfig {
     pub file_kib: u64,
     /// So many files are kept, 2 to 10000.
     pub keep_files: usize,
-    /// A release by face waits at most so long for its entry to be on the disk, in ms, 0 to 5000.
+    /// A release by face waits at most so long for its entry to be on the disk, in ms, 0 to 5000; 0
+    /// (not at all) only where `unrecorded` is `release`.
     pub wait_ms: u64,
     /// What such a release does when the disk does not answer in time.
     pub unrecorded: Unrecorded,
@@ -580,6 +581,11 @@ impl Config {
         if self.enrolment.darkest >= self.enrolment.brightest {
             let value = self.enrolment.darkest.to_string();
             return fail("enrolment.darkest", value, "must be below enrolment.brightest");
+        }
+        if self.audit.wait_ms == 0 && self.audit.unrecorded == Unrecorded::Deny {
+            let problem =
+                "no release could wait for its entry: give it time, or write unrecorded = \"release\"";
+            return fail("audit.wait_ms", "0".into(), problem);
         }
         for input in [&self.lines.button, &self.lines.rex, &self.lines.door_sensor].into_iter().flatten() {
             range!("lines debounce_ms", input.debounce_ms, (0..=1_000));
@@ -819,6 +825,7 @@ mod tests {
             ("[access]\nmax_hold_open_s = 86401", &["access.max_hold_open_s"]),
             ("[access]\nheld_open_ms = 999", &["access.held_open_ms"]),
             ("[recording]\nmax_mb = 0", &["recording.max_mb"]),
+            ("[audit]\nwait_ms = 0", &["audit.wait_ms", "unrecorded"]),
             ("[schedule]\ndefault = [\"mon 8-18\"]", &["line 2", "mon 8-18", "mon-fri 08:00-18:00"]),
             ("[schedule.people]\nAda = [\"never\"]", &["line 2", "never"]),
             ("[schedule]\nunset_clock = \"maybe\"", &["line 2", "maybe"]),

@@ -87,6 +87,12 @@ impl NamedHours {
         let people = gallery.subjects().iter().filter_map(named).collect();
         Timetable { people, others: self.others.clone() }
     }
+
+    /// Names with hours of their own that nobody enrolled has: misspelt, or not enrolled yet.
+    pub fn strangers<'a>(&'a self, gallery: &'a Gallery) -> impl Iterator<Item = &'a str> {
+        let known = |name: &str| gallery.subjects().iter().any(|s| s.name == name);
+        self.people.keys().map(String::as_str).filter(move |name| !known(name))
+    }
 }
 
 /// Why a person could not be enrolled or removed.

@@ -28,6 +28,9 @@ impl Daemon {
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut daemon = Daemon { child, log };
+        // A name in the configuration that nobody has is spoken of, once, and not by itself.
+        let warning = daemon.wait_for("event=schedule_strangers");
+        assert!(warning.contains("key=schedule.people names=1") && !warning.contains("Eilen"), "{warning}");
         daemon.wait_for("event=started");
         daemon
     }
@@ -74,7 +77,8 @@ fn config(dir: &Path, recording: &Path) -> std::path::PathBuf {
         "[camera]\nrecording = \"{1}\"\nfps = 20\n[access]\nhold_ms = 400\n\
          [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\n\
          state = \"{0}/state\"\n[recording]\nenabled = true\nfile = \"{0}/recording\"\n\
-         [audit]\nfolder = \"{0}/audit\"\n[daemon]\nsocket = \"{0}/socket\"\n",
+         [audit]\nfolder = \"{0}/audit\"\n[daemon]\nsocket = \"{0}/socket\"\n\
+         [schedule.people]\nEilen = [\"mon-sun 00:00-24:00\"]\n",
         dir.display(),
         recording.display()
     );

@@ -9,7 +9,7 @@
 //! * [`entry`]: one line, and how it is chained.
 //! * [`disk`]: the few things that are asked of a disk.
 //! * [`writer`]: appending, recovery after a power cut, rotation.
-//! * [`check`]: reading the whole log and naming the first broken entry.
+//! * [`mod@check`]: reading the whole log and naming the first broken entry.
 //!
 //! The chain has no key. Who may write the files can write a new log with a new chain, or cut off its
 //! end: an exported [`Checkpoint`] kept elsewhere shows that.

@@ -244,8 +244,16 @@ pub(crate) fn spawn(
 /// What failed. The supervisor starts the daemon again.
 pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let Parts { vision, rules, model, hours, wall, store, state, recording, .. } = parts;
-    let Parts { source, strike, mut inputs, indicator, socket, stall, .. } = parts;
+    let Parts { source, strike, mut inputs, indicator, socket, .. } = parts;
     let gallery = Arc::new(store.load()?);
+    // Without the names: they do not belong in the journal.
+    match hours.strangers(&gallery).count() {
+        0 => {}
+        n => log::warn!(
+            "event=schedule_strangers key=schedule.people names={n} effect=\"schedule.default holds\" \
+             remedy=\"write the names as facelatch people list prints them, or enrol them\""
+        ),
+    }
     let mut door = Door::new(rules, model, Arc::clone(&gallery), Some(store))?.with_hours(hours);
     if recording.is_some() {
         door = door.recorded();
@@ -529,7 +537,7 @@ impl Keeper {
                     self.last_frame = took;
                     self.door.observe(now, self.wall_time(), &observation)
                 }
-                Ok(Message::Line(event)) => self.line(now, event),
+                Ok(Message::Line(event)) => self.line(now, event)?,
                 Ok(Message::Asked(asked)) => self.answer(now, started, asked),
             };
             self.carry_out(effects)?;
@@ -545,8 +553,8 @@ impl Keeper {
         }
     }
 
-    fn line(&mut self, now: Timestamp, event: LineEvent) -> Vec<Effect> {
-        match (event.line, event.active) {
+    fn line(&mut self, now: Timestamp, event: LineEvent) -> Result<Vec<Effect>, DaemonError> {
+        Ok(match (event.line, event.active) {
             (InputLine::Button, true) => match self.door.enrol(now, None) {
                 Ok(effects) => effects,
                 Err(error) => {
@@ -554,10 +562,18 @@ impl Keeper {
                     Vec::new()
                 }
             },
-            (InputLine::Rex, true) => self.door.handle(now, Input::Rex),
+            (InputLine::Rex, true) => {
+                // Who asks to leave is never kept waiting for the disk, not by a face's release either:
+                // the controller counts that one as under way, and its end stays as it is.
+                if self.waiting.take().is_some() {
+                    self.record(Fact::new("release").with("cause=rex"));
+                    self.drive(StrikeState::Released)?;
+                }
+                self.door.handle(now, Input::Rex)
+            }
             (InputLine::Button | InputLine::Rex, false) => Vec::new(),
             (InputLine::DoorSensor, open) => self.door.handle(now, Input::Door { open }),
-        }
+        })
     }
 
     fn answer(&mut self, now: Timestamp, started: Timestamp, asked: Asked) -> Vec<Effect> {

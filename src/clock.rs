@@ -25,7 +25,13 @@ pub fn now() -> Timestamp {
 
 /// Wall-clock seconds since 1970; 0 on a board whose clock is before that.
 pub fn unix() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs())
+    unix_millis() / 1_000
+}
+
+/// Wall-clock milliseconds since 1970; 0 on a board whose clock is before that.
+pub fn unix_millis() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A clock that says less than this (2025-01-01) was not set, whoever claims that it was.

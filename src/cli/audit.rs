@@ -18,9 +18,8 @@ use crate::config::Config;
 pub struct Args {
     #[command(subcommand)]
     what: What,
-    /// The configuration, for the log's folder
-    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH, global = true)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: super::ConfigFile,
     /// Read the log in this folder
     #[arg(long, value_name = "DIR", global = true)]
     folder: Option<PathBuf>,
@@ -61,7 +60,7 @@ enum What {
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let folder = match args.folder {
         Some(folder) => folder,
-        None => Config::load(&args.config)?.audit.folder,
+        None => Config::load(&args.config.path)?.audit.folder,
     };
     if let Err(error) = fs::read_dir(&folder) {
         let remedy = match error.kind() {

@@ -1,7 +1,5 @@
 //! `facelatch check`: is a configuration right, and what would it do?
 
-use std::path::PathBuf;
-
 use clap::Args as ClapArgs;
 
 use super::rig::Rig;
@@ -11,16 +9,15 @@ use crate::gpio::Backend;
 /// Check a configuration, the network and the cascade it names, and say what it would do
 #[derive(ClapArgs)]
 pub struct Args {
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: super::ConfigFile,
 }
 
 /// Runs the command. Opens no device and no gallery.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let rig = Rig::load(Some(&args.config))?;
+    let rig = Rig::load(Some(&args.config.path))?;
     let (config, rules) = (&rig.config, &rig.rules);
-    say!("{} is right. facelatch run would", args.config.display());
+    say!("{} is right. facelatch run would", args.config.path.display());
     match &config.camera.recording {
         Some(path) => say!("- play the recording {} at {} frames/s", path.display(), config.camera.fps),
         None => say!(

@@ -24,9 +24,8 @@ pub struct Args {
     /// Enrol from the pictures in this folder (or this one picture) instead of the camera
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: super::ConfigFile,
 }
 
 /// Runs the command: "no" when the enrolment failed before the camera.
@@ -38,13 +37,13 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
 }
 
 fn before_camera(args: &Args) -> Result<Answer, CommandError> {
-    let config = Config::load(&args.config)?;
+    let config = Config::load(&args.config.path)?;
     let Some(mut client) = Client::connect(&config.daemon.socket)? else {
         return Err(format!(
             "no daemon listens on {}: start it (systemctl start facelatch, or facelatch run --config {}), \
              or enrol from pictures (--pictures DIR)",
             config.daemon.socket.display(),
-            args.config.display()
+            args.config.path.display()
         )
         .into());
     };
@@ -64,7 +63,7 @@ fn before_camera(args: &Args) -> Result<Answer, CommandError> {
 }
 
 fn from_pictures(args: &Args, pictures: &Path) -> Result<Answer, CommandError> {
-    let rig = Rig::load(Some(&args.config))?;
+    let rig = Rig::load(Some(&args.config.path))?;
     let mut office = Office::open(&rig.config)?;
     let facts = Facts { model: rig.model, threshold: rig.rules.window.threshold };
     let (mut finder, mut embedder) = (FaceFinder::new(), rig.into_embedder());

@@ -4,6 +4,7 @@
 //! 1 answered "no", 2 usage or input error.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
@@ -38,6 +39,14 @@ mod status;
 
 /// Where the package puts the configuration.
 const CONFIG_PATH: &str = "/etc/facelatch/facelatch.toml";
+
+/// The option that all commands of an installed door share.
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration
+    #[arg(id = "config", long, value_name = "FILE", default_value = CONFIG_PATH, global = true)]
+    path: PathBuf,
+}
 
 #[derive(Parser)]
 #[command(name = "facelatch", version, about, max_term_width = 100)]

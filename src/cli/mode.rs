@@ -1,6 +1,5 @@
 //! `facelatch mode`: normal, secure, held open; and lifting a lockout.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args as ClapArgs, ValueEnum};
@@ -23,9 +22,8 @@ pub struct Args {
     /// Let faces in again after too many denied attempts
     #[arg(long)]
     clear_lockout: bool,
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: super::ConfigFile,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -40,7 +38,7 @@ enum Name {
 
 /// Runs the command: "no" when no daemon runs.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let config = Config::load(&args.config)?;
+    let config = Config::load(&args.config.path)?;
     let Some(mut client) = connect(&config)? else {
         say!("not running: no daemon listens on {}", config.daemon.socket.display());
         return Ok(Answer::No);

@@ -1,7 +1,5 @@
 //! `facelatch people`: who is enrolled.
 
-use std::path::PathBuf;
-
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::office::Office;
@@ -13,9 +11,8 @@ use crate::config::Config;
 pub struct Args {
     #[command(subcommand)]
     what: What,
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH, global = true)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: super::ConfigFile,
 }
 
 #[derive(Subcommand)]
@@ -35,7 +32,7 @@ enum What {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let mut office = Office::open(&Config::load(&args.config)?)?;
+    let mut office = Office::open(&Config::load(&args.config.path)?)?;
     match args.what {
         What::List { json } => {
             let people = office.people()?;

@@ -1,6 +1,6 @@
 //! `facelatch run`: the daemon.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -19,18 +19,17 @@ use crate::{camera, clock, lines, strike};
 /// Run the door until stopped by a signal
 #[derive(ClapArgs)]
 pub struct Args {
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: super::ConfigFile,
 }
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let config = Config::load(&args.config)?;
+    let config = Config::load(&args.config.path)?;
     // First of all: whatever a former process left, the door is locked from here on.
     let strike = strike::open(&config.strike_settings())?;
-    check_persistence(&config, &args.config)?;
-    let rig = Rig::from_config(config, &args.config)?;
+    check_persistence(&config, &args.config.path)?;
+    let rig = Rig::from_config(config, &args.config.path)?;
     let config = rig.config.clone();
     let key = StoreKey::open_or_create(&config.store.key)?;
     let store = GalleryStore::open(&config.store.gallery, key)?;
@@ -50,7 +49,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         }
         None => camera::open(&config.camera_settings())?,
     };
-    let context = Context { model: Hash(rig.model.hash.0), config: Hash::of(&config_bytes(&args.config)?) };
+    let context =
+        Context { model: Hash(rig.model.hash.0), config: Hash::of(&config_bytes(&args.config.path)?) };
     let audit = AuditLog::open(
         FolderDisk::for_writing(&config.audit.folder)?,
         config.audit_rotation(),

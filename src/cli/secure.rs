@@ -1,6 +1,5 @@
 //! `facelatch secure`: lock the door now, with or without a daemon.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -14,15 +13,14 @@ use crate::strike;
 /// Drive the strike to secured and exit (also the unit's ExecStopPost)
 #[derive(ClapArgs)]
 pub struct Args {
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: super::ConfigFile,
 }
 
 /// Runs the command. A daemon that holds the line does it; one that hangs or is dead does not matter:
 /// then the line is taken and driven here.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let config = Config::load(&args.config)?;
+    let config = Config::load(&args.config.path)?;
     if let Ok(Some(mut client)) = Client::connect(&config.daemon.socket) {
         client.limit(Duration::from_secs(1))?;
         if client.ask(&Request::Secure {}, |_| {}).is_ok() {

@@ -1,6 +1,5 @@
 //! `facelatch status`: how the running daemon is.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
@@ -16,14 +15,13 @@ pub struct Args {
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
-    /// The configuration
-    #[arg(long, value_name = "FILE", default_value = super::CONFIG_PATH)]
-    config: PathBuf,
+    #[command(flatten)]
+    config: super::ConfigFile,
 }
 
 /// Runs the command: "no" when no daemon runs.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let config = Config::load(&args.config)?;
+    let config = Config::load(&args.config.path)?;
     let Some(mut client) = Client::connect(&config.daemon.socket)? else {
         if args.json {
             print_json(&serde_json::json!({"running": false}));

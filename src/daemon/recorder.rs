@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use super::{DaemonError, Message, spawn};
 use crate::access::{Cause, DenyReason, Event};
 use crate::audit::{AuditLog, Checkpoint, Fact, FolderDisk, Stamp};
+use crate::clock;
 use crate::door::{Report, details};
 use crate::time::Timestamp;
 
@@ -138,10 +139,9 @@ fn serve(
     }
 }
 
-/// Now, by both clocks; the wall clock is 0 on a board that believes to be before 1970.
+/// `now` by the monotonic clock, with what the wall clock says.
 pub fn stamp(now: Timestamp) -> Stamp {
-    let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Stamp { wall_ms: u64::try_from(wall.as_millis()).unwrap_or(u64::MAX), mono: now }
+    Stamp { wall_ms: clock::unix_millis(), mono: now }
 }
 
 /// What the audit log keeps of a report; `None` for what concerns nobody's access.

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `scene` | a gray wall with a little noise: nobody |
 //! | `play PATH` | the recording at PATH, once; then the line becomes `scene` |
+//! | `slowly PATH` | the same at a fifth of the rate |
 //! | `garbage` | frames of noise bytes (MJPG: no JPEG) |
 //! | `cut` | each frame cut off in the middle |
 //! | `silent` | nothing: no frame is written |
@@ -64,7 +65,11 @@ fn main() -> Result<(), Box<dyn Error>> {
         thread::sleep(due.saturating_duration_since(Instant::now()));
         let line = std::fs::read_to_string(control).unwrap_or_default();
         let line = line.trim();
-        if let Some(path) = line.strip_prefix("play ") {
+        let slowly = line.strip_prefix("slowly ");
+        if let Some(path) = slowly.or(line.strip_prefix("play ")) {
+            if slowly.is_some() {
+                due += 4 * period;
+            }
             if playing.as_ref().is_none_or(|(played, _)| played != path) {
                 playing = Some((
                     path.to_owned(),

@@ -64,7 +64,7 @@ pub enum Next {
 }
 
 /// What happened to the frames of a source so far.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Counters {
     /// Frames handed out.
     pub frames: u64,

@@ -58,6 +58,15 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         s.frames_with_face,
         s.last_frame_ms
     );
+    let c = &s.camera_counters;
+    say!(
+        "camera saw  {} frames, {} skipped, {} undecodable; opened again {} times, format restored {} times",
+        c.frames,
+        c.skipped,
+        c.undecodable,
+        c.reopened,
+        c.format_changes
+    );
     say!("people      {}{}", s.people, if s.enrolling { ", an enrolment is under way" } else { "" });
     say!("model       {}, threshold {:.3}", s.model, s.threshold);
     say!("uptime      {} s", s.uptime_s);

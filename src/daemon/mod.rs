@@ -25,7 +25,7 @@ use std::{io, thread};
 use crate::access::record::Line;
 use crate::access::{AccessRules, Event, Fault, Indication, Input, Saved};
 use crate::audit::{AuditError, AuditLog, Fact, FolderDisk};
-use crate::camera::{CameraError, Frame, FrameSource, Next};
+use crate::camera::{CameraError, Counters, Frame, FrameSource, Next};
 use crate::clock::{self, WallClock};
 use crate::door::{Door, DoorError, Effect, ModelFacts, NamedHours, Report, WallTime};
 use crate::embed::EmbedError;
@@ -214,6 +214,9 @@ const LAST_ENTRIES: Duration = Duration::from_secs(2);
 
 type SharedGallery = Arc<Mutex<Arc<Gallery>>>;
 
+/// What the camera's thread counts, for `status`.
+type SharedCounters = Arc<Mutex<Counters>>;
+
 /// Starts a thread; when it ends by a panic, the inbox gets to know.
 pub(crate) fn spawn(
     name: &'static str,
@@ -277,6 +280,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         enrol_client: None,
         progress: Progress::new(clock::now(), parts.stall),
         camera: source.describe(),
+        counters: SharedCounters::default(),
         threshold: rules.window.threshold,
         model,
         frames: 0,
@@ -297,7 +301,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     }
 
     start_signals(&inbox)?;
-    start_camera(source, vision, shared, &inbox)?;
+    start_camera(source, vision, shared, Arc::clone(&keeper.counters), &inbox)?;
     start_lines(inputs, &inbox)?;
     let clients = inbox.clone();
     let socket = Arc::new(socket);
@@ -335,13 +339,16 @@ fn start_camera(
     mut source: Box<dyn FrameSource>,
     mut vision: Vision,
     gallery: SharedGallery,
+    counters: SharedCounters,
     inbox: &SyncSender<Message>,
 ) -> Result<(), DaemonError> {
     let slot = Arc::new(Slot::default());
     let (filled, camera_inbox) = (Arc::clone(&slot), inbox.clone());
     spawn("camera", Some(inbox.clone()), move || {
         loop {
-            let message = match source.next(Duration::from_secs(1)) {
+            let next = source.next(Duration::from_secs(1));
+            *counters.lock().unwrap_or_else(PoisonError::into_inner) = source.counters();
+            let message = match next {
                 Ok(Next::Frame(frame)) => {
                     filled.put(frame);
                     continue;
@@ -463,6 +470,7 @@ struct Keeper {
     enrol_client: Option<Replies>,
     progress: Progress,
     camera: String,
+    counters: SharedCounters,
     threshold: f32,
     model: ModelFacts,
     frames: u64,
@@ -641,6 +649,7 @@ impl Keeper {
             strike: self.strike_state,
             strike_line: self.strike.describe(),
             camera: self.camera.clone(),
+            camera_counters: *self.counters.lock().unwrap_or_else(PoisonError::into_inner),
             camera_delivers: self.progress.idle.is_none() && self.progress.is_made(now),
             frames: self.frames,
             frames_with_face: self.frames_with_face,

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Alarm, Mode, ModeCommand};
+use crate::camera::Counters;
 use crate::matching::ModelHash;
 
 /// A longer request is refused: 100 templates of 512 values fit.
@@ -119,6 +120,8 @@ pub struct Status {
     pub strike_line: String,
     /// Where frames come from.
     pub camera: String,
+    /// What happened to its frames: handed out, skipped, undecodable, and how often it was opened again.
+    pub camera_counters: Counters,
     /// True while frames come.
     pub camera_delivers: bool,
     /// Frames processed since the start.

@@ -2,6 +2,9 @@
 //!
 //! `lab_camera DEVICE CONTROL [--format YUYV|MJPG|GREY] [--size WxH] [--fps N]`
 //!
+//! With `capture` as CONTROL it is another program instead: it sets the format of the node's other side,
+//! the one that is captured from, and ends.
+//!
 //! The file CONTROL holds one line and is read before every frame:
 //!
 //! | Line | The camera shows |
@@ -24,7 +27,7 @@ use std::time::{Duration, Instant};
 
 use facelatch::camera::{FrameSource, Next, Recording};
 use facelatch::picture::Gray;
-use v4l::video::Output;
+use v4l::video::{Capture, Output};
 use v4l::{Device, Format, FourCC};
 
 struct Camera {
@@ -51,6 +54,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let code: [u8; 4] = format.as_bytes().try_into().map_err(|_| "--format takes four letters")?;
     let device = Device::with_path(device)?;
+    if control == "capture" {
+        let set = Capture::set_format(&device, &Format::new(width, height, FourCC::new(&code)))?;
+        println!("the node is now at {} {}x{}", set.fourcc, set.width, set.height);
+        return Ok(());
+    }
     let set = Output::set_format(&device, &Format::new(width, height, FourCC::new(&code)))?;
     if (set.width, set.height) != (width, height) || set.fourcc.repr != code {
         return Err(format!("the device took {}x{} {}", set.width, set.height, set.fourcc).into());

@@ -2,16 +2,26 @@
 # Builds the lab's kernel: user-mode Linux with V4L2 and gpio-sim, and the v4l2loopback module.
 # Prints the folder that holds `linux` and its modules.
 #
-# gpio-sim learns one thing here: see persist_outputs in lib.sh.
+# gpio-sim and v4l2loopback learn one thing each: see persist_outputs in lib.sh, and share_format below.
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
 need flex=flex bison=bison bc=bc xz=xz-utils gcc=build-essential make=build-essential perl=perl depmod=kmod
 source_deb=$(fetch_deb trixie linux-source-6.12)
 loopback_deb=$(fetch_deb trixie v4l2loopback-dkms)
-recipe=1 # counts changes of what follows that need another build
+recipe=2 # counts changes of what follows that need another build
 key=$({ cat "$LAB/uml.config"; echo "$recipe"; gcc -dumpfullversion; } | sha256sum | cut -c1-12)
 out=$CACHE/uml-$(basename "$source_deb")-$(basename "$loopback_deb")-$key
+
+# share_format FILE: while format_is_shared is on, any program may set the format of a node that another one
+# captures from. Careful drivers refuse that (EBUSY), others do not.
+share_format() {
+    perl -0pi -e 's/(static int devices = -1;\n)/static bool format_is_shared;\nmodule_param(format_is_shared, bool, 0644);\n\n$1/;
+        s/has_other_owners\(opener, dev\)\)(\n\s*\/\* use existing format)/(!format_is_shared && has_other_owners(opener, dev)))$1/;
+        s/(release_token\(dev, opener, format\);\n\tif \(!\(dev->format_tokens & token\)\) \{\n\t\t)result = -EBUSY;/$1if (format_is_shared)\n\t\t\tdev->pix_format = f->fmt.pix;\n\t\telse\n\t\t\tresult = -EBUSY;/;
+        s/if \(changed \|\| has_no_owners\(dev\)\)/if ((changed && !format_is_shared) || has_no_owners(dev))/' "$1"
+    [ "$(grep -c format_is_shared "$1")" = 5 ] || die "v4l2loopback.c has changed: format_is_shared could not be added"
+}
 
 if [ ! -e "$out/done" ]; then
     say "building the kernel (about 6 minutes of CPU time, once)"
@@ -35,6 +45,7 @@ if [ ! -e "$out/done" ]; then
     build linux modules || die "building the kernel failed: see $out/log"
     cp -r "$loopback_deb"/usr/src/v4l2loopback-* "$out/v4l2loopback"
     rm -f "$out/v4l2loopback/Makefile"
+    share_format "$out/v4l2loopback/v4l2loopback.c"
     build M="$out/v4l2loopback" modules || die "building v4l2loopback failed: see $out/log"
     build INSTALL_MOD_PATH="$out" INSTALL_MOD_STRIP=1 modules_install || die "installing the modules failed: see $out/log"
     build INSTALL_MOD_PATH="$out" INSTALL_MOD_STRIP=1 M="$out/v4l2loopback" modules_install ||

@@ -30,8 +30,8 @@ trap cleanup EXIT
 
 kind=$arch slow=10 persist=1 hold_ms=3000 width=160 height=120 fps=2 min_face=30
 case $arch in
-    amd64) parts="start policy rex kill stop" ;;
-    arm64) parts="start enrol stranger release rex kill stop" ;;
+    amd64) parts="start policy kill stop" ;;
+    arm64) parts="start enrol stranger release kill stop" ;;
 esac
 board_modules "$stock" "$release" "$run/modules" v4l2loopback gpio-sim
 fill_share "$run/share" "$programs" "$run/modules"

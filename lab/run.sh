@@ -45,10 +45,10 @@ boot() {
 
 kind=uml slow=1 hold_ms=3000 width=640 height=480 fps=20 min_face=80
 if [ "${1:-plain}" = plain ]; then
-    persist=0 parts="missing edges start enrol stranger release lines rex kill camera format garbage stop replay"
+    persist=0 parts="edges missing start enrol stranger release lines kill camera format garbage stop replay"
     boot lab
 fi
 if [ "${1:-persist}" = persist ]; then
-    persist=1 parts="start rex kill"
+    persist=1 parts="start kill"
     boot lab-persist
 fi

@@ -192,7 +192,7 @@ fn a_camera_unplugged_comes_back() {
     }
     assert!(camera.describe().contains("lost"), "{}", camera.describe());
     assert!(!settings.device.exists());
-    assert!(!read(&mut camera, Duration::from_secs(2)));
+    assert!(!read(&mut camera, Duration::from_secs(1)));
 
     plug("bind");
     let from = clock::now();

@@ -112,7 +112,7 @@ pub struct CameraSettings {
     pub format: Option<PixelFormat>,
     /// Whether frames carry colour.
     pub colour: bool,
-    /// A camera without a frame for this long has hung and is opened again.
+    /// A camera without a readable frame for this long has hung and is opened again.
     pub hang_timeout: Duration,
     /// Waiting time before the first attempt to open a lost camera again; doubles up to
     /// `reopen_max`.

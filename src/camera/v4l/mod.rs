@@ -24,7 +24,8 @@ use super::{CameraError, CameraSettings, Counters, Frame, FrameSource, Next};
 use crate::clock;
 use crate::time::Timestamp;
 
-/// How often the driver is asked whether its format is still ours.
+/// How often the driver is asked whether its format is still ours; a frame that is no picture of that
+/// format makes it ask at once.
 const FORMAT_CHECK: Duration = Duration::from_secs(2);
 
 /// At most one line about bad frames in this time.
@@ -58,8 +59,10 @@ struct Open {
     rate: Option<f64>,
     /// The driver's number of the frame before.
     last_sequence: Option<u32>,
+    /// When the last frame came that was a picture, or the camera was started.
     last_frame: Timestamp,
-    checked: Timestamp,
+    /// When the driver is asked for its format again.
+    check_at: Timestamp,
 }
 
 impl V4lCamera {
@@ -121,7 +124,6 @@ impl V4lCamera {
         }
         let Some(captured) = newest else { return Ok(None) };
         let now = clock::now();
-        open.last_frame = now;
 
         // A driver that does not count leaves the number as it is: that is one frame on.
         let step = match open.last_sequence.replace(captured.sequence) {
@@ -148,6 +150,7 @@ impl V4lCamera {
         open.stream.queue(captured.index)?;
         match decoded {
             Ok(decoded) => {
+                open.last_frame = now;
                 self.counters.frames += 1;
                 // A stamp of the future is none.
                 let stamp = captured.stamp.map(|s| Timestamp::ZERO + s).filter(|s| *s <= now);
@@ -159,6 +162,8 @@ impl V4lCamera {
                 }))
             }
             Err(reason) => {
+                // Perhaps the format is no longer ours: that is asked before the next frame.
+                open.check_at = now;
                 self.counters.undecodable += 1;
                 if self.last_warning.is_none_or(|t| now.since(t) >= WARN_EVERY) {
                     self.last_warning = Some(now);
@@ -177,10 +182,10 @@ impl V4lCamera {
         let State::Streaming(open) = &mut self.state else { return None };
         let silent = now.since(open.last_frame);
         if silent >= self.settings.hang_timeout {
-            return Some(format!("no frame for {:.1} s", silent.as_secs_f64()));
+            return Some(format!("no picture for {:.1} s", silent.as_secs_f64()));
         }
-        if now.since(open.checked) >= FORMAT_CHECK {
-            open.checked = now;
+        if now >= open.check_at {
+            open.check_at = now + FORMAT_CHECK;
             match open.stream.node().format() {
                 Ok(format) if (format.width, format.height, format.fourcc) == open.format.key() => {}
                 Ok(format) => {
@@ -313,7 +318,7 @@ fn start(settings: &CameraSettings, path: &Path) -> Result<(Open, (String, Strin
         rate,
         last_sequence: None,
         last_frame: now,
-        checked: now,
+        check_at: now + FORMAT_CHECK,
     };
     Ok((open, (caps.card, caps.bus)))
 }

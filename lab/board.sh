@@ -4,7 +4,7 @@
 # GPIO writes (monotonic time stamps), the rest by the journal and by `facelatch status`.
 # Writes one line a check to /lab/result: "ok NAME figure" or "FAIL NAME reason".
 set -u
-# KIND of board, PARTS to run, PERSIST (outputs outlive their holder), SLOW (how many times slower than a
+# KIND of board, PARTS to run, PERSIST (outputs outlive their holder), how many KILLS, SLOW (how many times slower than a
 # real board waiting may take), HOLD_MS, and the camera's SIZE and FPS.
 . /lab/settings
 exec >>/lab/board.log 2>&1
@@ -54,12 +54,12 @@ press() { # press LINE: to ground for 150 ms, against the daemon's pull-up
 }
 camera() { echo "$*" >/run/lab-camera; }
 plug() { # plug NUMBER OPTIONS...: the camera appears as /dev/videoNUMBER, by the name that it always has
-    local number=$1
+    node=$1
     shift
-    /lab/bin/lab_camera "/dev/video$number" /run/lab-camera --size "$SIZE" --fps "$FPS" "$@" >>/lab/camera.log 2>&1 &
+    /lab/bin/lab_camera "/dev/video$node" /run/lab-camera --size "$SIZE" --fps "$FPS" "$@" >>/lab/camera.log 2>&1 &
     camera_pid=$!
     mkdir -p /dev/v4l/by-id
-    ln -sfn "../../video$number" /dev/v4l/by-id/lab-camera
+    ln -sfn "../../video$node" /dev/v4l/by-id/lab-camera
 }
 unplug() {
     kill "$camera_pid" 2>/dev/null
@@ -259,8 +259,8 @@ if part lines; then # request to exit; the door's contact: opened and closed aga
     fi
 fi
 
-if part kill; then # killed while released, three times
-    for round in 1 2 3; do
+if part kill; then # killed while released
+    for round in $(seq "$KILLS"); do
         victim=$(systemctl show -p MainPID --value facelatch)
         clear_trace
         mark
@@ -335,7 +335,7 @@ if part format; then # another program changes the format of the node while the 
     mark
     before=$(status format_changes)
     echo Y >/sys/module/v4l2loopback/parameters/format_is_shared
-    /lab/bin/lab_camera /dev/video9 capture --size 320x240 >>/lab/camera.log 2>&1 || fail format "the format cannot be changed"
+    /lab/bin/lab_camera "/dev/video$node" capture --size 320x240 >>/lab/camera.log 2>&1 || fail format "the format cannot be changed"
     from=$(now_ms)
     if wait_for 5000 said 'event=camera_lost.*another program set it to format=YUYV size=320x240' >/dev/null; then
         noticed=$(($(now_ms) - from))

@@ -144,7 +144,7 @@ clip() {
 }
 
 # fill_share FOLDER BINARIES MODULES: what the board gets from us, and board.sh's settings (which are in
-# our variables kind, parts, persist, slow, hold_ms, width, height, fps and min_face).
+# our variables kind, parts, persist, kills, slow, hold_ms, width, height, fps and min_face).
 fill_share() {
     local share=$1
     mkdir -p "$share"/{bin,modules,walkup}
@@ -153,7 +153,7 @@ fill_share() {
     cp "$LAB/board.sh" "$LAB/facelatch.toml" "$REPO"/systemd/{facelatch.service,facelatch.sysusers,60-facelatch.rules} "$share/"
     sed -i "s/HOLD_MS/$hold_ms/; s/WIDTH/$width/; s/HEIGHT/$height/; s/FPS/$fps/; s/MIN_FACE/$min_face/" "$share/facelatch.toml"
     [ "$slow" = 1 ] || sed -i 's/^#SLOW //' "$share/facelatch.toml"
-    printf '%s=%s\n' KIND "$kind" PERSIST "$persist" SLOW "$slow" HOLD_MS "$hold_ms" SIZE "${width}x$height" FPS "$fps" >"$share/settings"
+    printf '%s=%s\n' KIND "$kind" PERSIST "$persist" KILLS "$kills" SLOW "$slow" HOLD_MS "$hold_ms" SIZE "${width}x$height" FPS "$fps" >"$share/settings"
     printf 'PARTS="%s"\n' "$parts" >>"$share/settings"
     clip "$walkup/02-1" "$share/walkup/enrol" 400
     clip "$walkup/02-2" "$share/walkup/verify" 400

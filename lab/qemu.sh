@@ -28,7 +28,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-kind=$arch slow=10 persist=1 hold_ms=3000 width=160 height=120 fps=2 min_face=30
+kind=$arch slow=10 persist=1 kills=1 hold_ms=3000 width=160 height=120 fps=2 min_face=30
 case $arch in
     amd64) parts="start policy kill stop" ;;
     arm64) parts="start enrol stranger release kill stop" ;;

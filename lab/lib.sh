@@ -137,10 +137,10 @@ binaries() {
     printf '%s\n' "$out"
 }
 
-# clip FROM TO FRAMES: the first frames of a walk-up.
+# clip FROM TO FRAMES: the first frames of a walk-up. (No `head`, which would end `sort` by a signal.)
 clip() {
     mkdir -p "$2"
-    find "$1" -type f | sort | head -"$3" | xargs -d '\n' cp -t "$2"
+    find "$1" -type f | sort | sed -n "1,$3p" | xargs -d '\n' cp -t "$2"
 }
 
 # fill_share FOLDER BINARIES MODULES: what the board gets from us, and board.sh's settings (which are in

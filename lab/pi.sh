@@ -40,7 +40,7 @@ esac
 root=$run/initrd.d
 mkdir -p "$root"/{etc/facelatch,lab/verify,lib,usr/bin}
 # Further apart, fewer: the daemon plays in real time, a frame a second.
-find "$walkup/02-2" -type f | sort | head -100 | awk 'NR % 2' | xargs -d '\n' cp -t "$root/lab/verify"
+find "$walkup/02-2" -type f | sort | awk 'NR <= 100 && NR % 2' | xargs -d '\n' cp -t "$root/lab/verify"
 settings() { # settings FOLDER BACKEND
     cat <<END
 [camera]

@@ -163,7 +163,7 @@ impl<'a> Job<'a> {
             let (w, h) = (scaled(window.0 as usize), scaled(window.1 as usize));
             let hit = |x, y| hits.push(Rect::new(scaled(x), scaled(y), w, h));
             match engine {
-                Engine::Lanes(plan) => lanes.scan(plan, picture, level, hit),
+                Engine::Lanes(plan) => lanes.scan(plan, picture, index, hit),
                 Engine::Portable(plan) => {
                     let Portable { reducer, reduced, integral, offsets } = &mut *portable;
                     reducer.reduce(picture, level.width, level.height, reduced);
@@ -243,9 +243,11 @@ impl Detector {
         let window = self.cascade.window();
         let size = (picture.width(), picture.height());
         pyramid::plan(window, size, params, &mut self.levels);
-        let Some(first) = self.levels.first() else { return };
+        if self.levels.is_empty() {
+            return;
+        }
         if let Engine::Lanes(plan) = &mut self.engine {
-            plan.lay_out(first.width, first.height);
+            plan.prepare(picture, &self.levels);
         }
 
         let count = workers.count().clamp(1, self.levels.len());

@@ -10,14 +10,17 @@
 //!
 //! The other SIMD code is `crate::matching`'s search; `docs/detector.md` has the gain.
 
+mod contrast;
 mod isa;
 mod table;
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::cascade::Cascade;
-use super::pyramid::{self, Level, Tap};
+use super::pyramid::{Level, Tap};
 use crate::picture::GrayView;
+use contrast::{Contrast, Map};
 use isa::Isa;
 use table::{Exact, Form, LaneStage, Layout, Next, Table};
 
@@ -149,6 +152,14 @@ pub(super) struct LanePlan {
     exact_split: Exact,
     /// Smallest `area x sqsum - sum^2` that passes the contrast gate.
     least_nf: u64,
+    /// Smallest range of pixels that can pass it.
+    least_range: u8,
+    /// Per level of the pictures at hand.
+    maps: Vec<Map>,
+    mapped: (usize, usize),
+    levels: Vec<Level>,
+    taps: Vec<Tap>,
+    contrast: Contrast,
 }
 
 impl LanePlan {
@@ -158,9 +169,18 @@ impl LanePlan {
         let lanes = if set == InstructionSet::Avx2 { 16 } else { 8 };
         let (columns, rows) = (w as usize + 1, h as usize + 1);
         let packed = Packed { columns, lanes, tilted: columns * rows };
+        let area = u64::from((w - 2) * (h - 2));
+        let least_nf = least_nf(area as f64);
+        let passes = |range: &u8| area.pow(2) * u64::from(*range).pow(2) >= 4 * least_nf;
         LanePlan {
             packed: Table::new(&cascade, &packed),
-            least_nf: least_nf(f64::from((w - 2) * (h - 2))),
+            least_nf,
+            least_range: (0..=u8::MAX).find(passes).unwrap_or(u8::MAX),
+            maps: Vec::new(),
+            mapped: (0, 0),
+            levels: Vec::new(),
+            taps: Vec::new(),
+            contrast: Contrast::default(),
             stride: 0,
             tilted: 0,
             plain: Table::default(),
@@ -172,8 +192,27 @@ impl LanePlan {
         }
     }
 
+    /// Prepares the scan of `levels` of `picture`.
+    pub fn prepare(&mut self, picture: GrayView<'_>, levels: &[Level]) {
+        let Some(first) = levels.first() else { return };
+        self.lay_out(first.width, first.height);
+        self.contrast.measure(picture);
+        let size = (picture.width(), picture.height());
+        if self.mapped == size && self.levels == levels {
+            return;
+        }
+        let (w, h) = self.cascade.window();
+        self.mapped = size;
+        self.levels.clear();
+        self.levels.extend_from_slice(levels);
+        self.maps.resize_with(levels.len().max(self.maps.len()), Map::default);
+        for (map, level) in self.maps.iter_mut().zip(levels) {
+            map.fill(size, (w as usize, h as usize), level, &mut self.taps);
+        }
+    }
+
     /// Makes room for levels of up to `width` x `height` pixels.
-    pub fn lay_out(&mut self, width: usize, height: usize) {
+    fn lay_out(&mut self, width: usize, height: usize) {
         let stride = ((width + 1).next_multiple_of(32) + 32).max(self.stride);
         let has_tilted = self.cascade.features().iter().any(|f| f.tilted);
         let tilted = if has_tilted { (height + 1) * stride + SLACK } else { 0 };
@@ -214,9 +253,9 @@ struct Survivor {
 /// Working memory of one scanning thread, kept between frames.
 #[derive(Default)]
 pub(super) struct Workspace {
-    taps: Vec<Tap>,
-    first: Vec<u32>,
-    weights: Vec<u32>,
+    /// How many rows of the level are reduced, not counting those passed over.
+    reduced_to: usize,
+    lines: [[Vec<u8>; 2]; 2],
     blended: Vec<u16>,
     reduced: Vec<u8>,
     plane: Vec<u16>,
@@ -240,16 +279,18 @@ pub(super) struct Workspace {
 }
 
 impl Workspace {
-    /// Scans one level of `picture` and reports the hits' positions `(x, y)` in the level, in order.
+    /// Scans one level, by its index, of the `picture` that `plan` has been prepared for and reports
+    /// the hits' positions `(x, y)` in the level, in order.
     pub fn scan(
         &mut self,
         plan: &LanePlan,
         picture: GrayView<'_>,
-        level: &Level,
+        index: usize,
         mut hit: impl FnMut(usize, usize),
     ) {
         self.hits.clear();
-        scan_level(plan, self, picture, level);
+        let (level, map) = (&plan.levels[index], &plan.maps[index]);
+        scan_level(plan, self, picture, level, map);
         self.hits.sort_unstable();
         for h in &self.hits {
             hit((h & 0xffff_ffff) as usize * level.step, (h >> 32) as usize);
@@ -258,38 +299,43 @@ impl Workspace {
 }
 
 /// Calls the scan compiled for the plan's instruction set.
-fn scan_level(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level) {
+fn scan_level(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level, map: &Map) {
     assert!(plan.set.is_available(), "{} is not available here", plan.set.name());
     #[cfg(target_arch = "x86_64")]
     {
         #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
-        fn avx2(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level) {
-            level_in_lanes::<isa::x86::Avx2>(plan, ws, picture, level);
+        fn avx2(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level, map: &Map) {
+            level_in_lanes::<isa::x86::Avx2>(plan, ws, picture, level, map);
         }
         #[target_feature(enable = "sse4.2,popcnt")]
-        fn sse42(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level) {
-            level_in_lanes::<isa::x86::Sse2>(plan, ws, picture, level);
+        fn sse42(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level, map: &Map) {
+            level_in_lanes::<isa::x86::Sse2>(plan, ws, picture, level, map);
         }
         match plan.set {
             // SAFETY: `is_available` has just said that the processor has these features.
-            InstructionSet::Avx2 => unsafe { avx2(plan, ws, picture, level) },
+            InstructionSet::Avx2 => unsafe { avx2(plan, ws, picture, level, map) },
             // SAFETY: as above.
-            InstructionSet::Sse42 => unsafe { sse42(plan, ws, picture, level) },
-            _ => level_in_lanes::<isa::x86::Sse2>(plan, ws, picture, level),
+            InstructionSet::Sse42 => unsafe { sse42(plan, ws, picture, level, map) },
+            _ => level_in_lanes::<isa::x86::Sse2>(plan, ws, picture, level, map),
         }
     }
     #[cfg(target_arch = "aarch64")]
-    level_in_lanes::<isa::arm::Neon>(plan, ws, picture, level);
+    level_in_lanes::<isa::arm::Neon>(plan, ws, picture, level, map);
     #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
     unreachable!("only the portable scan is available");
 }
 
 #[inline(always)]
-fn level_in_lanes<I: Isa>(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level) {
+fn level_in_lanes<I: Isa>(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level, map: &Map) {
     let (ww, wh) = plan.cascade.window();
     let (ww, wh) = (ww as usize, wh as usize);
-    reduce::<I>(ws, picture, level);
     let split = level.step == 2;
+    ws.reduced_to = 0;
+    ws.reduced.resize((level.width * level.height).max(ws.reduced.len()), 0);
+    if plan.tilted > 0 {
+        // Tilted sums are made from the top.
+        reduce::<I>(ws, picture, level, map, 0, level.height);
+    }
     let mut rows = PlaneRows::start(plan, ws, level);
 
     let (table, exact) =
@@ -304,37 +350,64 @@ fn level_in_lanes<I: Isa>(plan: &LanePlan, ws: &mut Workspace, picture: GrayView
     ws.queues.resize_with(plan.cascade.stages().len() + 1, Vec::new);
     ws.packed.resize(plan.packed_len(I::LANES), 0);
 
-    ws.column_sums.clear();
-    ws.column_sums.resize(level.width, 0);
-    ws.column_squares.clear();
-    ws.column_squares.resize(level.width, 0);
-    for y in 1..wh - 1 {
-        add_row(&mut ws.column_sums, &mut ws.column_squares, &ws.reduced[y * level.width..]);
-    }
-    for y in (0..level.rows).step_by(level.step) {
-        if y > 0 {
-            for y in y + 1 - level.step..=y {
-                let (out, into) = (y * level.width, (y + wh - 2) * level.width);
-                let (out, into) = (&ws.reduced[out..], &ws.reduced[into..]);
-                move_rows(&mut ws.column_sums, &mut ws.column_squares, out, into);
-            }
-        }
-        if !normalise::<I>(ws, plan, level, windows, ww, wh) {
+    // The row of windows that the column sums stand at.
+    let mut summed: Option<usize> = None;
+    for top in (0..level.rows).step_by(BAND) {
+        let end = level.rows.min(top + BAND);
+        let mut lines = std::mem::take(&mut ws.lines);
+        let range = map.candidates(&plan.contrast, (top, end - 1), wh, plan.least_range, &mut lines);
+        ws.lines = lines;
+        if range.is_empty() {
             continue;
         }
-        rows.reach::<I>(plan, ws, level, y, y + wh);
-        let place = y * plan.stride;
-        // SAFETY: the plane holds `height + 1` rows of `stride` values and `SLACK` more, each
-        // twice with tilted features; a window at `place + column` reaches `wh` rows down, at most
-        // to row `height`, and a block of lanes at most `LANES` values beyond the window, all of
-        // which `PlaneRows` has made room for; `norms` is padded likewise.
-        unsafe {
-            first_stage::<I>(ws, &table.stages[0], table, exact, plan, place, windows);
-            blocks::<I>(ws, table, exact, plan, place, y, windows);
+        let span = range.start / 64..range.end.div_ceil(64);
+        for y in (top..end).step_by(level.step) {
+            reduce::<I>(ws, picture, level, map, y, y + wh);
+            sum_columns(ws, level.width, summed, y, wh);
+            summed = Some(y);
+            if !normalise::<I>(ws, plan, level, span.clone(), windows, ww, wh) {
+                continue;
+            }
+            rows.reach::<I>(plan, ws, level, y, y + wh);
+            let place = y * plan.stride;
+            // SAFETY: the plane holds `height + 1` rows of `stride` values and `SLACK` more, each
+            // twice with tilted features; a window at `place + column` reaches `wh` rows down, at
+            // most to row `height`, and a block of lanes at most `LANES` values beyond the window,
+            // all of which `PlaneRows` has made room for; `norms` is padded likewise.
+            unsafe {
+                first_stage::<I>(ws, &table.stages[0], table, exact, plan, place, span.clone());
+                blocks::<I>(ws, table, exact, plan, place, y, span.clone());
+            }
         }
     }
     // SAFETY: as above; survivors are windows of this level.
     unsafe { survivors::<I>(ws, exact, plan, split, ww, wh) };
+}
+
+/// Rows of a level that are looked at together for whether there is contrast.
+const BAND: usize = 8;
+
+/// Brings the sums of the columns of a row of windows from row `from` (nowhere, if `None`) to `to`.
+#[inline(always)]
+fn sum_columns(ws: &mut Workspace, width: usize, from: Option<usize>, to: usize, wh: usize) {
+    let (sums, squares) = (&mut ws.column_sums, &mut ws.column_squares);
+    match from {
+        Some(from) if to - from < wh - 2 => {
+            for y in from + 1..=to {
+                let (out, into) = (&ws.reduced[y * width..], &ws.reduced[(y + wh - 2) * width..]);
+                move_rows(sums, squares, out, into);
+            }
+        }
+        _ => {
+            sums.clear();
+            sums.resize(width, 0);
+            squares.clear();
+            squares.resize(width, 0);
+            for y in to + 1..to + wh - 1 {
+                add_row(sums, squares, &ws.reduced[y * width..]);
+            }
+        }
+    }
 }
 
 impl LanePlan {
@@ -345,38 +418,43 @@ impl LanePlan {
     }
 }
 
-/// Reduces `picture` to the level's size, into `ws.reduced`.
+/// Reduces `picture` to rows `from..to` of the level, into `ws.reduced`, as far as they are not there.
 #[inline(always)]
-fn reduce<I: Isa>(ws: &mut Workspace, picture: GrayView<'_>, level: &Level) {
-    let (width, height) = (level.width, level.height);
-    ws.reduced.resize(width * height, 0);
-    if (width, height) == (picture.width(), picture.height()) {
-        for (y, row) in ws.reduced.chunks_exact_mut(width).enumerate() {
-            row.copy_from_slice(picture.row(y));
+fn reduce<I: Isa>(
+    ws: &mut Workspace,
+    picture: GrayView<'_>,
+    level: &Level,
+    map: &Map,
+    from: usize,
+    to: usize,
+) {
+    let (width, last) = (level.width, picture.width() - 1);
+    let from = from.max(ws.reduced_to);
+    if from >= to {
+        return;
+    }
+    ws.reduced_to = to;
+    let rows = ws.reduced[from * width..to * width].chunks_exact_mut(width);
+    if (width, level.height) == (picture.width(), picture.height()) {
+        for (y, row) in rows.enumerate() {
+            row.copy_from_slice(picture.row(from + y));
         }
         return;
     }
-    pyramid::taps(picture.width(), width, &mut ws.taps);
-    ws.first.clear();
-    ws.first.extend(ws.taps.iter().map(|t| t.first));
-    ws.weights.clear();
-    // At the border both pixels are the same: the second one is a copy behind the row.
-    ws.weights.extend(ws.taps.iter().map(|t| (256 - t.weight) | t.weight << 16));
-    pyramid::taps(picture.height(), height, &mut ws.taps);
-    let last = picture.width() - 1;
-    assert!(ws.first.iter().all(|&o| o as usize <= last));
-    ws.blended.resize(last + 2, 0);
-    for (tap, out) in ws.taps.iter().zip(ws.reduced.chunks_exact_mut(width)) {
+    assert!(map.first.last().is_some_and(|&o| o as usize <= last));
+    ws.blended.resize((last + 2).max(ws.blended.len()), 0);
+    let blended = &mut ws.blended[..last + 2];
+    for (tap, out) in map.down[from..to].iter().zip(rows) {
         let (top, bottom) = (picture.row(tap.first as usize), picture.row(tap.second as usize));
         let (w0, w1) = (256 - tap.weight as u16, tap.weight as u16);
         // Down first, then across: the sum is exact in integers, so the order is free.
-        for ((value, &a), &b) in ws.blended.iter_mut().zip(top).zip(bottom) {
+        for ((value, &a), &b) in blended.iter_mut().zip(top).zip(bottom) {
             *value = u16::from(a) * w0 + u16::from(b) * w1;
         }
-        ws.blended[last + 1] = ws.blended[last];
-        // SAFETY: the caller runs on the instruction set; `first` has been checked above, and
-        // `blended` has one value behind the last.
-        unsafe { I::blend_across(&ws.blended, &ws.first, &ws.weights, out) };
+        blended[last + 1] = blended[last];
+        // SAFETY: the caller runs on the instruction set; `first` does not fall, its last value has
+        // been checked above, and `blended` has one value behind the last.
+        unsafe { I::blend_across(blended, &map.first, &map.weights, out) };
     }
 }
 
@@ -557,28 +635,31 @@ macro_rules! boxes {
 boxes!(fill, u16);
 boxes!(fill, u32);
 
-/// Computes the normalisers of a row of windows, times 2^-16, and the bits of those with enough
+/// Computes the normalisers of a row of windows, of those in words `span`, times 2^-16, and the bits of those with enough
 /// contrast; says whether there is any.
 #[inline(always)]
 fn normalise<I: Isa>(
     ws: &mut Workspace,
     plan: &LanePlan,
     level: &Level,
+    span: Range<usize>,
     windows: usize,
     ww: usize,
     wh: usize,
 ) -> bool {
     let area = ((ww - 2) * (wh - 2)) as u64;
-    let words = windows.div_ceil(64);
+    let first = span.start * 64;
+    let windows = windows.min(span.end * 64) - first;
+    let left = first * level.step;
     let paired = level.step == 2 && ww.is_multiple_of(2);
     let (width, count, stride) = match (paired, level.step) {
         (true, _) => ((ww - 2) / 2, windows, 1),
-        (false, step) => (ww - 2, level.columns, step),
+        (false, step) => (ww - 2, windows * step, step),
     };
     let fits = |size: &usize| size * (wh - 2) * 255 * if paired { 2 } else { 1 } <= 65535;
     let largest = [8, 4, 2].into_iter().find(fits).unwrap_or(1);
-    ws.sum_boxes.fill(&ws.column_sums, paired, width, largest, count, &mut ws.sums);
-    ws.square_boxes.fill(&ws.column_squares, paired, width, 8, count, &mut ws.squares);
+    ws.sum_boxes.fill(&ws.column_sums[left..], paired, width, largest, count, &mut ws.sums);
+    ws.square_boxes.fill(&ws.column_squares[left..], paired, width, 8, count, &mut ws.squares);
 
     // area^2 * 127.5^2 bounds nf: up to 513 pixels it fits into 32 bits and wrapping is harmless.
     if area <= 513 {
@@ -601,10 +682,10 @@ fn normalise<I: Isa>(
         if most < least {
             return false;
         }
-        ws.nf[windows..words * 64].fill(0);
-        let gates = ws.gate[..words].iter_mut();
+        ws.nf[windows..span.len() * 64].fill(0);
+        let gates = ws.gate[span].iter_mut();
         let nfs = ws.nf.as_chunks::<64>().0.iter();
-        let norms = ws.norms.as_chunks_mut::<64>().0.iter_mut();
+        let norms = ws.norms[first..].as_chunks_mut::<64>().0.iter_mut();
         for ((gate, nf), norm) in gates.zip(nfs).zip(norms) {
             // SAFETY: the caller runs on the instruction set.
             *gate = unsafe { I::at_least(nf, least) };
@@ -615,15 +696,15 @@ fn normalise<I: Isa>(
         true
     } else {
         let mut any = 0;
-        ws.gate[..words].fill(0);
+        ws.gate[span].fill(0);
         for i in 0..windows {
             let (sum, square) = (ws.sums[i * stride], ws.squares[i * stride]);
             let (sum, square) = (u64::from(sum), u64::from(square));
             let nf = (area * square).saturating_sub(sum * sum);
             let bit = u64::from(nf >= plan.least_nf);
             any |= bit;
-            ws.gate[i / 64] |= bit << (i % 64);
-            ws.norms[i] = (1.0 / (nf.max(1) as f64).sqrt()) as f32 * (1.0 / 65536.0);
+            ws.gate[(first + i) / 64] |= bit << (i % 64);
+            ws.norms[first + i] = (1.0 / (nf.max(1) as f64).sqrt()) as f32 * (1.0 / 65536.0);
         }
         any != 0
     }
@@ -804,11 +885,10 @@ unsafe fn first_stage<I: Isa>(
     exact: &Exact,
     plan: &LanePlan,
     place: usize,
-    windows: usize,
+    words: Range<usize>,
 ) {
-    let words = windows.div_ceil(64);
     let mut skip = 0u64;
-    for word in 0..words {
+    for word in words {
         let gate = ws.gate[word];
         let mut passed = 0u64;
         if gate != 0 {
@@ -866,9 +946,9 @@ unsafe fn blocks<I: Isa>(
     plan: &LanePlan,
     place: usize,
     y: usize,
-    windows: usize,
+    words: Range<usize>,
 ) {
-    for word in 0..windows.div_ceil(64) {
+    for word in words {
         let all = ws.passed[word];
         if all == 0 {
             continue;

@@ -18,10 +18,11 @@ pub(in super::super) struct Contrast {
     columns: usize,
     low: Vec<u8>,
     high: Vec<u8>,
-    line: [Vec<u8>; 2],
+    lines: [Vec<u8>; 3],
 }
 
 /// `out[i]`: `f` of `line[i]` and `line[i + distance]`.
+#[inline(always)]
 fn pairwise(line: &[u8], distance: usize, out: &mut [u8], f: impl Fn(u8, u8) -> u8) {
     for ((out, &a), &b) in out.iter_mut().zip(line).zip(&line[distance..]) {
         *out = f(a, b);
@@ -29,6 +30,7 @@ fn pairwise(line: &[u8], distance: usize, out: &mut [u8], f: impl Fn(u8, u8) -> 
 }
 
 /// Folds rows of equal length into `line`.
+#[inline(always)]
 fn fold<'a>(line: &mut [u8], rows: impl Iterator<Item = &'a [u8]>, f: impl Fn(u8, u8) -> u8) {
     for row in rows {
         for (value, &other) in line.iter_mut().zip(row) {
@@ -38,41 +40,64 @@ fn fold<'a>(line: &mut [u8], rows: impl Iterator<Item = &'a [u8]>, f: impl Fn(u8
 }
 
 impl Contrast {
-    /// Measures `picture`.
+    /// Measures `picture`. Inlined, so that it is compiled for the caller's instruction set.
+    #[inline(always)]
     pub fn measure(&mut self, picture: GrayView<'_>) {
+        const CHUNK: usize = 4 * BLOCK;
         let (width, height) = (picture.width(), picture.height());
         self.columns = width.div_ceil(BLOCK);
-        let padded = self.columns * BLOCK + BLOCK;
         self.low.clear();
         self.high.clear();
-        let [line, other] = &mut self.line;
-        for line in [&mut *line, &mut *other] {
-            line.clear();
-            line.resize(padded, 0);
+        let whole = width / CHUNK;
+        for line in &mut self.lines {
+            line.resize(width.next_multiple_of(CHUNK) + BLOCK, 0);
         }
+        let [low, high, other] = &mut self.lines;
         for top in (0..height).step_by(BLOCK) {
             let rows = || (top..height.min(top + BLOCK)).map(|y| picture.row(y));
+            for chunk in 0..whole {
+                let (mut least, mut most) = ([u8::MAX; CHUNK], [0; CHUNK]);
+                for row in rows() {
+                    let pixels = &row.as_chunks::<CHUNK>().0[chunk];
+                    for ((least, most), &pixel) in least.iter_mut().zip(&mut most).zip(pixels) {
+                        (*least, *most) = (pixel.min(*least), pixel.max(*most));
+                    }
+                }
+                low[chunk * CHUNK..][..CHUNK].copy_from_slice(&least);
+                high[chunk * CHUNK..][..CHUNK].copy_from_slice(&most);
+            }
             // What lies beyond the picture changes neither.
-            line.fill(u8::MAX);
-            fold(line, rows(), u8::min);
-            pairwise(line, 1, other, u8::min);
-            pairwise(other, 2, line, u8::min);
-            pairwise(line, 4, other, u8::min);
-            self.low.extend(other.iter().step_by(BLOCK).take(self.columns));
-            line.fill(0);
-            fold(line, rows(), u8::max);
-            pairwise(line, 1, other, u8::max);
-            pairwise(other, 2, line, u8::max);
-            pairwise(line, 4, other, u8::max);
-            self.high.extend(other.iter().step_by(BLOCK).take(self.columns));
+            let rest = whole * CHUNK;
+            low[rest..].fill(u8::MAX);
+            fold(&mut low[rest..], rows().map(|row| &row[rest..]), u8::min);
+            high[rest..].fill(0);
+            fold(&mut high[rest..], rows().map(|row| &row[rest..]), u8::max);
+            self.low.extend(blocks(low, other, u8::min).take(self.columns));
+            self.high.extend(blocks(high, other, u8::max).take(self.columns));
         }
     }
 }
 
+/// `f` of the pixels of each block of `line`; `other` is working memory.
+#[inline(always)]
+fn blocks<'a>(
+    line: &'a mut [u8],
+    other: &mut [u8],
+    f: impl Fn(u8, u8) -> u8 + Copy + 'a,
+) -> impl Iterator<Item = u8> + 'a {
+    pairwise(line, 1, other, f);
+    pairwise(other, 2, line, f);
+    line.chunks_exact(BLOCK).map(move |block| f(block[0], block[BLOCK / 2]))
+}
+
+/// See [`Map::first`].
+pub(in super::super) const MAP_PADDING: usize = 16;
+
 /// How a level lies on the source picture: the same for every picture of one size.
 #[derive(Default)]
 pub(in super::super) struct Map {
-    /// Per column: its first source pixel, and both weights as [`super::isa::Isa::blend_across`]
+    /// Per column, and for some behind the last up to a multiple of [`MAP_PADDING`]: its first
+    /// source pixel, and both weights as [`super::isa::Isa::blend_across`]
     /// wants them. The second pixel is the next one; behind the last there must be a copy of it.
     pub first: Vec<u32>,
     pub weights: Vec<u32>,
@@ -100,6 +125,9 @@ impl Map {
         self.first.extend(taps.iter().map(|t| t.first));
         self.weights.clear();
         self.weights.extend(taps.iter().map(|t| (256 - t.weight) | t.weight << 16));
+        let padded = level.width.next_multiple_of(MAP_PADDING);
+        self.first.resize(padded, *self.first.last().unwrap_or(&0));
+        self.weights.resize(padded, 256);
         self.left.clear();
         self.across = 1;
         // The contrast gate leaves out a window's outermost pixels.
@@ -113,6 +141,7 @@ impl Map {
 
     /// Which windows of the rows `top..=bottom` may have contrast: a range of indices into a row of
     /// windows, empty if there are none. `least` is the least range of pixels that can pass.
+    #[inline(always)]
     pub fn candidates(
         &self,
         contrast: &Contrast,
@@ -131,9 +160,11 @@ impl Map {
                 line.resize(columns + self.across, empty);
             }
         }
-        let of = |plane| move |y: usize| -> &[u8] {
-            let plane: &Vec<u8> = plane;
-            &plane[y * columns..][..columns]
+        let of = |plane| {
+            move |y: usize| -> &[u8] {
+                let plane: &Vec<u8> = plane;
+                &plane[y * columns..][..columns]
+            }
         };
         fold(&mut low[0], rows.clone().map(of(&contrast.low)), u8::min);
         fold(&mut high[0], rows.map(of(&contrast.high)), u8::max);

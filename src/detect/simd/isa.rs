@@ -44,9 +44,21 @@ pub(super) trait Isa: Copy {
     unsafe fn transpose(from: &[*const u16; 16], to: *mut u16, stride: usize, count: usize);
     /// Adds the running sums of `row` to `line`, which is at least as long.
     unsafe fn add_running_sums(row: &[u8], line: &mut [u16]);
+    /// `(256 - weight) top + weight bottom`, pixel by pixel, in the form that `blend_across` wants;
+    /// `weight` is at most 256, and the three are of one length.
+    unsafe fn blend_down(top: &[u8], bottom: &[u8], weight: u16, out: &mut [u16]);
     /// `out[i] = (c0 v[o] + c1 v[o + 1] + 32768) >> 16` with `o = first[i]`, which must be below
-    /// `v.len() - 1`, and `weights[i] = c0 | c1 << 16`; all as long as `out`.
+    /// `v.len() - 1`, `weights[i] = c0 | c1 << 16`, and `v` from `blend_down`; the three are of one
+    /// length, a multiple of 8.
     unsafe fn blend_across(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]);
+    /// Adds the pixels `into` and their squares to the sums of their columns and takes those of
+    /// `out`, as long, away. The length is a multiple of 16 and the sums are at least as long.
+    unsafe fn move_columns(sums: &mut [u16], squares: &mut [u32], out: &[u8], into: &[u8]);
+    /// Running sums of `columns`, or of its pairs if `paired`, of which there must be as many as
+    /// `sums` is long; of pairs each value must be below 32768.
+    unsafe fn running_sums16(columns: &[u16], paired: bool, sums: &mut [u32]);
+    /// The same, wrapping, without that limit.
+    unsafe fn running_sums32(columns: &[u32], paired: bool, sums: &mut [u32]);
     /// One bit a value: `values[i] >= least`, which is above 0.
     unsafe fn at_least(values: &[u32; 64], least: u32) -> u64;
 }
@@ -56,9 +68,9 @@ pub(super) mod x86 {
     use super::Isa;
     use std::arch::x86_64::*;
 
-    /// SSE2, which every x86-64 processor has: 8 windows.
+    /// 8 windows: with SSE2, which every x86-64 processor has, or `V2` with SSSE3 as well.
     #[derive(Clone, Copy)]
-    pub(in super::super) struct Sse2;
+    pub(in super::super) struct Sse<const V2: bool>;
 
     /// AVX2: 16 windows.
     #[derive(Clone, Copy)]
@@ -116,24 +128,105 @@ pub(super) mod x86 {
         }
     }
 
+    /// [`Isa::blend_down`], with 32768 taken from each sum: that makes the pixels signed bytes and
+    /// the products fit. Weights of 0 and 256, which do not fit into a byte, are left to the caller.
+    macro_rules! blend_down_signed {
+        ($bytes:literal, $top:ident, $bottom:ident, $weight:ident, $out:ident,
+         $load:ident, $xor:ident, $low:ident, $high:ident, $madd:ident, $set:ident, $store:expr) => {{
+            let n = $top.len();
+            assert!(n >= $bytes && $bottom.len() == n && $out.len() == n);
+            let flip = $set(0x8080u16 as i16);
+            let weights = $set(((256 - $weight) | $weight << 8) as i16);
+            let mut i = 0;
+            loop {
+                // The last step overlaps the one before.
+                i = i.min(n - $bytes);
+                let a = $xor($load($top.as_ptr().add(i).cast()), flip);
+                let b = $xor($load($bottom.as_ptr().add(i).cast()), flip);
+                $store($out.as_mut_ptr().add(i), $madd(weights, $low(a, b)), $madd(weights, $high(a, b)));
+                i += $bytes;
+                if i >= n {
+                    break;
+                }
+            }
+        }};
+    }
+
+    /// Needs SSSE3.
     #[inline(always)]
-    unsafe fn across8(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]) {
-        let mut outs = out.chunks_exact_mut(8);
-        let mut firsts = first.chunks_exact(8);
-        let mut pairs = weights.chunks_exact(8);
-        // SAFETY: the caller vouches that `first` stays below the last value of `v`; the chunks are
-        // 8 values long; SSE2 is part of x86-64.
+    unsafe fn blend_down_signed16(top: &[u8], bottom: &[u8], weight: u16, out: &mut [u16]) {
+        if top.len() < 16 || weight == 0 || weight == 256 {
+            return super::blend_down_plain(top, bottom, weight, 0x8000, out);
+        }
+        // SAFETY: 16 pixels are read and 16 values written at a time, all within the slices.
+        unsafe {
+            let store = |out: *mut u16, low, high| {
+                _mm_storeu_si128(out.cast(), low);
+                _mm_storeu_si128(out.add(8).cast(), high);
+            };
+            blend_down_signed!(
+                16,
+                top,
+                bottom,
+                weight,
+                out,
+                _mm_loadu_si128,
+                _mm_xor_si128,
+                _mm_unpacklo_epi8,
+                _mm_unpackhi_epi8,
+                _mm_maddubs_epi16,
+                _mm_set1_epi16,
+                store
+            );
+        }
+    }
+
+    /// Needs AVX2.
+    #[inline(always)]
+    unsafe fn blend_down_signed32(top: &[u8], bottom: &[u8], weight: u16, out: &mut [u16]) {
+        if top.len() < 32 || weight == 0 || weight == 256 {
+            return super::blend_down_plain(top, bottom, weight, 0x8000, out);
+        }
+        // SAFETY: 32 pixels are read and 32 values written at a time, all within the slices.
+        unsafe {
+            let store = |out: *mut u16, low, high| {
+                _mm256_storeu_si256(out.cast(), _mm256_permute2x128_si256::<0x20>(low, high));
+                _mm256_storeu_si256(out.add(16).cast(), _mm256_permute2x128_si256::<0x31>(low, high));
+            };
+            blend_down_signed!(
+                32,
+                top,
+                bottom,
+                weight,
+                out,
+                _mm256_loadu_si256,
+                _mm256_xor_si256,
+                _mm256_unpacklo_epi8,
+                _mm256_unpackhi_epi8,
+                _mm256_maddubs_epi16,
+                _mm256_set1_epi16,
+                store
+            );
+        }
+    }
+
+    /// [`Isa::blend_across`] of values from which 32768 has been taken if `SIGNED`.
+    #[inline(always)]
+    unsafe fn across8<const SIGNED: bool>(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]) {
+        let (first, weights) = (first.as_chunks::<8>().0, weights.as_chunks::<8>().0);
+        // SAFETY: the caller vouches that `first` stays below the last value of `v`; SSE2 is part of
+        // x86-64.
         unsafe {
             // Products of signed halves: the values are taken 32768 lower, which the constant mends,
             // as the two weights make 256.
-            let flip = _mm_set1_epi16(i16::MIN);
+            let flip = if SIGNED { _mm_setzero_si128() } else { _mm_set1_epi16(i16::MIN) };
             let mend = _mm_set1_epi32(256 * 32768 + 32768);
             macro_rules! four {
-                ($first:expr, $weights:expr) => {{
+                ($first:expr, $weights:expr, $i:literal) => {{
                     macro_rules! two {
-                        ($i:expr) => {
+                        ($k:expr) => {
                             _mm_cvtsi32_si128(
-                                v.as_ptr().add($first[$i] as usize).cast::<i32>().read_unaligned(),
+                                v.as_ptr().add($first[$i + $k] as usize).cast::<i32>().read_unaligned(),
                             )
                         };
                     }
@@ -141,20 +234,78 @@ pub(super) mod x86 {
                         _mm_unpacklo_epi32(two!(0), two!(1)),
                         _mm_unpacklo_epi32(two!(2), two!(3)),
                     );
-                    let weights = _mm_loadu_si128($weights.as_ptr().cast());
+                    let weights = _mm_loadu_si128($weights.as_ptr().add($i).cast());
                     let sum = _mm_madd_epi16(_mm_xor_si128(v, flip), weights);
                     _mm_srli_epi32::<16>(_mm_add_epi32(sum, mend))
                 }};
             }
-            for ((out, first), weights) in (&mut outs).zip(&mut firsts).zip(&mut pairs) {
-                let a = four!(&first[..4], &weights[..4]);
-                let b = four!(&first[4..], &weights[4..]);
+            for ((out, first), weights) in out.as_chunks_mut::<8>().0.iter_mut().zip(first).zip(weights) {
+                let (a, b) = (four!(first, weights, 0), four!(first, weights, 4));
                 let bytes = _mm_packus_epi16(_mm_packs_epi32(a, b), _mm_setzero_si128());
                 _mm_storel_epi64(out.as_mut_ptr().cast(), bytes);
             }
         }
-        let rest = outs.into_remainder().iter_mut();
-        super::across1(v, firsts.remainder(), pairs.remainder(), rest);
+    }
+
+    /// Running sums, four at a time, of the vectors that `$four` gives for an index into `$sums`.
+    macro_rules! running {
+        ($columns:ident, $paired:ident, $sums:ident, $four:expr) => {{
+            let whole = $sums.len() / 4 * 4;
+            let mut carry = _mm_setzero_si128();
+            for i in (0..whole).step_by(4) {
+                let v = $four(i);
+                let v = _mm_add_epi32(v, _mm_slli_si128::<4>(v));
+                let v = _mm_add_epi32(v, _mm_slli_si128::<8>(v));
+                let v = _mm_add_epi32(v, carry);
+                _mm_storeu_si128($sums.as_mut_ptr().add(i).cast(), v);
+                carry = _mm_shuffle_epi32::<0xff>(v);
+            }
+            super::running1($columns, $paired, $sums, whole);
+        }};
+    }
+
+    #[inline(always)]
+    unsafe fn running16(columns: &[u16], paired: bool, sums: &mut [u32]) {
+        assert!(columns.len() >= sums.len() * if paired { 2 } else { 1 });
+        let from = columns.as_ptr();
+        // SAFETY: four values or pairs are read, and four written, where there are that many;
+        // SSE2 is part of x86-64.
+        unsafe {
+            if paired {
+                let ones = _mm_set1_epi16(1);
+                running!(columns, paired, sums, |i: usize| _mm_madd_epi16(
+                    _mm_loadu_si128(from.add(2 * i).cast()),
+                    ones
+                ));
+            } else {
+                let zero = _mm_setzero_si128();
+                running!(columns, paired, sums, |i: usize| _mm_unpacklo_epi16(
+                    _mm_loadl_epi64(from.add(i).cast()),
+                    zero
+                ));
+            }
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn running32(columns: &[u32], paired: bool, sums: &mut [u32]) {
+        assert!(columns.len() >= sums.len() * if paired { 2 } else { 1 });
+        let from = columns.as_ptr();
+        // SAFETY: as `running16`.
+        unsafe {
+            if paired {
+                running!(columns, paired, sums, |i: usize| {
+                    let a = _mm_castsi128_ps(_mm_loadu_si128(from.add(2 * i).cast()));
+                    let b = _mm_castsi128_ps(_mm_loadu_si128(from.add(2 * i + 4).cast()));
+                    _mm_add_epi32(
+                        _mm_castps_si128(_mm_shuffle_ps::<0b10_00_10_00>(a, b)),
+                        _mm_castps_si128(_mm_shuffle_ps::<0b11_01_11_01>(a, b)),
+                    )
+                });
+            } else {
+                running!(columns, paired, sums, |i: usize| _mm_loadu_si128(from.add(i).cast()));
+            }
+        }
     }
 
     #[inline(always)]
@@ -182,7 +333,7 @@ pub(super) mod x86 {
     // SAFETY (all functions): by the contract of the trait SSE2 is there (it is part of x86-64) and
     // pointers are valid.
     #[allow(clippy::undocumented_unsafe_blocks)]
-    impl Isa for Sse2 {
+    impl<const V2: bool> Isa for Sse<V2> {
         const LANES: usize = 8;
         type W = __m128i;
         type R = (__m128, __m128);
@@ -293,8 +444,48 @@ pub(super) mod x86 {
             unsafe { running8(row, line) }
         }
         #[inline(always)]
+        unsafe fn blend_down(top: &[u8], bottom: &[u8], weight: u16, out: &mut [u16]) {
+            if V2 {
+                unsafe { blend_down_signed16(top, bottom, weight, out) }
+            } else {
+                super::blend_down_plain(top, bottom, weight, 0, out);
+            }
+        }
+        #[inline(always)]
         unsafe fn blend_across(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]) {
-            unsafe { across8(v, first, weights, out) }
+            unsafe { across8::<V2>(v, first, weights, out) }
+        }
+        #[inline(always)]
+        unsafe fn move_columns(sums: &mut [u16], squares: &mut [u32], out: &[u8], into: &[u8]) {
+            let chunks = into.as_chunks::<8>().0.iter().zip(out.as_chunks::<8>().0);
+            let sums = sums.as_chunks_mut::<8>().0.iter_mut();
+            let squares = squares.as_chunks_mut::<8>().0.iter_mut();
+            unsafe {
+                let zero = _mm_setzero_si128();
+                for (((into, out), sums), squares) in chunks.zip(sums).zip(squares) {
+                    let i = _mm_unpacklo_epi8(_mm_loadl_epi64(into.as_ptr().cast()), zero);
+                    let o = _mm_unpacklo_epi8(_mm_loadl_epi64(out.as_ptr().cast()), zero);
+                    let sums = sums.as_mut_ptr().cast();
+                    let difference = _mm_sub_epi16(i, o);
+                    _mm_storeu_si128(sums, _mm_add_epi16(_mm_loadu_si128(sums), difference));
+                    // i i - o o.
+                    let minus = _mm_sub_epi16(zero, o);
+                    let low = _mm_madd_epi16(_mm_unpacklo_epi16(i, o), _mm_unpacklo_epi16(i, minus));
+                    let high = _mm_madd_epi16(_mm_unpackhi_epi16(i, o), _mm_unpackhi_epi16(i, minus));
+                    let squares = squares.as_mut_ptr().cast::<__m128i>();
+                    _mm_storeu_si128(squares, _mm_add_epi32(_mm_loadu_si128(squares), low));
+                    let squares = squares.add(1);
+                    _mm_storeu_si128(squares, _mm_add_epi32(_mm_loadu_si128(squares), high));
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn running_sums16(columns: &[u16], paired: bool, sums: &mut [u32]) {
+            unsafe { running16(columns, paired, sums) }
+        }
+        #[inline(always)]
+        unsafe fn running_sums32(columns: &[u32], paired: bool, sums: &mut [u32]) {
+            unsafe { running32(columns, paired, sums) }
         }
         #[inline(always)]
         unsafe fn at_least(values: &[u32; 64], least: u32) -> u64 {
@@ -426,8 +617,45 @@ pub(super) mod x86 {
             unsafe { running8(row, line) }
         }
         #[inline(always)]
+        unsafe fn blend_down(top: &[u8], bottom: &[u8], weight: u16, out: &mut [u16]) {
+            unsafe { blend_down_signed32(top, bottom, weight, out) }
+        }
+        #[inline(always)]
         unsafe fn blend_across(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]) {
-            unsafe { across8(v, first, weights, out) }
+            unsafe { across8::<true>(v, first, weights, out) }
+        }
+        #[inline(always)]
+        unsafe fn move_columns(sums: &mut [u16], squares: &mut [u32], out: &[u8], into: &[u8]) {
+            let chunks = into.as_chunks::<16>().0.iter().zip(out.as_chunks::<16>().0);
+            let sums = sums.as_chunks_mut::<16>().0.iter_mut();
+            let squares = squares.as_chunks_mut::<16>().0.iter_mut();
+            unsafe {
+                for (((into, out), sums), squares) in chunks.zip(sums).zip(squares) {
+                    let i = _mm256_cvtepu8_epi16(_mm_loadu_si128(into.as_ptr().cast()));
+                    let o = _mm256_cvtepu8_epi16(_mm_loadu_si128(out.as_ptr().cast()));
+                    let sums = sums.as_mut_ptr().cast();
+                    let difference = _mm256_sub_epi16(i, o);
+                    _mm256_storeu_si256(sums, _mm256_add_epi16(_mm256_loadu_si256(sums), difference));
+                    // i i - o o, columns 0-3 and 8-11, then the others.
+                    let minus = _mm256_sub_epi16(_mm256_setzero_si256(), o);
+                    let a = _mm256_madd_epi16(_mm256_unpacklo_epi16(i, o), _mm256_unpacklo_epi16(i, minus));
+                    let b = _mm256_madd_epi16(_mm256_unpackhi_epi16(i, o), _mm256_unpackhi_epi16(i, minus));
+                    let low = _mm256_permute2x128_si256::<0x20>(a, b);
+                    let high = _mm256_permute2x128_si256::<0x31>(a, b);
+                    let squares = squares.as_mut_ptr().cast::<__m256i>();
+                    _mm256_storeu_si256(squares, _mm256_add_epi32(_mm256_loadu_si256(squares), low));
+                    let squares = squares.add(1);
+                    _mm256_storeu_si256(squares, _mm256_add_epi32(_mm256_loadu_si256(squares), high));
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn running_sums16(columns: &[u16], paired: bool, sums: &mut [u32]) {
+            unsafe { running16(columns, paired, sums) }
+        }
+        #[inline(always)]
+        unsafe fn running_sums32(columns: &[u32], paired: bool, sums: &mut [u32]) {
+            unsafe { running32(columns, paired, sums) }
         }
         #[inline(always)]
         unsafe fn at_least(values: &[u32; 64], least: u32) -> u64 {
@@ -444,6 +672,24 @@ pub(super) mod arm {
     /// NEON, which every aarch64 processor has: 8 windows.
     #[derive(Clone, Copy)]
     pub(in super::super) struct Neon;
+
+    /// Running sums, four at a time, of the vectors that `$four` gives for an index into `$sums`.
+    macro_rules! running {
+        ($columns:ident, $paired:ident, $sums:ident, $four:expr) => {{
+            let whole = $sums.len() / 4 * 4;
+            let zero = vdupq_n_u32(0);
+            let mut carry = zero;
+            for i in (0..whole).step_by(4) {
+                let v = $four(i);
+                let v = vaddq_u32(v, vextq_u32::<3>(zero, v));
+                let v = vaddq_u32(v, vextq_u32::<2>(zero, v));
+                let v = vaddq_u32(v, carry);
+                vst1q_u32($sums.as_mut_ptr().add(i), v);
+                carry = vdupq_laneq_u32::<3>(v);
+            }
+            super::running1($columns, $paired, $sums, whole);
+        }};
+    }
 
     // SAFETY (all functions): NEON is part of aarch64; by the contract of the trait pointers are valid.
     #[allow(clippy::undocumented_unsafe_blocks)]
@@ -583,6 +829,32 @@ pub(super) mod arm {
             }
         }
         #[inline(always)]
+        unsafe fn blend_down(top: &[u8], bottom: &[u8], weight: u16, out: &mut [u16]) {
+            let n = top.len();
+            if n < 16 || weight == 0 || weight == 256 {
+                return super::blend_down_plain(top, bottom, weight, 0, out);
+            }
+            assert!(bottom.len() == n && out.len() == n);
+            unsafe {
+                let (w0, w1) = (vdupq_n_u8((256 - weight) as u8), vdupq_n_u8(weight as u8));
+                let mut i = 0;
+                loop {
+                    // The last step overlaps the one before.
+                    i = i.min(n - 16);
+                    let (a, b) = (vld1q_u8(top.as_ptr().add(i)), vld1q_u8(bottom.as_ptr().add(i)));
+                    let low = vmull_u8(vget_low_u8(a), vget_low_u8(w0));
+                    let low = vmlal_u8(low, vget_low_u8(b), vget_low_u8(w1));
+                    let high = vmlal_high_u8(vmull_high_u8(a, w0), b, w1);
+                    vst1q_u16(out.as_mut_ptr().add(i), low);
+                    vst1q_u16(out.as_mut_ptr().add(i + 8), high);
+                    i += 16;
+                    if i >= n {
+                        break;
+                    }
+                }
+            }
+        }
+        #[inline(always)]
         unsafe fn blend_across(v: &[u16], first: &[u32], weights: &[u32], out: &mut [u8]) {
             let mut outs = out.chunks_exact_mut(4);
             let mut firsts = first.chunks_exact(4);
@@ -610,8 +882,50 @@ pub(super) mod arm {
                     out.copy_from_slice(&word.to_le_bytes());
                 }
             }
-            let rest = outs.into_remainder().iter_mut();
-            super::across1(v, firsts.remainder(), pairs.remainder(), rest);
+        }
+        #[inline(always)]
+        unsafe fn move_columns(sums: &mut [u16], squares: &mut [u32], out: &[u8], into: &[u8]) {
+            let chunks = into.as_chunks::<8>().0.iter().zip(out.as_chunks::<8>().0);
+            let sums = sums.as_chunks_mut::<8>().0.iter_mut();
+            let squares = squares.as_chunks_mut::<8>().0.iter_mut();
+            unsafe {
+                for (((into, out), sums), squares) in chunks.zip(sums).zip(squares) {
+                    let (i, o) = (vld1_u8(into.as_ptr()), vld1_u8(out.as_ptr()));
+                    let sum = vsubw_u8(vaddw_u8(vld1q_u16(sums.as_ptr()), i), o);
+                    vst1q_u16(sums.as_mut_ptr(), sum);
+                    let (i, o) = (vmull_u8(i, i), vmull_u8(o, o));
+                    let low = vaddw_u16(vld1q_u32(squares.as_ptr()), vget_low_u16(i));
+                    vst1q_u32(squares.as_mut_ptr(), vsubw_u16(low, vget_low_u16(o)));
+                    let high = vaddw_high_u16(vld1q_u32(squares.as_ptr().add(4)), i);
+                    vst1q_u32(squares.as_mut_ptr().add(4), vsubw_high_u16(high, o));
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn running_sums16(columns: &[u16], paired: bool, sums: &mut [u32]) {
+            assert!(columns.len() >= sums.len() * if paired { 2 } else { 1 });
+            let from = columns.as_ptr();
+            unsafe {
+                if paired {
+                    running!(columns, paired, sums, |i: usize| vpaddlq_u16(vld1q_u16(from.add(2 * i))));
+                } else {
+                    running!(columns, paired, sums, |i: usize| vmovl_u16(vld1_u16(from.add(i))));
+                }
+            }
+        }
+        #[inline(always)]
+        unsafe fn running_sums32(columns: &[u32], paired: bool, sums: &mut [u32]) {
+            assert!(columns.len() >= sums.len() * if paired { 2 } else { 1 });
+            let from = columns.as_ptr();
+            unsafe {
+                if paired {
+                    running!(columns, paired, sums, |i: usize| {
+                        vpaddq_u32(vld1q_u32(from.add(2 * i)), vld1q_u32(from.add(2 * i + 4)))
+                    });
+                } else {
+                    running!(columns, paired, sums, |i: usize| vld1q_u32(from.add(i)));
+                }
+            }
         }
         #[inline(always)]
         unsafe fn at_least(values: &[u32; 64], least: u32) -> u64 {
@@ -630,11 +944,24 @@ pub(super) mod arm {
     }
 }
 
-/// [`Isa::blend_across`] one at a time.
+/// [`Isa::running_sums32`] one at a time, from the `from`th on.
 #[inline(always)]
-fn across1<'a>(v: &[u16], first: &[u32], weights: &[u32], out: impl Iterator<Item = &'a mut u8>) {
-    for ((out, &o), &w) in out.zip(first).zip(weights) {
-        let (a, b) = (u32::from(v[o as usize]), u32::from(v[o as usize + 1]));
-        *out = ((a * (w & 0xffff) + b * (w >> 16) + 32768) >> 16) as u8;
+fn running1<T: Copy + Into<u32>>(columns: &[T], paired: bool, sums: &mut [u32], from: usize) {
+    let mut total = from.checked_sub(1).map_or(0, |last| sums[last]);
+    for (i, sum) in sums.iter_mut().enumerate().skip(from) {
+        total = total.wrapping_add(if paired {
+            columns[2 * i].into().wrapping_add(columns[2 * i + 1].into())
+        } else {
+            columns[i].into()
+        });
+        *sum = total;
+    }
+}
+
+/// [`Isa::blend_down`] with whole products, each sum flipped by `flip`.
+#[inline(always)]
+fn blend_down_plain(top: &[u8], bottom: &[u8], weight: u16, flip: u16, out: &mut [u16]) {
+    for ((value, &a), &b) in out.iter_mut().zip(top).zip(bottom) {
+        *value = (u16::from(a) * (256 - weight)).wrapping_add(u16::from(b) * weight) ^ flip;
     }
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use super::cascade::Cascade;
 use super::pyramid::{Level, Tap};
 use crate::picture::GrayView;
-use contrast::{Contrast, Map};
+use contrast::{Contrast, MAP_PADDING, Map};
 use isa::Isa;
 use table::{Exact, Form, LaneStage, Layout, Next, Table};
 
@@ -145,6 +145,7 @@ pub(super) struct LanePlan {
     stride: usize,
     /// Where the tilted plane starts behind the upright one; 0 without tilted features.
     tilted: usize,
+    has_tilted: bool,
     plain: Table,
     split: Table,
     packed: Table,
@@ -160,6 +161,8 @@ pub(super) struct LanePlan {
     levels: Vec<Level>,
     taps: Vec<Tap>,
     contrast: Contrast,
+    /// Whether `contrast` is that of the picture at hand.
+    measured: bool,
 }
 
 impl LanePlan {
@@ -183,6 +186,8 @@ impl LanePlan {
             contrast: Contrast::default(),
             stride: 0,
             tilted: 0,
+            has_tilted: cascade.features().iter().any(|f| f.tilted),
+            measured: false,
             plain: Table::default(),
             split: Table::default(),
             exact_plain: Exact::default(),
@@ -196,7 +201,12 @@ impl LanePlan {
     pub fn prepare(&mut self, picture: GrayView<'_>, levels: &[Level]) {
         let Some(first) = levels.first() else { return };
         self.lay_out(first.width, first.height);
-        self.contrast.measure(picture);
+        // Where little of the picture is looked at, measuring all of it does not pay.
+        let pixels: usize = levels.iter().map(|l| l.width * l.height).sum();
+        self.measured = 2 * pixels >= picture.width() * picture.height();
+        if self.measured {
+            measure(self.set, &mut self.contrast, picture);
+        }
         let size = (picture.width(), picture.height());
         if self.mapped == size && self.levels == levels {
             return;
@@ -214,8 +224,7 @@ impl LanePlan {
     /// Makes room for levels of up to `width` x `height` pixels.
     fn lay_out(&mut self, width: usize, height: usize) {
         let stride = ((width + 1).next_multiple_of(32) + 32).max(self.stride);
-        let has_tilted = self.cascade.features().iter().any(|f| f.tilted);
-        let tilted = if has_tilted { (height + 1) * stride + SLACK } else { 0 };
+        let tilted = if self.has_tilted { (height + 1) * stride + SLACK } else { 0 };
         if stride == self.stride && tilted <= self.tilted {
             return;
         }
@@ -264,8 +273,8 @@ pub(super) struct Workspace {
     rising: Vec<u16>,
     column_sums: Vec<u16>,
     column_squares: Vec<u32>,
-    sum_boxes: Boxes<u16>,
-    square_boxes: Boxes<u32>,
+    /// A row of zeros.
+    black: Vec<u8>,
     sums: Vec<u32>,
     squares: Vec<u32>,
     nf: Vec<u32>,
@@ -309,14 +318,14 @@ fn scan_level(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level:
         }
         #[target_feature(enable = "sse4.2,popcnt")]
         fn sse42(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level, map: &Map) {
-            level_in_lanes::<isa::x86::Sse2>(plan, ws, picture, level, map);
+            level_in_lanes::<isa::x86::Sse<true>>(plan, ws, picture, level, map);
         }
         match plan.set {
             // SAFETY: `is_available` has just said that the processor has these features.
             InstructionSet::Avx2 => unsafe { avx2(plan, ws, picture, level, map) },
             // SAFETY: as above.
             InstructionSet::Sse42 => unsafe { sse42(plan, ws, picture, level, map) },
-            _ => level_in_lanes::<isa::x86::Sse2>(plan, ws, picture, level, map),
+            _ => level_in_lanes::<isa::x86::Sse<false>>(plan, ws, picture, level, map),
         }
     }
     #[cfg(target_arch = "aarch64")]
@@ -325,13 +334,34 @@ fn scan_level(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level:
     unreachable!("only the portable scan is available");
 }
 
+/// Calls [`Contrast::measure`] compiled for `set`.
+fn measure(set: InstructionSet, contrast: &mut Contrast, picture: GrayView<'_>) {
+    #[cfg(target_arch = "x86_64")]
+    if set == InstructionSet::Avx2 && set.is_available() {
+        #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+        fn avx2(contrast: &mut Contrast, picture: GrayView<'_>) {
+            contrast.measure(picture);
+        }
+        // SAFETY: `is_available` has just said that the processor has these features.
+        return unsafe { avx2(contrast, picture) };
+    }
+    contrast.measure(picture);
+}
+
 #[inline(always)]
-fn level_in_lanes<I: Isa>(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level: &Level, map: &Map) {
+fn level_in_lanes<I: Isa>(
+    plan: &LanePlan,
+    ws: &mut Workspace,
+    picture: GrayView<'_>,
+    level: &Level,
+    map: &Map,
+) {
     let (ww, wh) = plan.cascade.window();
     let (ww, wh) = (ww as usize, wh as usize);
     let split = level.step == 2;
+    let row = row_length(level);
     ws.reduced_to = 0;
-    ws.reduced.resize((level.width * level.height).max(ws.reduced.len()), 0);
+    ws.reduced.resize((row * level.height).max(ws.reduced.len()), 0);
     if plan.tilted > 0 {
         // Tilted sums are made from the top.
         reduce::<I>(ws, picture, level, map, 0, level.height);
@@ -346,7 +376,8 @@ fn level_in_lanes<I: Isa>(plan: &LanePlan, ws: &mut Workspace, picture: GrayView
     ws.norms.resize(padded.max(ws.norms.len()), 0.0);
     ws.nf.resize(padded.max(ws.nf.len()), 0);
     ws.gate.resize(words.max(ws.gate.len()), 0);
-    ws.passed.resize(words.max(ws.passed.len()), 0);
+    // One word more, always zero or of no consequence.
+    ws.passed.resize((words + 1).max(ws.passed.len()), 0);
     ws.queues.resize_with(plan.cascade.stages().len() + 1, Vec::new);
     ws.packed.resize(plan.packed_len(I::LANES), 0);
 
@@ -354,29 +385,31 @@ fn level_in_lanes<I: Isa>(plan: &LanePlan, ws: &mut Workspace, picture: GrayView
     let mut summed: Option<usize> = None;
     for top in (0..level.rows).step_by(BAND) {
         let end = level.rows.min(top + BAND);
-        let mut lines = std::mem::take(&mut ws.lines);
-        let range = map.candidates(&plan.contrast, (top, end - 1), wh, plan.least_range, &mut lines);
-        ws.lines = lines;
+        let range = if plan.measured {
+            map.candidates(&plan.contrast, (top, end - 1), wh, plan.least_range, &mut ws.lines)
+        } else {
+            0..windows
+        };
         if range.is_empty() {
             continue;
         }
         let span = range.start / 64..range.end.div_ceil(64);
         for y in (top..end).step_by(level.step) {
             reduce::<I>(ws, picture, level, map, y, y + wh);
-            sum_columns(ws, level.width, summed, y, wh);
+            sum_columns::<I>(ws, row, summed, y, wh);
             summed = Some(y);
             if !normalise::<I>(ws, plan, level, span.clone(), windows, ww, wh) {
                 continue;
             }
             rows.reach::<I>(plan, ws, level, y, y + wh);
-            let place = y * plan.stride;
+            let row = Row { table, exact, plan, place: y * plan.stride };
             // SAFETY: the plane holds `height + 1` rows of `stride` values and `SLACK` more, each
             // twice with tilted features; a window at `place + column` reaches `wh` rows down, at
             // most to row `height`, and a block of lanes at most `LANES` values beyond the window,
             // all of which `PlaneRows` has made room for; `norms` is padded likewise.
             unsafe {
-                first_stage::<I>(ws, &table.stages[0], table, exact, plan, place, span.clone());
-                blocks::<I>(ws, table, exact, plan, place, y, span.clone());
+                row.first_stage::<I>(ws, span.clone());
+                row.blocks::<I>(ws, y, span.clone());
             }
         }
     }
@@ -387,24 +420,33 @@ fn level_in_lanes<I: Isa>(plan: &LanePlan, ws: &mut Workspace, picture: GrayView
 /// Rows of a level that are looked at together for whether there is contrast.
 const BAND: usize = 8;
 
+/// Pixels from one row of the reduced picture to the next: loops over a row do whole vectors. What is
+/// behind the level's last column is of no consequence.
+fn row_length(level: &Level) -> usize {
+    level.width.next_multiple_of(MAP_PADDING)
+}
+
 /// Brings the sums of the columns of a row of windows from row `from` (nowhere, if `None`) to `to`.
 #[inline(always)]
-fn sum_columns(ws: &mut Workspace, width: usize, from: Option<usize>, to: usize, wh: usize) {
+fn sum_columns<I: Isa>(ws: &mut Workspace, row: usize, from: Option<usize>, to: usize, wh: usize) {
     let (sums, squares) = (&mut ws.column_sums, &mut ws.column_squares);
+    let pixels = |y: usize| &ws.reduced[y * row..][..row];
     match from {
         Some(from) if to - from < wh - 2 => {
             for y in from + 1..=to {
-                let (out, into) = (&ws.reduced[y * width..], &ws.reduced[(y + wh - 2) * width..]);
-                move_rows(sums, squares, out, into);
+                // SAFETY: the caller runs on the instruction set.
+                unsafe { I::move_columns(sums, squares, pixels(y), pixels(y + wh - 2)) };
             }
         }
         _ => {
             sums.clear();
-            sums.resize(width, 0);
+            sums.resize(row + SLACK, 0);
             squares.clear();
-            squares.resize(width, 0);
+            squares.resize(row + SLACK, 0);
+            ws.black.resize(row.max(ws.black.len()), 0);
             for y in to + 1..to + wh - 1 {
-                add_row(sums, squares, &ws.reduced[y * width..]);
+                // SAFETY: as above.
+                unsafe { I::move_columns(sums, squares, &ws.black[..row], pixels(y)) };
             }
         }
     }
@@ -428,16 +470,16 @@ fn reduce<I: Isa>(
     from: usize,
     to: usize,
 ) {
-    let (width, last) = (level.width, picture.width() - 1);
+    let (row, last) = (row_length(level), picture.width() - 1);
     let from = from.max(ws.reduced_to);
     if from >= to {
         return;
     }
     ws.reduced_to = to;
-    let rows = ws.reduced[from * width..to * width].chunks_exact_mut(width);
-    if (width, level.height) == (picture.width(), picture.height()) {
+    let rows = ws.reduced[from * row..to * row].chunks_exact_mut(row);
+    if (level.width, level.height) == (picture.width(), picture.height()) {
         for (y, row) in rows.enumerate() {
-            row.copy_from_slice(picture.row(from + y));
+            row[..=last].copy_from_slice(picture.row(from + y));
         }
         return;
     }
@@ -446,11 +488,9 @@ fn reduce<I: Isa>(
     let blended = &mut ws.blended[..last + 2];
     for (tap, out) in map.down[from..to].iter().zip(rows) {
         let (top, bottom) = (picture.row(tap.first as usize), picture.row(tap.second as usize));
-        let (w0, w1) = (256 - tap.weight as u16, tap.weight as u16);
         // Down first, then across: the sum is exact in integers, so the order is free.
-        for ((value, &a), &b) in blended.iter_mut().zip(top).zip(bottom) {
-            *value = u16::from(a) * w0 + u16::from(b) * w1;
-        }
+        // SAFETY: the caller runs on the instruction set.
+        unsafe { I::blend_down(top, bottom, tap.weight as u16, &mut blended[..=last]) };
         blended[last + 1] = blended[last];
         // SAFETY: the caller runs on the instruction set; `first` does not fall, its last value has
         // been checked above, and `blended` has one value behind the last.
@@ -470,7 +510,7 @@ impl PlaneRows {
     #[inline(always)]
     fn start(plan: &LanePlan, ws: &mut Workspace, level: &Level) -> Self {
         let stride = plan.stride;
-        assert!(level.width + 1 + 32 <= stride);
+        assert!(row_length(level) + 1 + 16 <= stride);
         let upright = (level.height + 1) * stride + SLACK;
         assert!(plan.tilted == 0 || upright <= plan.tilted);
         let needed = plan.tilted + upright + SLACK;
@@ -495,7 +535,8 @@ impl PlaneRows {
             self.ready = from + 1;
         }
         for y in self.ready..=to {
-            let row = &ws.reduced[(y - 1) * level.width..][..level.width];
+            let row = row_length(level);
+            let row = &ws.reduced[(y - 1) * row..][..row];
             // SAFETY: the caller runs on the instruction set; the line is longer than a row.
             unsafe { I::add_running_sums(row, &mut ws.line[1..]) };
             put_line(&ws.line, &mut ws.plane[y * stride..][..stride], split);
@@ -516,7 +557,7 @@ fn tilted_rows(plan: &LanePlan, ws: &mut Workspace, level: &Level) {
         diagonal.resize(width + 2, 0);
     }
     for y in 0..level.height {
-        let row = &ws.reduced[y * width..][..width];
+        let row = &ws.reduced[y * row_length(level)..][..width];
         for (value, &rising) in ws.line.iter_mut().zip(&ws.rising[..=width]) {
             *value = value.wrapping_add(rising);
         }
@@ -548,93 +589,6 @@ fn put_line(line: &[u16], row: &mut [u16], split: bool) {
     }
 }
 
-#[inline(always)]
-fn add_row(sums: &mut [u16], squares: &mut [u32], row: &[u8]) {
-    for ((sum, square), &pixel) in sums.iter_mut().zip(squares).zip(row) {
-        let p = u16::from(pixel);
-        *sum = sum.wrapping_add(p);
-        *square = square.wrapping_add(u32::from(p * p));
-    }
-}
-
-#[inline(always)]
-fn move_rows(sums: &mut [u16], squares: &mut [u32], out: &[u8], into: &[u8]) {
-    for (((sum, square), &o), &i) in sums.iter_mut().zip(squares).zip(out).zip(into) {
-        let (o, i) = (u16::from(o), u16::from(i));
-        *sum = sum.wrapping_add(i).wrapping_sub(o);
-        *square = square.wrapping_add(u32::from(i * i)).wrapping_sub(u32::from(o * o));
-    }
-}
-
-/// Sums of adjacent values: of two, four and eight.
-#[derive(Default)]
-struct Boxes<T> {
-    one: Vec<T>,
-    two: Vec<T>,
-    four: Vec<T>,
-    eight: Vec<T>,
-}
-
-macro_rules! boxes {
-    ($fill:ident, $type:ty) => {
-        impl Boxes<$type> {
-            /// Takes the values of `columns` from the second on, two and two together if `paired`,
-            /// and writes the sums of `width` adjacent ones (at least 1), from each on, to `sums`,
-            /// put together from sums of up to `largest`.
-            #[inline(always)]
-            fn $fill(
-                &mut self,
-                columns: &[$type],
-                paired: bool,
-                width: usize,
-                largest: usize,
-                count: usize,
-                sums: &mut Vec<u32>,
-            ) {
-                let n = count + width + 8;
-                for level in [&mut self.one, &mut self.two, &mut self.four, &mut self.eight] {
-                    if level.len() < n {
-                        level.resize(n, 0);
-                    }
-                }
-                let (one, two) = (&mut self.one[..n], &mut self.two[..n]);
-                let (four, eight) = (&mut self.four[..n], &mut self.eight[..n]);
-                if paired {
-                    for (value, pair) in one.iter_mut().zip(columns[1..].chunks_exact(2)) {
-                        *value = pair[0].wrapping_add(pair[1]);
-                    }
-                } else {
-                    for (value, &column) in one.iter_mut().zip(&columns[1..]) {
-                        *value = column;
-                    }
-                }
-                for ((value, &a), &b) in two.iter_mut().zip(&*one).zip(&one[1..]) {
-                    *value = a.wrapping_add(b);
-                }
-                for ((value, &a), &b) in four.iter_mut().zip(&*two).zip(&two[2..]) {
-                    *value = a.wrapping_add(b);
-                }
-                for ((value, &a), &b) in eight.iter_mut().zip(&*four).zip(&four[4..]) {
-                    *value = a.wrapping_add(b);
-                }
-                sums.resize(count, 0);
-                sums.fill(0);
-                let mut at = 0;
-                for (size, level) in [(8, &*eight), (4, &*four), (2, &*two), (1, &*one)] {
-                    while size <= largest && width - at >= size {
-                        for (sum, &value) in sums.iter_mut().zip(&level[at..]) {
-                            *sum = sum.wrapping_add(u32::from(value));
-                        }
-                        at += size;
-                    }
-                }
-            }
-        }
-    };
-}
-boxes!(fill, u16);
-boxes!(fill, u32);
-
 /// Computes the normalisers of a row of windows, of those in words `span`, times 2^-16, and the bits of those with enough
 /// contrast; says whether there is any.
 #[inline(always)]
@@ -652,53 +606,57 @@ fn normalise<I: Isa>(
     let windows = windows.min(span.end * 64) - first;
     let left = first * level.step;
     let paired = level.step == 2 && ww.is_multiple_of(2);
-    let (width, count, stride) = match (paired, level.step) {
-        (true, _) => ((ww - 2) / 2, windows, 1),
-        (false, step) => (ww - 2, windows * step, step),
-    };
-    let fits = |size: &usize| size * (wh - 2) * 255 * if paired { 2 } else { 1 } <= 65535;
-    let largest = [8, 4, 2].into_iter().find(fits).unwrap_or(1);
-    ws.sum_boxes.fill(&ws.column_sums[left..], paired, width, largest, count, &mut ws.sums);
-    ws.square_boxes.fill(&ws.column_squares[left..], paired, width, 8, count, &mut ws.squares);
+    // Columns are summed two and two where no window starts or ends between them.
+    let (width, stride) = if paired { ((ww - 2) / 2, 1) } else { (ww - 2, level.step) };
+    // Whole vectors, reaching beyond the last column.
+    let padded = windows.next_multiple_of(8);
+    let count = ((padded - 1) * stride + width).next_multiple_of(4);
+    for sums in [&mut ws.sums, &mut ws.squares] {
+        // The first is the sum of no columns.
+        sums.resize((count + 1).max(sums.len()), 0);
+    }
+    // SAFETY: the caller runs on the instruction set; a column's sum is at most that of
+    // `table::MOST_ROWS` pixels, below 32768.
+    unsafe {
+        I::running_sums16(&ws.column_sums[left + 1..], paired, &mut ws.sums[1..=count]);
+        I::running_sums32(&ws.column_squares[left + 1..], paired, &mut ws.squares[1..=count]);
+    }
+    let (sums, squares) = (&ws.sums[..=count], &ws.squares[..=count]);
+    let window_sums = sums.iter().zip(&sums[width..]).map(|(a, b)| b.wrapping_sub(*a));
+    let window_squares = squares.iter().zip(&squares[width..]).map(|(a, b)| b.wrapping_sub(*a));
 
     // area^2 * 127.5^2 bounds nf: up to 513 pixels it fits into 32 bits and wrapping is harmless.
     if area <= 513 {
         let area = area as u32;
-        let mut most = 0u32;
-        let nfs = ws.nf[..windows].iter_mut();
+        let normaliser = |nf: &mut u32, (sum, square): (u32, u32)| {
+            *nf = area.wrapping_mul(square).wrapping_sub(sum.wrapping_mul(sum));
+        };
+        let nfs = ws.nf[..padded].iter_mut();
+        let window_sums = window_sums.zip(window_squares);
         if stride == 1 {
-            for ((nf, &sum), &square) in nfs.zip(&ws.sums).zip(&ws.squares) {
-                *nf = area.wrapping_mul(square).wrapping_sub(sum.wrapping_mul(sum));
-                most = most.max(*nf);
-            }
+            nfs.zip(window_sums).for_each(|(nf, sums)| normaliser(nf, sums));
         } else {
-            for ((nf, sum), square) in nfs.zip(ws.sums.chunks(2)).zip(ws.squares.chunks(2)) {
-                let (sum, square) = (sum[0], square[0]);
-                *nf = area.wrapping_mul(square).wrapping_sub(sum.wrapping_mul(sum));
-                most = most.max(*nf);
-            }
-        }
-        let least = plan.least_nf as u32;
-        if most < least {
-            return false;
+            nfs.zip(window_sums.step_by(2)).for_each(|(nf, sums)| normaliser(nf, sums));
         }
         ws.nf[windows..span.len() * 64].fill(0);
         let gates = ws.gate[span].iter_mut();
         let nfs = ws.nf.as_chunks::<64>().0.iter();
         let norms = ws.norms[first..].as_chunks_mut::<64>().0.iter_mut();
+        let mut any = 0;
         for ((gate, nf), norm) in gates.zip(nfs).zip(norms) {
             // SAFETY: the caller runs on the instruction set.
-            *gate = unsafe { I::at_least(nf, least) };
+            *gate = unsafe { I::at_least(nf, plan.least_nf as u32) };
+            any |= *gate;
             if *gate != 0 {
                 inverse_roots(nf, norm);
             }
         }
-        true
+        any != 0
     } else {
         let mut any = 0;
         ws.gate[span].fill(0);
-        for i in 0..windows {
-            let (sum, square) = (ws.sums[i * stride], ws.squares[i * stride]);
+        let window_sums = window_sums.zip(window_squares).step_by(stride).take(windows);
+        for (i, (sum, square)) in window_sums.enumerate() {
             let (sum, square) = (u64::from(sum), u64::from(square));
             let nf = (area * square).saturating_sub(sum * sum);
             let bit = u64::from(nf >= plan.least_nf);
@@ -742,76 +700,89 @@ macro_rules! at {
     };
 }
 
-/// The sum of votes of one stage for a block of windows whose corners lie from `base` on.
+/// The sums of votes of one stage for `N` blocks of windows whose corners lie from their `base` on.
+///
+/// Two blocks at a time share the look-ups in the table.
 #[inline(always)]
-unsafe fn votes<I: Isa>(table: &Table, stage: &LaneStage, base: *const u16, norm: I::R) -> I::W {
+unsafe fn votes<I: Isa, const N: usize>(
+    table: &Table,
+    stage: &LaneStage,
+    base: [*const u16; N],
+    norm: [I::R; N],
+) -> [I::W; N] {
     // SAFETY: the caller vouches for the instruction set and for every corner of every lane.
     unsafe {
-        let mut sum = I::splat(stage.base);
+        let mut sum = [I::splat(stage.base); N];
+        macro_rules! vote {
+            ($k:expr, $value:expr, $stump:expr) => {
+                let left = I::below($value, norm[$k], $stump.threshold);
+                sum[$k] = I::add(sum[$k], I::and(left, I::splat($stump.vote)));
+            };
+        }
+        // `p0 + p1 - p2 - p3` of four corners from the `$i`th on.
+        macro_rules! difference {
+            ($base:expr, $s:expr, $i:literal) => {
+                I::sub(
+                    I::add(at!(I, $base, $s.at[$i]), at!(I, $base, $s.at[$i + 1])),
+                    I::add(at!(I, $base, $s.at[$i + 2]), at!(I, $base, $s.at[$i + 3])),
+                )
+            };
+        }
+        macro_rules! total {
+            ($base:expr, $s:expr, $i:literal) => {
+                I::add(
+                    I::add(at!(I, $base, $s.at[$i]), at!(I, $base, $s.at[$i + 1])),
+                    I::add(at!(I, $base, $s.at[$i + 2]), at!(I, $base, $s.at[$i + 3])),
+                )
+            };
+        }
         for s in &table.six[stage.six.clone()] {
-            let whole = I::sub(
-                I::add(at!(I, base, s.at[0]), at!(I, base, s.at[1])),
-                I::add(at!(I, base, s.at[2]), at!(I, base, s.at[3])),
-            );
-            let half = I::sub(at!(I, base, s.at[4]), at!(I, base, s.at[5]));
-            let value = I::add(whole, I::add(half, half));
-            let left = I::below(value, norm, s.threshold);
-            sum = I::add(sum, I::and(left, I::splat(s.vote)));
+            for k in 0..N {
+                let whole = difference!(base[k], s, 0);
+                let half = I::sub(at!(I, base[k], s.at[4]), at!(I, base[k], s.at[5]));
+                vote!(k, I::add(whole, I::add(half, half)), s);
+            }
         }
         for s in &table.eight[stage.eight.clone()] {
-            let whole = I::sub(
-                I::add(at!(I, base, s.at[0]), at!(I, base, s.at[1])),
-                I::add(at!(I, base, s.at[2]), at!(I, base, s.at[3])),
-            );
-            let inner = I::sub(
-                I::add(at!(I, base, s.at[4]), at!(I, base, s.at[5])),
-                I::add(at!(I, base, s.at[6]), at!(I, base, s.at[7])),
-            );
-            let value = I::add(whole, I::mul(inner, I::splat(s.factor)));
-            let left = I::below(value, norm, s.threshold);
-            sum = I::add(sum, I::and(left, I::splat(s.vote)));
+            for k in 0..N {
+                let inner = I::mul(difference!(base[k], s, 4), I::splat(s.factor));
+                vote!(k, I::add(difference!(base[k], s, 0), inner), s);
+            }
         }
         for (list, flip) in
             [(&table.nine[stage.nine.clone()], false), (&table.enin[stage.enin.clone()], true)]
         {
             for s in list {
-                let corners = I::add(
-                    I::add(at!(I, base, s.at[0]), at!(I, base, s.at[1])),
-                    I::add(at!(I, base, s.at[2]), at!(I, base, s.at[3])),
-                );
-                let middles = I::add(
-                    I::add(at!(I, base, s.at[4]), at!(I, base, s.at[5])),
-                    I::add(at!(I, base, s.at[6]), at!(I, base, s.at[7])),
-                );
-                let centre = at!(I, base, s.at[8]);
-                let half = I::sub(middles, I::add(centre, centre));
-                let twice = I::add(half, half);
-                let value = if flip { I::sub(twice, corners) } else { I::sub(corners, twice) };
-                let left = I::below(value, norm, s.threshold);
-                sum = I::add(sum, I::and(left, I::splat(s.vote)));
+                for k in 0..N {
+                    let corners = total!(base[k], s, 0);
+                    let centre = at!(I, base[k], s.at[8]);
+                    let half = I::sub(total!(base[k], s, 4), I::add(centre, centre));
+                    let twice = I::add(half, half);
+                    vote!(k, if flip { I::sub(twice, corners) } else { I::sub(corners, twice) }, s);
+                }
             }
         }
         for s in &table.other[stage.other.clone()] {
-            let left = form_below::<I>(table, &s.form, base, norm, s.threshold);
-            sum = I::add(sum, I::and(left, I::splat(s.vote)));
+            for k in 0..N {
+                let left = form_below::<I>(table, &s.form, base[k], norm[k], s.threshold);
+                sum[k] = I::add(sum[k], I::and(left, I::splat(s.vote)));
+            }
         }
         for tree in &table.trees[stage.trees.clone()] {
             // From the last node up: children come after their parents.
             let nodes = &table.nodes[tree.clone()];
-            let mut values = [I::splat(0); table::MAX_NODES];
-            for (i, node) in nodes.iter().enumerate().rev() {
-                let left = form_below::<I>(table, &node.form, base, norm, node.threshold);
-                let a = match node.left {
-                    Next::Node(n) => values[n],
-                    Next::Vote(v) => I::splat(v),
-                };
-                let b = match node.right {
-                    Next::Node(n) => values[n],
-                    Next::Vote(v) => I::splat(v),
-                };
-                values[i] = I::select(left, a, b);
+            for k in 0..N {
+                let mut values = [I::splat(0); table::MAX_NODES];
+                for (i, node) in nodes.iter().enumerate().rev() {
+                    let left = form_below::<I>(table, &node.form, base[k], norm[k], node.threshold);
+                    let next = |to| match to {
+                        Next::Node(n) => values[n],
+                        Next::Vote(v) => I::splat(v),
+                    };
+                    values[i] = I::select(left, next(node.left), next(node.right));
+                }
+                sum[k] = I::add(sum[k], values[0]);
             }
-            sum = I::add(sum, values[0]);
         }
         sum
     }
@@ -876,46 +847,157 @@ unsafe fn verdict<I: Isa>(
     passed
 }
 
-/// Runs the first stage on a row of windows and leaves in `ws.passed` those to be looked at further.
-#[inline(always)]
-unsafe fn first_stage<I: Isa>(
-    ws: &mut Workspace,
-    stage: &LaneStage,
-    table: &Table,
-    exact: &Exact,
-    plan: &LanePlan,
+/// Blocks of adjacent windows of one row, and the stages that they go through.
+struct Row<'a> {
+    table: &'a Table,
+    exact: &'a Exact,
+    plan: &'a LanePlan,
+    /// Where the row's first window lies in the plane.
     place: usize,
-    words: Range<usize>,
-) {
-    let mut skip = 0u64;
-    for word in words {
-        let gate = ws.gate[word];
-        let mut passed = 0u64;
-        if gate != 0 {
-            for block in 0..64 / I::LANES {
-                let shift = block * I::LANES;
-                let asked = (gate >> shift) as u32 & ((1u32 << I::LANES) - 1);
-                if asked == 0 {
+}
+
+impl Row<'_> {
+    /// Which of the windows `asked` of `N` blocks, which begin at the windows `columns`, pass a stage.
+    #[inline(always)]
+    unsafe fn stage<I: Isa, const N: usize>(
+        &self,
+        ws: &Workspace,
+        stage: usize,
+        columns: [usize; N],
+        asked: [u32; N],
+    ) -> [u32; N] {
+        let s = &self.table.stages[stage];
+        let mut passed = [0; N];
+        // SAFETY: see `level_in_lanes`.
+        unsafe {
+            let base = columns.map(|column| ws.plane.as_ptr().add(self.place + column));
+            let mut norm = [I::zero(); N];
+            for k in 0..N {
+                norm[k] = I::norm(ws.norms.as_ptr().add(columns[k]));
+            }
+            let sum = votes::<I, N>(self.table, s, base, norm);
+            for k in 0..N {
+                passed[k] = verdict::<I>(sum[k], s, asked[k], |lane| {
+                    let window = columns[k] + lane;
+                    let norm = ws.norms[window] * 65536.0;
+                    self.exact.passes(&self.plan.cascade, stage, &ws.plane, self.place + window, norm)
+                });
+            }
+        }
+        passed
+    }
+
+    /// Runs the first stage and leaves in `ws.passed` those to be looked at further.
+    #[inline(always)]
+    unsafe fn first_stage<I: Isa>(&self, ws: &mut Workspace, words: Range<usize>) {
+        let mut skip = 0u64;
+        for word in words.clone() {
+            let gate = ws.gate[word];
+            let mut passed = 0u64;
+            for two in 0..32 / I::LANES {
+                let shift = two * 2 * I::LANES;
+                let asked = [shift, shift + I::LANES].map(|s| (gate >> s) as u32 & all_lanes::<I>());
+                if asked == [0, 0] {
                     continue;
                 }
                 let column = word * 64 + shift;
-                let bits = unsafe {
+                // SAFETY: see `level_in_lanes`.
+                let [a, b] = unsafe { self.stage::<I, 2>(ws, 0, [column, column + I::LANES], asked) };
+                passed |= (u64::from(a) | u64::from(b) << I::LANES) << shift;
+            }
+            let (visited, carry) = visit(gate & !passed, skip);
+            skip = carry;
+            ws.passed[word] = passed & visited;
+        }
+        ws.passed[words.end] = 0;
+    }
+
+    /// Takes the windows that passed the first stage through further stages, block by block, until
+    /// few of a block are left; those go into the queue of the stage that they face.
+    #[inline(always)]
+    unsafe fn blocks<I: Isa>(&self, ws: &mut Workspace, y: usize, words: Range<usize>) {
+        let stages = self.table.stages.len();
+        let end = words.end * 64;
+        for stage in 1..PACK_FROM.min(stages) {
+            let mut at = next_bit(&ws.passed, words.start * 64, end);
+            if at == end {
+                return;
+            }
+            // A block begins where the next window is alive, so that fewer are needed.
+            while at < end {
+                let first = at;
+                let second = next_bit(&ws.passed, first + I::LANES, end);
+                let asked = [first, second.min(end - 1)].map(|at| bits(&ws.passed, at) & all_lanes::<I>());
+                if second < end {
                     // SAFETY: see `level_in_lanes`.
-                    let norm = I::norm(ws.norms.as_ptr().add(column));
-                    let sum = votes::<I>(table, stage, ws.plane.as_ptr().add(place + column), norm);
-                    verdict::<I>(sum, stage, asked, |lane| {
-                        let norm = ws.norms[column + lane] * 65536.0;
-                        exact.passes(&plan.cascade, 0, &ws.plane, place + column + lane, norm)
-                    })
-                };
-                passed |= u64::from(bits) << shift;
+                    let [a, b] = unsafe { self.stage::<I, 2>(ws, stage, [first, second], asked) };
+                    set_bits(&mut ws.passed, first, asked[0], a);
+                    set_bits(&mut ws.passed, second, asked[1], b);
+                } else {
+                    // SAFETY: see `level_in_lanes`.
+                    let [a] = unsafe { self.stage::<I, 1>(ws, stage, [first], [asked[0]]) };
+                    set_bits(&mut ws.passed, first, asked[0], a);
+                }
+                at = next_bit(&ws.passed, second + I::LANES, end);
             }
         }
-        let failed = gate & !passed;
-        let (visited, carry) = visit(failed, skip);
-        skip = carry;
-        ws.passed[word] = passed & visited;
+        let mut at = next_bit(&ws.passed, words.start * 64, end);
+        while at < end {
+            let mut alive = bits(&ws.passed, at) & all_lanes::<I>();
+            let mut stage = PACK_FROM.min(stages);
+            while stage < stages && alive.count_ones() as usize > I::LANES / KEEP_IN_BLOCK {
+                // SAFETY: see `level_in_lanes`.
+                [alive] = unsafe { self.stage::<I, 1>(ws, stage, [at], [alive]) };
+                stage += 1;
+            }
+            while alive != 0 {
+                let column = at + alive.trailing_zeros() as usize;
+                alive &= alive - 1;
+                let norm = ws.norms[column];
+                ws.queues[stage].push(Survivor { column: column as u32, row: y as u32, norm });
+            }
+            at = next_bit(&ws.passed, at + I::LANES, end);
+        }
     }
+}
+
+/// As many ones as a block has windows.
+#[inline(always)]
+fn all_lanes<I: Isa>() -> u32 {
+    (1 << I::LANES) - 1
+}
+
+/// The index of the first set bit from `from` on, `end` if there is none below it.
+#[inline(always)]
+fn next_bit(words: &[u64], from: usize, end: usize) -> usize {
+    if from >= end {
+        return end;
+    }
+    let mut word = from / 64;
+    let mut rest = words[word] >> (from % 64) << (from % 64);
+    while rest == 0 {
+        word += 1;
+        if word * 64 >= end {
+            return end;
+        }
+        rest = words[word];
+    }
+    word * 64 + rest.trailing_zeros() as usize
+}
+
+/// 32 bits from the `at`th on; one word must follow that of the first.
+#[inline(always)]
+fn bits(words: &[u64], at: usize) -> u32 {
+    let (low, high) = (words[at / 64], words[at / 64 + 1]);
+    (low >> (at % 64) | high << 1 << (63 - at % 64)) as u32
+}
+
+/// Of the 32 bits from the `at`th on, turns `old` into `new`, a part of it.
+#[inline(always)]
+fn set_bits(words: &mut [u64], at: usize, old: u32, new: u32) {
+    let drop = u64::from(old & !new);
+    words[at / 64] &= !(drop << (at % 64));
+    words[at / 64 + 1] &= !(drop >> 1 >> (63 - at % 64));
 }
 
 /// The windows that OpenCV visits, one bit each, given those that fail the first stage if visited:
@@ -934,57 +1016,6 @@ fn visit(failed: u64, skip: u64) -> (u64, u64) {
     let from_odd = runs & !from_even;
     let skipped = (from_even << 1 & !EVEN) | (from_odd << 1 & EVEN) | skip;
     (!skipped, (runs & !skipped) >> 63)
-}
-
-/// Takes the windows of a row that passed the first stage through further stages, block by block,
-/// until few of a block are left; those go into the queue of the stage that they face.
-#[inline(always)]
-unsafe fn blocks<I: Isa>(
-    ws: &mut Workspace,
-    table: &Table,
-    exact: &Exact,
-    plan: &LanePlan,
-    place: usize,
-    y: usize,
-    words: Range<usize>,
-) {
-    for word in words {
-        let all = ws.passed[word];
-        if all == 0 {
-            continue;
-        }
-        for block in 0..64 / I::LANES {
-            let shift = block * I::LANES;
-            let mut alive = (all >> shift) as u32 & ((1u32 << I::LANES) - 1);
-            let column = word * 64 + shift;
-            let mut stage = 1;
-            while stage < table.stages.len()
-                && alive != 0
-                && (stage < PACK_FROM || alive.count_ones() as usize > I::LANES / KEEP_IN_BLOCK)
-            {
-                let s = &table.stages[stage];
-                alive = unsafe {
-                    // SAFETY: see `level_in_lanes`.
-                    let norm = I::norm(ws.norms.as_ptr().add(column));
-                    let sum = votes::<I>(table, s, ws.plane.as_ptr().add(place + column), norm);
-                    verdict::<I>(sum, s, alive, |lane| {
-                        let norm = ws.norms[column + lane] * 65536.0;
-                        exact.passes(&plan.cascade, stage, &ws.plane, place + column + lane, norm)
-                    })
-                };
-                stage += 1;
-            }
-            while alive != 0 {
-                let lane = alive.trailing_zeros() as usize;
-                alive &= alive - 1;
-                ws.queues[stage].push(Survivor {
-                    column: (column + lane) as u32,
-                    row: y as u32,
-                    norm: ws.norms[column + lane],
-                });
-            }
-        }
-    }
 }
 
 /// A block goes on with adjacent windows while more than this part of its lanes is alive.
@@ -1030,7 +1061,7 @@ unsafe fn survivors<I: Isa>(
                 // SAFETY: `packed` holds every corner of every lane.
                 alive = unsafe {
                     let norm = I::norm(norms.as_ptr());
-                    let sum = votes::<I>(table, s, ws.packed.as_ptr(), norm);
+                    let [sum] = votes::<I, 1>(table, s, [ws.packed.as_ptr()], [norm]);
                     verdict::<I>(sum, s, alive, |lane| {
                         let w = &batch[lane];
                         let place = w.row as usize * plan.stride + w.column as usize;

@@ -8,6 +8,8 @@ use super::super::scan::THRESHOLD_EPS;
 
 /// Trees with more nodes than this are left to the portable scan.
 pub(super) const MAX_NODES: usize = 8;
+/// Larger windows are left to the portable scan; so many pixels add up to less than 32768.
+pub(super) const MOST_ROWS: u32 = 128;
 /// Pixels whose sum is sure to fit into 16 bits.
 const NARROW: u32 = 65535 / 255;
 
@@ -122,8 +124,8 @@ pub(super) fn suits(cascade: &Cascade) -> bool {
         f.rects.iter().all(|r| r.weight.fract() == 0.0 && r.weight.abs() < 128.0) && sum < f64::from(1 << 24)
     };
     let tree = |t: &Tree| t.nodes.len() <= MAX_NODES;
-    w <= 128
-        && h <= 128
+    w <= MOST_ROWS
+        && h <= MOST_ROWS
         && cascade.features().iter().all(feature)
         && cascade.stages().iter().all(|s| s.trees.iter().all(tree))
 }

@@ -96,7 +96,7 @@ impl Simulation {
         source: &mut dyn FrameSource,
         mut look: impl FnMut(Played<'_>),
     ) -> Result<Result<SubjectId, String>, AttemptError> {
-        let mut door = self.door()?;
+        let mut door = self.door();
         let _ = door.start(Timestamp::ZERO, Resume::Fresh);
         let _ = door.enrol(Timestamp::ZERO, Some(name))?;
         let mut outcome = None;
@@ -129,7 +129,7 @@ impl Simulation {
         source: &mut dyn FrameSource,
         mut look: impl FnMut(Played<'_>),
     ) -> Result<Summary, AttemptError> {
-        let mut door = self.door()?;
+        let mut door = self.door();
         let _ = door.start(Timestamp::ZERO, Resume::Fresh);
         let mut summary = Summary::default();
         self.play(&mut door, source, |played| {
@@ -154,9 +154,8 @@ impl Simulation {
         Ok(summary)
     }
 
-    fn door(&self) -> Result<Door, AttemptError> {
-        Door::new(self.rules, self.model, Arc::clone(&self.gallery), None)
-            .map_err(|e| DoorError::from(e).into())
+    fn door(&self) -> Door {
+        Door::new(self.rules, self.model, Arc::clone(&self.gallery))
     }
 
     /// Plays frames until the recording ends or `go_on` says no.
@@ -182,12 +181,20 @@ impl Simulation {
             }
             let observation = self.vision.see(&frame, door.gallery())?;
             effects.extend(door.observe(now, WallTime::UNSET, &observation));
+            if matches!(effects.last(), Some(Effect::SaveGallery(_))) {
+                // Nothing is stored: it counts at once.
+                effects.extend(door.gallery_saved(now, Ok(())));
+            }
             let mut reports = Vec::new();
             for effect in effects {
                 match effect {
                     Effect::Strike(state) => strike = state,
                     Effect::Report(report) => reports.push(report),
-                    Effect::Indicate(_) | Effect::Gallery(_) | Effect::Save(_) | Effect::Record(_) => {}
+                    Effect::Indicate(_)
+                    | Effect::Gallery(_)
+                    | Effect::SaveGallery(_)
+                    | Effect::Save(_)
+                    | Effect::Record(_) => {}
                 }
             }
             let played = Played {

@@ -37,6 +37,11 @@ pub fn unix_millis() -> u64 {
 /// A clock that says less than this (2025-01-01) was not set, whoever claims that it was.
 const EARLIEST: u64 = 1_735_689_600;
 
+/// False for a wall clock that was not set yet.
+pub fn is_plausible(unix: u64) -> bool {
+    unix >= EARLIEST
+}
+
 /// The zone cannot be found.
 #[derive(Debug, thiserror::Error)]
 #[error(
@@ -76,7 +81,7 @@ impl WallClock {
 
     /// What it says at `unix` seconds since 1970.
     pub fn civil(&self, unix: u64) -> Civil {
-        if unix < EARLIEST || self.synced.as_ref().is_some_and(|file| !file.exists()) {
+        if !is_plausible(unix) || self.synced.as_ref().is_some_and(|file| !file.exists()) {
             return Civil::Unset;
         }
         i64::try_from(unix).map_or(Civil::Unset, |unix| civil(&self.zone, unix))

@@ -23,6 +23,7 @@ use crate::door::NamedHours;
 use crate::embed::Card;
 use crate::gpio::{Backend, Bias, LineAddress, Polarity};
 use crate::lines::{IndicatorLine, IndicatorSettings, InputLine, InputSettings};
+use crate::store::FrameLimits;
 use crate::strike::{LockType, StrikeSettings};
 use crate::vision::{QualityRules, TrackRules, VisionRules};
 
@@ -427,11 +428,27 @@ pub struct RecordingConfig {
     pub file: PathBuf,
     /// Each of the two files grows to about this size, in MB, 1 to 4096.
     pub max_mb: u64,
+    /// Keep the frames that show a face as well: pictures of people, encrypted.
+    pub frames: bool,
+    /// Their folder.
+    pub frames_folder: PathBuf,
+    /// The oldest ones go when they together take more, in MB, 1 to 65536.
+    pub frames_mb: u64,
+    /// None is kept for longer, in days, 1 to 365.
+    pub frames_days: u64,
 }
 
 impl Default for RecordingConfig {
     fn default() -> Self {
-        RecordingConfig { enabled: false, file: "/var/lib/facelatch/recording".into(), max_mb: 64 }
+        RecordingConfig {
+            enabled: false,
+            file: "/var/lib/facelatch/recording".into(),
+            max_mb: 64,
+            frames: false,
+            frames_folder: "/var/lib/facelatch/frames".into(),
+            frames_mb: 256,
+            frames_days: 7,
+        }
     }
 }
 
@@ -498,9 +515,17 @@ impl Config {
     /// # Errors
     /// One that names the file, the key or line and what would be right.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        Self::load_with_bytes(path).map(|(config, _)| config)
+    }
+
+    /// As [`Config::load`], along with the very bytes that were read.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_with_bytes(path: &Path) -> Result<(Self, Vec<u8>), ConfigError> {
         let text =
             fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
-        Self::parse(&text, path)
+        Ok((Self::parse(&text, path)?, text.into_bytes()))
     }
 
     /// Reads and checks a configuration text; `path` is for messages.
@@ -553,6 +578,8 @@ impl Config {
         range!("lockout.forget_s", self.lockout.forget_s, (60..=604_800));
         range!("lockout.again_ms", self.lockout.again_ms, (1_000..=600_000));
         range!("recording.max_mb", self.recording.max_mb, (1..=4_096));
+        range!("recording.frames_mb", self.recording.frames_mb, (1..=65_536));
+        range!("recording.frames_days", self.recording.frames_days, (1..=365));
         range!("enrolment.countdown_ms", self.enrolment.countdown_ms, (100..=60_000));
         range!("enrolment.frames", self.enrolment.frames, (1..=100));
         range!("enrolment.timeout_ms", self.enrolment.timeout_ms, (1..=600_000));
@@ -703,6 +730,14 @@ impl Config {
         Rotation { file_bytes: self.audit.file_kib * 1_024, keep_files: self.audit.keep_files }
     }
 
+    /// How many recorded frames are kept.
+    pub fn frame_limits(&self) -> FrameLimits {
+        FrameLimits {
+            bytes: self.recording.frames_mb << 20,
+            age: Duration::from_secs(self.recording.frames_days * 86_400),
+        }
+    }
+
     /// The strike's settings.
     pub fn strike_settings(&self) -> StrikeSettings {
         StrikeSettings {
@@ -825,6 +860,7 @@ mod tests {
             ("[access]\nmax_hold_open_s = 86401", &["access.max_hold_open_s"]),
             ("[access]\nheld_open_ms = 999", &["access.held_open_ms"]),
             ("[recording]\nmax_mb = 0", &["recording.max_mb"]),
+            ("[recording]\nframes_days = 366", &["recording.frames_days", "365"]),
             ("[audit]\nwait_ms = 0", &["audit.wait_ms", "unrecorded"]),
             ("[schedule]\ndefault = [\"mon 8-18\"]", &["line 2", "mon 8-18", "mon-fri 08:00-18:00"]),
             ("[schedule.people]\nAda = [\"never\"]", &["line 2", "never"]),

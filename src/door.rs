@@ -13,7 +13,6 @@ use crate::access::{
     Input, ModeCommand, Resume, Saved, Schedule, SubjectId, Timetable,
 };
 use crate::matching::{Embedding, Gallery, GalleryError, Metric, ModelHash, TemplateError, template};
-use crate::store::{GalleryStore, StoreError};
 use crate::strike::StrikeState;
 use crate::time::Timestamp;
 use crate::vision::Observation;
@@ -30,10 +29,12 @@ pub enum Effect {
     Indicate(Indication),
     /// Log and publish this.
     Report(Report),
-    /// Compare with this gallery from now on.
+    /// Compare with the people of this gallery from now on.
     Gallery(Arc<Gallery>),
     /// Write this where it outlives a restart.
     Save(Saved),
+    /// Write this gallery and tell [`Door::gallery_saved`] how that went: it counts from then on.
+    SaveGallery(Arc<Gallery>),
     /// Add this to the recording.
     Record(Box<Line>),
 }
@@ -49,12 +50,38 @@ pub enum Report {
         subject: SubjectId,
         /// The name.
         name: String,
+        /// From what.
+        from: Origin,
+    },
+    /// Somebody was removed.
+    Removed {
+        /// The id that was theirs.
+        subject: SubjectId,
     },
     /// The countdown ended, but nothing was stored.
     EnrolRefused {
         /// Why, in words.
         reason: String,
     },
+}
+
+/// What a template was made from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The door's camera.
+    Camera,
+    /// Pictures.
+    Pictures,
+}
+
+impl Origin {
+    /// The name in logs and the audit log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Origin::Camera => "camera",
+            Origin::Pictures => "pictures",
+        }
+    }
 }
 
 /// What the wall clock says.
@@ -101,15 +128,15 @@ pub enum DoorError {
     /// The name or template is unusable, or nobody has that name.
     #[error(transparent)]
     Gallery(#[from] GalleryError),
-    /// The gallery could not be written.
-    #[error(transparent)]
-    Store(#[from] StoreError),
     /// The frames make no template.
     #[error(transparent)]
     Template(#[from] TemplateError),
     /// One enrolment at a time.
     #[error("an enrolment is under way: wait for its end, or cancel it")]
     Busy,
+    /// One change of the gallery at a time.
+    #[error("another change of the gallery is being written: try again")]
+    Saving,
     /// Longer than configured, or not at all.
     #[error("the door can be held open for 1 s to {} s (access.max_hold_open_s)", max.as_secs())]
     HoldOpen {
@@ -127,6 +154,22 @@ pub struct ModelFacts {
     pub metric: Metric,
 }
 
+/// A change of the gallery that is being written.
+#[derive(Debug)]
+struct Change {
+    gallery: Arc<Gallery>,
+    /// What to tell once it is.
+    report: Report,
+}
+
+/// What an enrolment before the camera collected.
+#[derive(Debug)]
+struct Taken {
+    name: String,
+    frames: Vec<Embedding>,
+    unix: u64,
+}
+
 /// Controller, gallery and enrolment of one door.
 #[derive(Debug)]
 pub struct Door {
@@ -134,10 +177,12 @@ pub struct Door {
     rules: AccessRules,
     hours: NamedHours,
     gallery: Arc<Gallery>,
-    store: Option<GalleryStore>,
     model: ModelFacts,
     enrolling: Option<String>,
     collected: Vec<Embedding>,
+    changing: Option<Change>,
+    /// Waits for the change before it. There is no second one: no enrolment begins during a change.
+    taken: Option<Taken>,
     recorder: Option<Recorder>,
 }
 
@@ -149,28 +194,21 @@ struct Recorder {
 }
 
 impl Door {
-    /// A door for the people of `gallery`; changes are written to `store` where there is one.
-    ///
-    /// # Errors
-    /// When templates of another model are in the gallery.
-    pub fn new(
-        rules: AccessRules,
-        model: ModelFacts,
-        gallery: Arc<Gallery>,
-        store: Option<GalleryStore>,
-    ) -> Result<Self, GalleryError> {
-        gallery.check_model(model.hash)?;
-        Ok(Door {
+    /// A door for the people of `gallery`. Those with templates of another model stay in it, and are
+    /// not recognised.
+    pub fn new(rules: AccessRules, model: ModelFacts, gallery: Arc<Gallery>) -> Self {
+        Door {
             controller: Controller::new(rules, gallery.version(), Timetable::default()),
             rules,
             hours: NamedHours::default(),
             gallery,
-            store,
             model,
             enrolling: None,
             collected: Vec::new(),
+            changing: None,
+            taken: None,
             recorder: None,
-        })
+        }
     }
 
     /// With these hours instead of any; before [`Door::start`].
@@ -197,6 +235,14 @@ impl Door {
     /// The people enrolled.
     pub fn gallery(&self) -> &Arc<Gallery> {
         &self.gallery
+    }
+
+    /// Those of them whom a probe can be compared with.
+    pub fn comparable(&self) -> Arc<Gallery> {
+        match self.gallery.of_other_models(self.model.hash) {
+            0 => Arc::clone(&self.gallery),
+            _ => Arc::new(self.gallery.of_model(self.model.hash)),
+        }
     }
 
     /// The controller, to look at.
@@ -228,12 +274,7 @@ impl Door {
     /// Takes a processed frame.
     pub fn observe(&mut self, now: Timestamp, wall: WallTime, observation: &Observation) -> Vec<Effect> {
         let input = Input::Sighting { sighting: observation.sighting.clone(), civil: wall.civil };
-        let embedding = observation.embedding.as_ref();
-        let mut effects = self.call(now, Call::Input(input), embedding, wall.unix);
-        if matches!(effects.last(), Some(Effect::Gallery(_))) {
-            effects.extend(self.announce_gallery(now));
-        }
-        effects
+        self.call(now, Call::Input(input), observation.embedding.as_ref(), wall.unix)
     }
 
     /// Puts the door into a mode.
@@ -267,7 +308,6 @@ impl Door {
         let actions = self.controller.call(now, call.clone());
         lines.push(Line::Step(Step { at: now, call, actions: actions.clone() }));
         let mut effects = self.effects(actions, embedding, unix);
-        // In front: a changed gallery is looked for at the end.
         effects.splice(0..0, lines.into_iter().map(|line| Effect::Record(Box::new(line))));
         effects
     }
@@ -275,10 +315,13 @@ impl Door {
     /// Starts the enrolment of the next person before the camera; without a name, under a new one.
     ///
     /// # Errors
-    /// When the name is unusable or an enrolment is under way.
+    /// When the name is unusable, an enrolment is under way or the gallery is being written.
     pub fn enrol(&mut self, now: Timestamp, name: Option<&str>) -> Result<Vec<Effect>, DoorError> {
         if self.controller.is_enrolling() {
             return Err(DoorError::Busy);
+        }
+        if self.changing.is_some() {
+            return Err(DoorError::Saving);
         }
         let name = name.map_or_else(|| self.gallery.unused_name(), str::to_owned);
         Gallery::check_name(&name)?;
@@ -286,35 +329,50 @@ impl Door {
         Ok(self.handle(now, Input::Enrol))
     }
 
-    /// Enrols a person from embeddings at hand (pictures), without the camera.
+    /// Enrols a person from embeddings at hand (pictures), without the camera. It counts, and is
+    /// reported, once the gallery is written ([`Door::gallery_saved`]).
     ///
     /// # Errors
-    /// When name or embeddings are unusable or the gallery cannot be written; it is then unchanged.
+    /// When name or embeddings are unusable or another change is being written.
     pub fn enrol_from(
         &mut self,
-        now: Timestamp,
         wall: u64,
         name: &str,
         embeddings: &[Embedding],
-    ) -> Result<(SubjectId, Vec<Effect>), DoorError> {
-        let subject = self.store_template(name, embeddings, wall)?;
-        Ok((subject, self.gallery_changed(now)))
+    ) -> Result<Vec<Effect>, DoorError> {
+        Ok(vec![self.add(name, embeddings, wall, Origin::Pictures)?])
     }
 
-    /// Removes a person.
+    /// Removes a person, as soon as the gallery is written.
     ///
     /// # Errors
-    /// When nobody has that name or the gallery cannot be written; it is then unchanged.
-    pub fn remove(&mut self, now: Timestamp, name: &str) -> Result<Vec<Effect>, DoorError> {
+    /// When nobody has that name or another change is being written.
+    pub fn remove(&mut self, name: &str) -> Result<Vec<Effect>, DoorError> {
         let mut gallery = Gallery::clone(&self.gallery);
-        let _ = gallery.remove(name)?;
-        self.replace_gallery(gallery)?;
-        Ok(self.gallery_changed(now))
+        let subject = gallery.remove(name)?;
+        Ok(vec![self.change(gallery, Report::Removed { subject })?])
     }
 
-    fn gallery_changed(&mut self, now: Timestamp) -> Vec<Effect> {
-        let mut effects = vec![Effect::Gallery(Arc::clone(&self.gallery))];
-        effects.extend(self.announce_gallery(now));
+    /// The gallery of the last [`Effect::SaveGallery`] is on the disk, or why it is not: then nothing
+    /// has changed.
+    pub fn gallery_saved(&mut self, now: Timestamp, outcome: Result<(), String>) -> Vec<Effect> {
+        let Some(Change { gallery, report }) = self.changing.take() else { return Vec::new() };
+        let mut effects = Vec::new();
+        match (outcome, &report) {
+            (Ok(()), _) => {
+                self.gallery = gallery;
+                effects.push(Effect::Report(report));
+                effects.push(Effect::Gallery(self.comparable()));
+                effects.extend(self.announce_gallery(now));
+            }
+            (Err(reason), Report::Enrolled { from: Origin::Camera, .. }) => {
+                effects.push(Effect::Report(Report::EnrolRefused { reason }));
+            }
+            // Who asked for the change is told by the one who could not write it.
+            (Err(_), _) => {}
+        }
+        let taken = self.taken.take();
+        effects.extend(taken.map(|taken| self.finish_enrolment(&taken)));
         effects
     }
 
@@ -336,47 +394,49 @@ impl Door {
                 Action::Save(saved) => effects.push(Effect::Save(saved)),
                 Action::Enrol(EnrolStep::Discard) => self.collected.clear(),
                 Action::Enrol(EnrolStep::Collect) => self.collected.extend(embedding.cloned()),
-                Action::Enrol(EnrolStep::Store) => last = Some(self.finish_enrolment(unix)),
+                Action::Enrol(EnrolStep::Store) => last = self.take_enrolment(unix),
             }
         }
-        if let Some((report, changed)) = last {
-            effects.push(Effect::Report(report));
-            if changed {
-                effects.push(Effect::Gallery(Arc::clone(&self.gallery)));
-            }
-        }
+        effects.extend(last);
         effects
     }
 
-    fn finish_enrolment(&mut self, wall: u64) -> (Report, bool) {
-        let collected = std::mem::take(&mut self.collected);
+    fn take_enrolment(&mut self, unix: u64) -> Option<Effect> {
+        let frames = std::mem::take(&mut self.collected);
         let name = self.enrolling.take().unwrap_or_else(|| self.gallery.unused_name());
-        match self.store_template(&name, &collected, wall) {
-            Ok(subject) => (Report::Enrolled { subject, name }, true),
-            Err(error) => (Report::EnrolRefused { reason: error.to_string() }, false),
+        let taken = Taken { name, frames, unix };
+        if self.changing.is_some() {
+            self.taken = Some(taken);
+            return None;
         }
+        Some(self.finish_enrolment(&taken))
     }
 
-    fn store_template(
+    fn finish_enrolment(&mut self, taken: &Taken) -> Effect {
+        self.add(&taken.name, &taken.frames, taken.unix, Origin::Camera)
+            .unwrap_or_else(|error| Effect::Report(Report::EnrolRefused { reason: error.to_string() }))
+    }
+
+    fn add(
         &mut self,
         name: &str,
         embeddings: &[Embedding],
         wall: u64,
-    ) -> Result<SubjectId, DoorError> {
+        from: Origin,
+    ) -> Result<Effect, DoorError> {
         let template = template(embeddings, self.model.metric, self.rules.window.threshold)?;
         let mut gallery = Gallery::clone(&self.gallery);
         let subject = gallery.enrol(name, vec![template], self.model.hash, wall)?;
-        self.replace_gallery(gallery)?;
-        Ok(subject)
+        self.change(gallery, Report::Enrolled { subject, name: name.to_owned(), from })
     }
 
-    /// The new gallery counts only once it is on disk.
-    fn replace_gallery(&mut self, gallery: Gallery) -> Result<(), StoreError> {
-        if let Some(store) = &self.store {
-            store.save(&gallery)?;
+    fn change(&mut self, gallery: Gallery, report: Report) -> Result<Effect, DoorError> {
+        if self.changing.is_some() {
+            return Err(DoorError::Saving);
         }
-        self.gallery = Arc::new(gallery);
-        Ok(())
+        let gallery = Arc::new(gallery);
+        self.changing = Some(Change { gallery: Arc::clone(&gallery), report });
+        Ok(Effect::SaveGallery(gallery))
     }
 }
 
@@ -384,7 +444,10 @@ impl Report {
     /// The report as one line of `key=value` pairs for the log. People appear as ids.
     pub fn log_line(&self) -> String {
         match self {
-            Report::Enrolled { subject, .. } => format!("event=enrolled subject={subject}"),
+            Report::Enrolled { subject, from, .. } => {
+                format!("event=enrolled subject={subject} from={}", from.name())
+            }
+            Report::Removed { subject } => format!("event=removed subject={subject}"),
             Report::EnrolRefused { reason } => format!("event=enrol_refused reason={reason:?}"),
             Report::Event(event) => format!("event={}{}", event.name(), details(event)),
         }
@@ -403,13 +466,13 @@ impl Report {
         }
     }
 
-    /// True for the reports that end an enrolment, with why it failed if it did.
+    /// For the reports that end an enrolment before the camera: the name, or why it failed.
     pub fn ends_enrolment(&self) -> Option<Result<&str, String>> {
         match self {
-            Report::Enrolled { name, .. } => Some(Ok(name)),
+            Report::Enrolled { name, from: Origin::Camera, .. } => Some(Ok(name)),
             Report::EnrolRefused { reason } => Some(Err(reason.clone())),
             Report::Event(Event::EnrolFailed(failure)) => Some(Err(EnrolFailure::to_string(failure))),
-            Report::Event(_) => None,
+            Report::Enrolled { .. } | Report::Removed { .. } | Report::Event(_) => None,
         }
     }
 }
@@ -455,6 +518,8 @@ fn numbers(reason: &DenyReason) -> String {
         | DenyReason::OutOfHours { subject }
         | DenyReason::ClockNotSet { subject } => format!(" subject={subject}"),
         DenyReason::LockedOut { left } => format!(" left_s={:.0}", left.as_secs_f64().ceil()),
-        DenyReason::Unknown { best_mean: None } | DenyReason::SecureMode => String::new(),
+        DenyReason::Unknown { best_mean: None } | DenyReason::SecureMode | DenyReason::NotRecorded => {
+            String::new()
+        }
     }
 }

@@ -116,6 +116,24 @@ pub fn list_pictures(folder: &Path) -> Result<Vec<PathBuf>, PictureFileError> {
     Ok(found)
 }
 
+/// A gray picture as a JPEG.
+///
+/// # Errors
+/// What the encoder says, in words.
+pub fn encode_jpeg(gray: &Gray) -> Result<Vec<u8>, String> {
+    const QUALITY: i32 = 90;
+    let image = turbojpeg::Image {
+        pixels: gray.pixels(),
+        width: gray.width(),
+        pitch: gray.width(),
+        height: gray.height(),
+        format: turbojpeg::PixelFormat::GRAY,
+    };
+    turbojpeg::compress(image, QUALITY, turbojpeg::Subsamp::Gray)
+        .map(|jpeg| jpeg.to_vec())
+        .map_err(|e| e.to_string())
+}
+
 fn read(path: &Path) -> Result<Vec<u8>, PictureFileError> {
     let bytes =
         fs::read(path).map_err(|source| PictureFileError::Read { path: path.to_path_buf(), source })?;

@@ -77,7 +77,7 @@ fn config(dir: &Path, recording: &Path) -> std::path::PathBuf {
         "[camera]\nrecording = \"{1}\"\nfps = 20\n[access]\nhold_ms = 400\n\
          [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\n\
          state = \"{0}/state\"\n[recording]\nenabled = true\nfile = \"{0}/recording\"\n\
-         [audit]\nfolder = \"{0}/audit\"\n[daemon]\nsocket = \"{0}/socket\"\n\
+         frames = true\nframes_folder = \"{0}/frames\"\n[audit]\nfolder = \"{0}/audit\"\n[daemon]\nsocket = \"{0}/socket\"\n\
          [schedule.people]\nEilen = [\"mon-sun 00:00-24:00\"]\n",
         dir.display(),
         recording.display()
@@ -170,6 +170,72 @@ fn a_recorded_visit_opens_for_the_person_enrolled_and_names_stay_out_of_the_log(
     fs::write(&log, short).unwrap();
     assert_eq!(facelatch(["audit", "verify", "--config", conf]).status.code(), Some(0), "a chain by itself");
     assert!(words(&verify()).contains("when the checkpoint was exported"), "{}", words(&verify()));
+}
+
+#[test]
+fn frames_with_a_face_are_kept_sealed_and_go_with_a_person() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    record(&dir.join("visit"), Portrait::collins().unwrap(), Walk::VISIT);
+    let config = config(dir, &dir.join("visit"));
+    let conf = config.to_str().unwrap();
+    let portrait = common::portrait();
+    let enroll = |name: &str| {
+        let out = facelatch(["enroll", name, "--pictures", portrait.to_str().unwrap(), "--config", conf]);
+        assert_eq!(out.status.code(), Some(0), "{}", words(&out));
+    };
+    enroll("Eileen");
+    let check = words(&facelatch(["check", "--config", conf]));
+    assert!(check.contains("nobody called \"Eilen\"") && check.contains("PICTURES OF PEOPLE"), "{check}");
+    let doctor = facelatch(["doctor", "--config", conf]);
+    assert_eq!(doctor.status.code(), Some(1));
+    assert!(words(&doctor).contains("nobody enrolled is called \"Eilen\""), "{}", words(&doctor));
+    let frames = |arguments: &[&str]| facelatch([&["frames"], arguments, &["--config", conf]].concat());
+    assert_eq!(frames(&["list"]).status.code(), Some(1), "none yet");
+
+    let mut daemon = Daemon::start(&config);
+    daemon.wait_for("event=release subject=0");
+    daemon.rest();
+    let listed = words(&frames(&["list", "--json"]));
+    let notes: Vec<serde_json::Value> =
+        listed.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(notes.len() >= 15, "a window of faces at least: {listed}");
+    assert!(notes.iter().all(|n| n["note"]["faces"].as_array().is_some_and(|f| !f.is_empty())), "{listed}");
+    for entry in fs::read_dir(dir.join("frames")).unwrap() {
+        let bytes = fs::read(entry.unwrap().path()).unwrap();
+        for plain in [&[0xff, 0xd8, 0xff, 0xe0, 0, 0x10][..], b"JFIF\0\x01", b"\"faces"] {
+            assert!(!bytes.windows(plain.len()).any(|w| w == plain), "{plain:?} is readable");
+        }
+    }
+    let out = dir.join("export");
+    let exported = frames(&["export", "--out", out.to_str().unwrap(), notes[0]["name"].as_str().unwrap()]);
+    assert_eq!(exported.status.code(), Some(0), "{}", words(&exported));
+    let picture = fs::read_dir(&out).unwrap().next().unwrap().unwrap().path();
+    let picture = facelatch::picture_file::load_gray(&picture).unwrap();
+    assert!(picture.width() >= 320 && picture.pixels().iter().any(|&p| p != picture.pixels()[0]));
+    let strange = frames(&["export", "--out", out.to_str().unwrap(), "../key"]);
+    assert_eq!(strange.status.code(), Some(2), "{}", words(&strange));
+    // Another key opens none of them, and says so.
+    fs::rename(dir.join("key"), dir.join("kept")).unwrap();
+    fs::write(dir.join("key"), [1; 32]).unwrap();
+    fs::set_permissions(dir.join("key"), std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let wrong = frames(&["list"]);
+    assert_eq!(wrong.status.code(), Some(2));
+    assert!(words(&wrong).contains("another key"), "{}", words(&wrong));
+    fs::rename(dir.join("kept"), dir.join("key")).unwrap();
+
+    let removed = facelatch(["people", "remove", "Eileen", "--config", conf]);
+    assert_eq!(removed.status.code(), Some(0), "{}", words(&removed));
+    assert_eq!(fs::read_dir(dir.join("frames")).unwrap().count(), 0, "they went with her");
+
+    // The running daemon erases them as well.
+    enroll("Eileen");
+    let mut daemon = Daemon::start(&config);
+    daemon.wait_for("event=release subject=1");
+    let removed = facelatch(["people", "remove", "Eileen", "--config", conf]);
+    assert_eq!(removed.status.code(), Some(0), "{}", words(&removed));
+    daemon.wait_for("event=frames_erased");
+    daemon.rest();
 }
 
 #[test]

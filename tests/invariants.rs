@@ -112,7 +112,7 @@ fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
         _ => 0.6,
     };
     let track = 1 + u64::from(random.once_in(8));
-    match random.below(60) {
+    match random.below(61) {
         0..=39 => {
             let unusable = random.once_in(30).then_some(Unusable::TooDark);
             let age = if random.once_in(30) { 600 } else { 0 };
@@ -138,6 +138,7 @@ fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
             bench.input(Input::Fault(faults[random.below(3) as usize]))
         }
         58 => bench.restart(random.once_in(2)),
+        59 => bench.input(Input::NotRecorded),
         _ => bench.input(Input::GalleryChanged { version: 1, timetable: Timetable::default() }),
     }
 }
@@ -183,7 +184,7 @@ fn a_million_random_sequences() {
 type Letter = fn(&mut Bench) -> Result<(), String>;
 
 /// The alphabet of the exhaustive search. Each step takes 100 ms but the last, a long wait.
-const ALPHABET: [Letter; 14] = [
+const ALPHABET: [Letter; 15] = [
     |b| b.see(0, 1, face(1, 0.9, None)),
     |b| b.see(0, 1, face(2, 0.9, None)),
     |b| b.see(0, 1, face(1, 0.0, None)),
@@ -196,6 +197,7 @@ const ALPHABET: [Letter; 14] = [
     |b| b.input(Input::SetMode(ModeCommand::Secure)),
     |b| b.input(Input::SetMode(ModeCommand::Normal)),
     |b| b.input(Input::Fault(Fault::Camera)),
+    |b| b.input(Input::Fault(Fault::Store)),
     |b| b.restart(true),
     |b| b.pass(Duration::from_millis(1_000)),
 ];

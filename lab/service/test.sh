@@ -165,6 +165,23 @@ if [ -e /lab/disk.mounted ]; then
     check "full disk: the journal says so" sh -c 'journalctl -u facelatch --no-pager | grep -q event=audit_failed'
     rm /var/lib/facelatch/fill
     check "full disk: it works again when there is room" until_strike released 20
+
+    # --- a start on a disk that has become read-only, as a worn card does
+    until_strike secured 10
+    systemctl stop facelatch
+    mount -o remount,ro /var/lib/facelatch
+    check "read-only disk: the daemon starts" systemctl start facelatch
+    check "read-only disk: and says that its log is not written" sh -c 'sleep 1; facelatch status | grep -q "NOT WRITTEN"'
+    facelatch mode hold-open --for 3
+    check "read-only disk: an operator's command releases" until_strike released 2
+    check "read-only disk: and the release ends" until_strike secured 6
+    if until_strike released 12; then
+        fail "read-only disk: a release that is not on the disk"
+    else
+        ok "read-only disk: nobody is let in whose entry is not on the disk"
+    fi
+    mount -o remount,rw /var/lib/facelatch
+    check "read-only disk: it works again when the disk does" until_strike released 20
 else
     skipped "frozen disk: this machine gives no loop device"
 fi

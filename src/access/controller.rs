@@ -238,6 +238,7 @@ impl Controller {
                 self.lockout.clear();
                 actions.push(Action::Report(Event::LockoutCleared));
             }
+            Input::NotRecorded => self.not_recorded(now, &mut actions),
             Input::Fault(fault) => self.fault(now, fault, &mut actions),
         }
         self.finish(&mut actions);
@@ -355,14 +356,21 @@ impl Controller {
                 if identified {
                     self.stage = Stage::Identified;
                 }
-                if self.release.is_some() && !planted::is(Bug::RexProlongs) {
+                if let Some(release) = self.release.as_mut().filter(|_| !planted::is(Bug::RexProlongs)) {
+                    if !identified {
+                        release.ask_exit();
+                    }
                     return;
                 }
                 if identified {
                     self.approach.spend(now);
                     self.lockout.clear();
                 }
-                self.release(Release::passage(now, self.rules.hold), cause, actions);
+                let mut release = Release::passage(now, self.rules.hold);
+                if !identified {
+                    release.ask_exit();
+                }
+                self.release(release, cause, actions);
             }
         }
     }
@@ -464,11 +472,29 @@ impl Controller {
                 self.fail_enrolment(EnrolFailure::CameraLost, actions);
             }
             Fault::Lines => {}
-            Fault::Store => self.save_again = Some(now + SAVE_AGAIN),
+            Fault::Store => {
+                self.save_again = Some(now + SAVE_AGAIN);
+                // What is not written concerns faces and modes: it keeps nobody in.
+                if self.is_exit() {
+                    return;
+                }
+            }
         }
         if !self.secure(now, Relock::Fault(fault), actions) {
             actions.push(Action::Secure);
         }
+    }
+
+    fn not_recorded(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        if !self.is_exit() {
+            self.close(now, Relock::NotRecorded, actions);
+            self.deny(now, DenyReason::NotRecorded, actions);
+        }
+    }
+
+    /// True while a release is under way that somebody inside asked for.
+    fn is_exit(&self) -> bool {
+        self.release.is_some_and(|release| release.is_exit())
     }
 
     /// Relocks as soon as the door was opened and closed again; raises and ends alarms.
@@ -1010,6 +1036,39 @@ mod tests {
         assert!(!door.released);
         let actions = door.controller.handle(Timestamp::from_millis(9_000), Input::Secure);
         assert!(actions.contains(&Action::Secure), "said again although it is secured");
+    }
+
+    #[test]
+    fn a_disk_that_fails_ends_what_a_face_opened_and_keeps_nobody_in() {
+        let disk = [Input::Fault(Fault::Store), Input::NotRecorded];
+        for input in &disk {
+            let mut door = Door::new();
+            door.frames(15, &face(1, 0.9));
+            door.input(input.clone());
+            assert!(!door.released, "{input:?}");
+            let mut door = Door::new();
+            door.input(Input::Rex);
+            door.input(input.clone());
+            assert!(door.released, "{input:?} kept somebody in");
+            door.now = 3_000;
+            door.input(Input::CancelEnrol);
+            assert!(!door.released, "and the hold time ends it");
+            // Who presses while the door is open for a face relies on it as much.
+            let mut door = Door::new();
+            door.frames(15, &face(1, 0.9));
+            door.input(Input::Rex);
+            door.input(input.clone());
+            assert!(door.released, "{input:?} kept somebody in");
+            door.input(Input::Secure);
+            assert!(!door.released);
+        }
+        let mut door = Door::new();
+        door.frames(15, &face(1, 0.9));
+        door.input(Input::NotRecorded);
+        let [.., secured, denied] = &door.events[..] else { panic!("{:?}", door.events) };
+        assert_eq!(secured.1, Event::Secured(Relock::NotRecorded));
+        assert_eq!(denied.1, Event::Denied(DenyReason::NotRecorded));
+        assert_eq!(door.controller.shown, Some(Indication::Denied(DenyCode::NotRecorded)));
     }
 
     #[test]

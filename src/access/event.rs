@@ -140,7 +140,11 @@ pub enum Input {
     SetMode(ModeCommand),
     /// The operator lifts the lockout and forgets the denials.
     ClearLockout,
-    /// Something broke: the strike is secured.
+    /// The entry about the release for a face did not reach the audit log in time: the strike is
+    /// secured, unless somebody inside has asked for this release as well.
+    NotRecorded,
+    /// Something broke: the strike is secured. [`Fault::Store`] alone leaves a release to somebody who
+    /// asked to leave.
     Fault(Fault),
 }
 
@@ -239,6 +243,8 @@ pub enum Relock {
     DoorClosed,
     /// An operator said so.
     Command,
+    /// The audit log did not take the entry.
+    NotRecorded,
     /// Something broke.
     Fault(Fault),
 }
@@ -250,6 +256,7 @@ impl Relock {
             Relock::TimeOver => "time_over",
             Relock::DoorClosed => "door_closed",
             Relock::Command => "command",
+            Relock::NotRecorded => "not_recorded",
             Relock::Fault(_) => "fault",
         }
     }

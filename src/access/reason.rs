@@ -52,6 +52,8 @@ pub enum DenyReason {
     },
     /// An operator has put the door into secure mode.
     SecureMode,
+    /// The person was identified, but the entry of it did not reach the audit log in time.
+    NotRecorded,
 }
 
 /// A [`DenyReason`] without its numbers: what lights, buzzer, status and audit log tell apart.
@@ -76,11 +78,13 @@ pub enum DenyCode {
     ClockNotSet,
     /// Secure mode.
     SecureMode,
+    /// The audit log did not take the entry.
+    NotRecorded,
 }
 
 impl DenyCode {
     /// Every code.
-    pub const ALL: [DenyCode; 9] = [
+    pub const ALL: [DenyCode; 10] = [
         DenyCode::Unknown,
         DenyCode::NobodyEnrolled,
         DenyCode::PoorPicture,
@@ -90,6 +94,7 @@ impl DenyCode {
         DenyCode::OutOfHours,
         DenyCode::ClockNotSet,
         DenyCode::SecureMode,
+        DenyCode::NotRecorded,
     ];
 
     /// The name in logs, status and the audit log; it does not change between versions.
@@ -104,6 +109,7 @@ impl DenyCode {
             DenyCode::OutOfHours => "out_of_hours",
             DenyCode::ClockNotSet => "clock_not_set",
             DenyCode::SecureMode => "secure_mode",
+            DenyCode::NotRecorded => "not_recorded",
         }
     }
 }
@@ -127,6 +133,7 @@ impl DenyReason {
             DenyReason::OutOfHours { .. } => DenyCode::OutOfHours,
             DenyReason::ClockNotSet { .. } => DenyCode::ClockNotSet,
             DenyReason::SecureMode => DenyCode::SecureMode,
+            DenyReason::NotRecorded => DenyCode::NotRecorded,
         }
     }
 }
@@ -151,6 +158,9 @@ impl fmt::Display for DenyReason {
                 write!(f, "the door's clock is not set, so that your hours cannot be checked")
             }
             DenyReason::SecureMode => write!(f, "the door is closed by an operator"),
+            DenyReason::NotRecorded => {
+                write!(f, "the door's log cannot be written: tell an operator, and come again")
+            }
         }
     }
 }

@@ -16,8 +16,9 @@ pub(super) struct Release {
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Kind {
-    /// For one passage: over as soon as the door was opened and closed.
-    Passage { opened: bool },
+    /// For one passage: over as soon as the door was opened and closed. `exit`: somebody inside asked
+    /// for it, or asked while it lasted.
+    Passage { opened: bool, exit: bool },
     /// Held open by an operator.
     Held,
 }
@@ -25,7 +26,19 @@ enum Kind {
 impl Release {
     /// For one passage.
     pub fn passage(now: Timestamp, hold: Duration) -> Self {
-        Release { until: now + hold, kind: Kind::Passage { opened: false } }
+        Release { until: now + hold, kind: Kind::Passage { opened: false, exit: false } }
+    }
+
+    /// Somebody inside asks to leave while it lasts.
+    pub fn ask_exit(&mut self) {
+        if let Kind::Passage { exit, .. } = &mut self.kind {
+            *exit = true;
+        }
+    }
+
+    /// True when somebody inside relies on it.
+    pub fn is_exit(&self) -> bool {
+        matches!(self.kind, Kind::Passage { exit: true, .. })
     }
 
     /// Held open.
@@ -45,11 +58,11 @@ impl Release {
     /// The door moved; true when somebody has passed.
     pub fn door_moved(&mut self, open: bool) -> bool {
         match &mut self.kind {
-            Kind::Passage { opened } if open => {
+            Kind::Passage { opened, .. } if open => {
                 *opened = true;
                 false
             }
-            Kind::Passage { opened } => *opened,
+            Kind::Passage { opened, .. } => *opened,
             Kind::Held => false,
         }
     }

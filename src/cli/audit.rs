@@ -178,10 +178,14 @@ fn whole(outcome: &Result<Report, Break>) -> Answer {
     }
 }
 
+/// Milliseconds since 1970 for people.
+pub(super) fn wall(ms: u64) -> String {
+    let time = i64::try_from(ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    time.map_or_else(|| "(no time)".to_owned(), |t| format!("{t:.3}"))
+}
+
 fn in_words(entry: &Entry) -> String {
-    let wall = i64::try_from(entry.wall_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    let wall = wall.map_or_else(|| "(no time)".to_owned(), |t| format!("{t:.3}"));
-    let mut line = format!("{:>8}  {wall}  {}", entry.seq, entry.event);
+    let mut line = format!("{:>8}  {}  {}", entry.seq, wall(entry.wall_ms), entry.event);
     if let Some(subject) = entry.subject {
         line += &format!(" subject={subject}");
     }

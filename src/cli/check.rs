@@ -3,7 +3,7 @@
 use clap::Args as ClapArgs;
 
 use super::rig::Rig;
-use super::{Answer, CommandError};
+use super::{Answer, CommandError, office};
 use crate::gpio::Backend;
 
 /// Check a configuration, the network and the cascade it names, and say what it would do
@@ -13,7 +13,7 @@ pub struct Args {
     config: super::ConfigFile,
 }
 
-/// Runs the command. Opens no device and no gallery.
+/// Runs the command. Opens no device; looks who is enrolled, where hours name people.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let rig = Rig::load(Some(&args.config.path))?;
     let (config, rules) = (&rig.config, &rig.rules);
@@ -63,8 +63,24 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     if named > 0 {
         say!("- ask the clock about {named} people with hours of their own");
     }
+    match office::strangers(config) {
+        Ok(names) => {
+            for name in names {
+                say!("- find nobody called {name:?} (schedule.people): {}", office::STRANGER_REMEDY);
+            }
+        }
+        Err(error) => say!("- look for the names in schedule.people, which this command cannot: {error}"),
+    }
     if config.recording.enabled {
         say!("- record what the controller is told in {}", config.recording.file.display());
+    }
+    if config.recording.frames {
+        let recording = &config.recording;
+        say!(
+            "- keep PICTURES OF PEOPLE, encrypted, for {} days in {}",
+            recording.frames_days,
+            recording.frames_folder.display()
+        );
     }
     say!("- keep the encrypted gallery in {}", config.store.gallery.display());
     say!("- take commands on {}", config.daemon.socket.display());

@@ -7,12 +7,15 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Answer, CommandError};
+use super::{Answer, CommandError, office};
+use crate::config::Config;
 use crate::gpio::persistence::{self, Persistence};
 
-/// Look at cameras, GPIO lines and permissions, and say what to do
+/// Look at cameras, GPIO lines, permissions and the names in the configuration, and say what to do
 #[derive(clap::Args)]
 pub struct Args {
+    #[command(flatten)]
+    config: super::ConfigFile,
     /// One JSON object on stdout
     #[arg(long)]
     json: bool,
@@ -75,6 +78,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     cameras(&mut findings);
     chips(&mut findings);
     outputs(&mut findings);
+    names(&mut findings, &args.config.path);
 
     let text = if args.json { serde_json::to_string(&findings)? + "\n" } else { report(&findings) };
     std::io::stdout().write_all(text.as_bytes())?;
@@ -219,6 +223,22 @@ fn outputs(findings: &mut Findings) {
              config.txt, or pinctrl_bcm2835.persist_gpio_outputs=n to cmdline.txt, and restart"
                 .to_owned(),
         );
+    }
+}
+
+/// Names with hours of their own that nobody has. A machine without a configuration has none.
+fn names(findings: &mut Findings, path: &Path) {
+    if !path.exists() {
+        return;
+    }
+    let place = format!("config {}: schedule.people", path.display());
+    match Config::load(path).map_err(CommandError::from).and_then(|config| office::strangers(&config)) {
+        Ok(names) => {
+            findings.problems.extend(names.iter().map(|name| {
+                format!("{place}: nobody enrolled is called {name:?}: {}", office::STRANGER_REMEDY)
+            }))
+        }
+        Err(error) => findings.problems.push(format!("{place}: the names cannot be looked for: {error}")),
     }
 }
 

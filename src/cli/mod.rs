@@ -25,6 +25,7 @@ mod detect;
 mod doctor;
 mod enroll;
 mod evaluate;
+mod frames;
 mod manual;
 mod mode;
 mod model;
@@ -68,6 +69,7 @@ enum Command {
     Mode(mode::Args),
     Replay(replay::Args),
     Audit(audit::Args),
+    Frames(frames::Args),
     Attempt(attempt::Args),
     Detect(detect::Args),
     Compare(compare::Args),
@@ -114,6 +116,7 @@ pub fn main() -> ExitCode {
         Command::Mode(args) => mode::run(args),
         Command::Replay(args) => replay::run(args),
         Command::Audit(args) => audit::run(args),
+        Command::Frames(args) => frames::run(args),
         Command::Attempt(args) => attempt::run(args),
         Command::Detect(args) => detect::run(args),
         Command::Compare(args) => compare::run(args),

@@ -7,14 +7,14 @@ use clap::Args as ClapArgs;
 
 use super::rig::Rig;
 use super::{Answer, CommandError};
-use crate::audit::{AuditLog, Context, FolderDisk, Hash};
+use crate::audit::{Context, Hash};
 use crate::camera::{FrameSource, Recording};
 use crate::config::{Config, PersistentOutputs, Unrecorded};
-use crate::daemon::{self, Parts, UnrecordedRules};
+use crate::daemon::{self, AuditPlace, Frames, Parts, UnrecordedRules};
 use crate::gpio::Backend;
 use crate::gpio::persistence::{self, Persistence};
 use crate::store::{GalleryStore, RecordingFile, StateStore, StoreKey};
-use crate::{camera, clock, lines, strike};
+use crate::{camera, lines, strike};
 
 /// Run the door until stopped by a signal
 #[derive(ClapArgs)]
@@ -25,7 +25,7 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let config = Config::load(&args.config.path)?;
+    let (config, bytes) = Config::load_with_bytes(&args.config.path)?;
     // First of all: whatever a former process left, the door is locked from here on.
     let strike = strike::open(&config.strike_settings())?;
     check_persistence(&config, &args.config.path)?;
@@ -33,15 +33,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let config = rig.config.clone();
     let key = StoreKey::open_or_create(&config.store.key)?;
     let store = GalleryStore::open(&config.store.gallery, key)?;
-    let recording = config.recording.enabled.then(|| {
-        let file = &config.recording.file;
-        RecordingFile::open(file, config.recording.max_mb << 20).map_err(|e| {
-            format!(
-                "recording {}: cannot be written: {e}; see [recording] in the configuration",
-                file.display()
-            )
-        })
-    });
+    let recording = config.recording.enabled.then(|| open_recording(&config)).flatten();
     let source: Box<dyn FrameSource> = match &config.camera.recording {
         Some(path) => {
             let size = Some((config.camera.width, config.camera.height));
@@ -49,14 +41,11 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         }
         None => camera::open(&config.camera_settings())?,
     };
-    let context =
-        Context { model: Hash(rig.model.hash.0), config: Hash::of(&config_bytes(&args.config.path)?) };
-    let audit = AuditLog::open(
-        FolderDisk::for_writing(&config.audit.folder)?,
-        config.audit_rotation(),
-        context,
-        daemon::stamp(clock::now()),
-    )?;
+    let audit = AuditPlace {
+        folder: config.audit.folder.clone(),
+        rotation: config.audit_rotation(),
+        context: Context { model: Hash(rig.model.hash.0), config: Hash::of(&bytes) },
+    };
     let parts = Parts {
         rules: rig.rules,
         model: rig.model,
@@ -65,7 +54,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         wall: config.wall_clock()?,
         store,
         state: StateStore::open(&config.store.state)?,
-        recording: recording.transpose()?,
+        recording,
+        frames: open_frames(&config),
         source,
         strike,
         inputs: lines::open_inputs(config.strike.backend, &config.lines.inputs())?,
@@ -82,8 +72,33 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     Ok(Answer::Done)
 }
 
-fn config_bytes(path: &Path) -> Result<Vec<u8>, CommandError> {
-    std::fs::read(path).map_err(|e| format!("config {}: cannot be read: {e}", path.display()).into())
+/// A recording that cannot be written is no reason to keep people out or in.
+fn open_recording(config: &Config) -> Option<RecordingFile> {
+    let file = &config.recording.file;
+    RecordingFile::open(file, config.recording.max_mb << 20)
+        .inspect_err(|error| {
+            log::error!(
+                "event=recording_stopped file={} error={:?} remedy=\"see [recording] in the configuration\"",
+                file.display(),
+                error.to_string()
+            );
+        })
+        .ok()
+}
+
+/// Frames of former days are looked after even where none are recorded any more.
+fn open_frames(config: &Config) -> Option<Frames> {
+    let record = config.recording.frames;
+    if !record && !config.recording.frames_folder.exists() {
+        return None;
+    }
+    match super::frames::open(config) {
+        Ok(store) => Some(Frames { store, record }),
+        Err(error) => {
+            log::error!("event=frames_failed error={:?}", error.to_string());
+            None
+        }
+    }
 }
 
 /// On a kernel that keeps outputs driven, a crash in mid-release is an open door until somebody drives

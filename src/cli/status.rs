@@ -51,6 +51,9 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     if let Some(alarm) = s.alarm {
         say!("ALARM       {}", alarm.name());
     }
+    if !s.audit_written {
+        say!("audit log   NOT WRITTEN (see the log: journalctl -u facelatch)");
+    }
     say!("camera      {} ({})", s.camera, if s.camera_delivers { "delivers" } else { "NO FRAMES" });
     say!(
         "frames      {}, {} with a face, the last took {:.1} ms",
@@ -67,6 +70,12 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         c.reopened,
         c.format_changes
     );
+    if s.people_of_other_models > 0 {
+        say!(
+            "people      {} NOT RECOGNISED: enrolled with another model; enrol them anew",
+            s.people_of_other_models
+        );
+    }
     say!("people      {}{}", s.people, if s.enrolling { ", an enrolment is under way" } else { "" });
     say!("model       {}, threshold {:.3}", s.model, s.threshold);
     say!("uptime      {} s", s.uptime_s);

@@ -4,14 +4,17 @@
 //! camera ── latest-only slot ── vision ──┐
 //! lines (button, REX, door contact) ─────┤
 //! clients of the socket ─────────────────┼── inbox ── this thread: door ── strike, lights
-//! signals ───────────────────────────────┘                          ├── disk: state, recording
-//!                                                                    └── audit: the audit log
+//! signals ───────────────────────────────┘                          ├── disk: gallery, state, recording
+//!                                                                    ├── audit: the audit log
+//!                                                       vision ──────┴── frames: recorded frames
 //! ```
 //!
 //! This thread owns the strike and waits no longer than the door's next deadline, so that nothing a
 //! camera, a network or a client does can delay securing. Every way out of [`run`] secures the strike
 //! first; a panic does so by dropping it, a kill by the unit's `ExecStopPost=`.
 
+mod disk;
+mod frames;
 pub mod protocol;
 mod recorder;
 pub mod socket;
@@ -22,21 +25,22 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use crate::access::record::Line;
-use crate::access::{AccessRules, Event, Fault, Indication, Input, Saved};
-use crate::audit::{AuditError, AuditLog, Fact, FolderDisk};
+use crate::access::{AccessRules, Event, Fault, Indication, Input};
+use crate::audit::{AuditError, AuditLog, Context, Fact, FolderDisk, Rotation};
 use crate::camera::{CameraError, Counters, Frame, FrameSource, Next};
 use crate::clock::{self, WallClock};
 use crate::door::{Door, DoorError, Effect, ModelFacts, NamedHours, Report, WallTime};
 use crate::embed::EmbedError;
 use crate::lines::{Indicator, InputLine, Inputs, LineError, LineEvent, next_change};
-use crate::matching::{Embedding, Gallery, GalleryError};
+use crate::matching::{Embedding, Gallery};
 use crate::notify::Supervisor;
-use crate::store::{GalleryStore, RecordingFile, StateStore, StoreError};
+use crate::store::{FrameStore, GalleryStore, RecordingFile, StateStore, StoreError};
 use crate::strike::{Strike, StrikeError, StrikeState};
 use crate::time::Timestamp;
 use crate::vision::{Observation, Vision};
 
+use disk::DiskThread;
+use frames::FrameThread;
 use protocol::{Reply, Request, Status, people};
 pub use recorder::stamp;
 use recorder::{Recorder, Ticket};
@@ -60,12 +64,6 @@ pub enum DaemonError {
     /// The gallery cannot be used.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The audit log cannot be used.
-    #[error(transparent)]
-    Audit(#[from] AuditError),
-    /// The gallery does not fit the model.
-    #[error(transparent)]
-    Gallery(#[from] GalleryError),
     /// The socket cannot be used.
     #[error("socket {path}: cannot {what} it: {source}")]
     Socket {
@@ -132,6 +130,8 @@ pub enum Message {
     Line(LineEvent),
     /// The door's state could not be written.
     NotSaved,
+    /// The gallery was written, or why not.
+    GallerySaved(Result<(), String>),
     /// A client asks.
     Asked(Asked),
     /// Entries of the audit log have reached the disk.
@@ -158,6 +158,8 @@ pub struct Parts {
     pub state: StateStore,
     /// Where the controller's inputs go, if anywhere.
     pub recording: Option<RecordingFile>,
+    /// Where recorded frames are, if there may be any.
+    pub frames: Option<Frames>,
     /// Where frames come from.
     pub source: Box<dyn FrameSource>,
     /// The strike, secured.
@@ -171,9 +173,36 @@ pub struct Parts {
     /// Without progress for so long the watchdog is not fed.
     pub stall: Duration,
     /// The audit log.
-    pub audit: AuditLog<FolderDisk>,
+    pub audit: AuditPlace,
     /// What a release does whose entry does not reach the disk.
     pub unrecorded: UnrecordedRules,
+}
+
+/// Recorded frames.
+pub struct Frames {
+    /// Where they are.
+    pub store: FrameStore,
+    /// Whether more are recorded; old ones are removed in any case.
+    pub record: bool,
+}
+
+/// Where the audit log is, and what its entries say. It is opened by its own thread, again and again if
+/// need be: a disk that fails must not keep the door from working.
+#[derive(Clone, Debug)]
+pub struct AuditPlace {
+    /// Its folder.
+    pub folder: PathBuf,
+    /// When a new file is begun.
+    pub rotation: Rotation,
+    /// What is in force.
+    pub context: Context,
+}
+
+impl AuditPlace {
+    fn open(&self) -> Result<AuditLog<FolderDisk>, AuditError> {
+        let disk = FolderDisk::for_writing(&self.folder)?;
+        AuditLog::open(disk, self.rotation, self.context, stamp(clock::now()))
+    }
 }
 
 /// What becomes of a release by face while its entry in the audit log is not on the disk.
@@ -209,8 +238,9 @@ impl Slot {
     }
 }
 
-/// At the end the audit log gets so long; the strike is secured by then.
-const LAST_ENTRIES: Duration = Duration::from_secs(2);
+/// At the end the disk and the audit log get so long each; the strike is secured by then, and a
+/// supervisor waits as well.
+const LAST_WRITES: Duration = Duration::from_secs(2);
 
 type SharedGallery = Arc<Mutex<Arc<Gallery>>>;
 
@@ -257,27 +287,38 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
              remedy=\"write the names as facelatch people list prints them, or enrol them\""
         ),
     }
-    let mut door = Door::new(rules, model, Arc::clone(&gallery), Some(store))?.with_hours(hours);
+    let others = gallery.of_other_models(model.hash);
+    if others > 0 {
+        log::warn!(
+            "event=other_model people={others} model={} effect=\"they are not recognised\" remedy=\"enrol \
+             them anew, or configure the model that they were enrolled with\"",
+            model.hash
+        );
+    }
+    let mut door = Door::new(rules, model, gallery).with_hours(hours);
     if recording.is_some() {
         door = door.recorded();
     }
     let resume = state.load();
     let socket = Socket::bind(&socket)?;
     let (inbox, messages) = sync_channel(64);
-    let shared: SharedGallery = Arc::new(Mutex::new(gallery));
-    let recorder = Recorder::start(parts.audit, &inbox)?;
-
-    let jobs = start_disk(state, recording, &inbox)?;
+    let shared: SharedGallery = Arc::new(Mutex::new(door.comparable()));
+    let audit = parts.audit;
+    let recorder = Recorder::start(move || audit.open(), &inbox)?;
+    let disk = DiskThread::start(store, state, recording, &inbox)?;
+    let record = parts.frames.as_ref().is_some_and(|frames| frames.record);
+    let frames = parts.frames.map(|frames| FrameThread::start(frames.store, &inbox)).transpose()?;
     let mut keeper = Keeper {
         door,
         wall,
-        jobs,
+        disk,
         strike,
         strike_state: StrikeState::Secured,
         indicator,
         shown: (Indication::Idle, clock::now()),
         shared: Arc::clone(&shared),
         enrol_client: None,
+        change_client: None,
         progress: Progress::new(clock::now(), parts.stall),
         camera: source.describe(),
         counters: SharedCounters::default(),
@@ -291,6 +332,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         recorder,
         unrecorded: parts.unrecorded,
         waiting: None,
+        erase: frames.clone(),
     };
     keeper.record(Fact::new("started").with(format!("version={}", env!("CARGO_PKG_VERSION"))));
     let effects = keeper.door.start(clock::now(), resume);
@@ -301,7 +343,8 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     }
 
     start_signals(&inbox)?;
-    start_camera(source, vision, shared, Arc::clone(&keeper.counters), &inbox)?;
+    let frames = frames.filter(|_| record);
+    start_camera(source, vision, shared, frames, Arc::clone(&keeper.counters), &inbox)?;
     start_lines(inputs, &inbox)?;
     let clients = inbox.clone();
     let socket = Arc::new(socket);
@@ -314,11 +357,11 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let outcome = keeper.run(&messages, &supervisor);
     supervisor.stopping();
     let secured = keeper.secure();
-    keeper.flush();
+    keeper.flush(&messages);
     socket.close();
     let why = outcome.as_ref().map_or_else(ToString::to_string, |()| "in good order".to_owned());
     keeper.record(Fact::new("stopped").with(format!("reason={why:?}")));
-    keeper.recorder.finish(LAST_ENTRIES);
+    keeper.recorder.finish(LAST_WRITES);
     outcome.and(secured)
 }
 
@@ -339,6 +382,7 @@ fn start_camera(
     mut source: Box<dyn FrameSource>,
     mut vision: Vision,
     gallery: SharedGallery,
+    frames: Option<FrameThread>,
     counters: SharedCounters,
     inbox: &SyncSender<Message>,
 ) -> Result<(), DaemonError> {
@@ -370,7 +414,13 @@ fn start_camera(
             let began = clock::now();
             let gallery = Arc::clone(&gallery.lock().unwrap_or_else(PoisonError::into_inner));
             let message = match vision.see(&frame, &gallery) {
-                Ok(observation) => Message::Seen(Box::new(observation), clock::now().since(began)),
+                Ok(observation) => {
+                    let took = clock::now().since(began);
+                    if let Some(frames) = frames.as_ref().filter(|_| !observation.faces.is_empty()) {
+                        frames.keep(frame, observation.faces.clone());
+                    }
+                    Message::Seen(Box::new(observation), took)
+                }
                 Err(error) => Message::Failed(error.into()),
             };
             if vision_inbox.send(message).is_err() {
@@ -397,46 +447,6 @@ fn start_lines(mut inputs: Box<dyn Inputs>, inbox: &SyncSender<Message>) -> Resu
     })
 }
 
-/// What the disk's thread is asked to do: a slow disk must not keep the strike released.
-enum Job {
-    Save(Saved),
-    Record(Box<Line>),
-    /// Say so when everything before is done.
-    Flush(SyncSender<()>),
-}
-
-fn start_disk(
-    state: StateStore,
-    mut recording: Option<RecordingFile>,
-    inbox: &SyncSender<Message>,
-) -> Result<SyncSender<Job>, DaemonError> {
-    let (jobs, work) = sync_channel(1_024);
-    let failed = inbox.clone();
-    spawn("disk", Some(inbox.clone()), move || {
-        for job in work {
-            match job {
-                Job::Save(saved) => {
-                    if let Err(error) = state.save(&saved) {
-                        log::error!("event=not_saved error={:?}", error.to_string());
-                        let _ = failed.send(Message::NotSaved);
-                    }
-                }
-                Job::Record(line) => {
-                    let outcome = recording.as_mut().map_or(Ok(()), |file| file.add(&line));
-                    if let Err(error) = outcome {
-                        log::error!("event=recording_stopped error={:?}", error.to_string());
-                        recording = None;
-                    }
-                }
-                Job::Flush(done) => {
-                    let _ = done.send(());
-                }
-            }
-        }
-    })?;
-    Ok(jobs)
-}
-
 /// Whether the daemon gets anywhere: what the watchdog is fed on.
 struct Progress {
     stall: Duration,
@@ -460,7 +470,7 @@ impl Progress {
 struct Keeper {
     door: Door,
     wall: WallClock,
-    jobs: SyncSender<Job>,
+    disk: DiskThread,
     strike: Box<dyn Strike>,
     strike_state: StrikeState,
     indicator: Box<dyn Indicator>,
@@ -468,6 +478,8 @@ struct Keeper {
     shown: (Indication, Timestamp),
     shared: SharedGallery,
     enrol_client: Option<Replies>,
+    /// Who asked for the change of the gallery that is being written.
+    change_client: Option<Replies>,
     progress: Progress,
     camera: String,
     counters: SharedCounters,
@@ -481,6 +493,8 @@ struct Keeper {
     recorder: Recorder,
     unrecorded: UnrecordedRules,
     waiting: Option<WaitingRelease>,
+    /// Recorded frames, to be erased with a person.
+    erase: Option<FrameThread>,
 }
 
 /// A release that waits for its entry in the audit log.
@@ -489,6 +503,8 @@ struct WaitingRelease {
     ticket: Option<Ticket>,
     /// It waits no longer than this.
     until: Timestamp,
+    /// Shown only then: green is not for a door that is still locked.
+    indication: Option<Indication>,
 }
 
 impl Keeper {
@@ -536,6 +552,7 @@ impl Keeper {
                     self.progress.idle = Some(now);
                     if news { self.door.handle(now, Input::Fault(Fault::Camera)) } else { Vec::new() }
                 }
+                Ok(Message::GallerySaved(outcome)) => self.gallery_saved(outcome),
                 Ok(Message::NotSaved) => self.door.handle(now, Input::Fault(Fault::Store)),
                 Ok(Message::Seen(observation, took)) => {
                     self.progress.seen = now;
@@ -573,9 +590,9 @@ impl Keeper {
             (InputLine::Rex, true) => {
                 // Who asks to leave is never kept waiting for the disk, not by a face's release either:
                 // the controller counts that one as under way, and its end stays as it is.
-                if self.waiting.take().is_some() {
+                if self.waiting.is_some() {
                     self.record(Fact::new("release").with("cause=rex"));
-                    self.drive(StrikeState::Released)?;
+                    self.release()?;
                 }
                 self.door.handle(now, Input::Rex)
             }
@@ -608,23 +625,22 @@ impl Keeper {
             }
             Request::Add { name, embeddings, .. } => {
                 let embeddings: Vec<Embedding> = embeddings.into_iter().map(Embedding::new).collect();
-                let added = self.door.enrol_from(now, clock::unix(), &name, &embeddings);
-                if let Ok((subject, _)) = &added {
-                    self.record(Fact {
-                        subject: Some(*subject),
-                        ..Fact::new("enrolled").with("from=pictures")
-                    });
+                match self.door.enrol_from(clock::unix(), &name, &embeddings) {
+                    // The client hears of the end from `gallery_saved`.
+                    Ok(effects) => {
+                        self.change_client = Some(client);
+                        return effects;
+                    }
+                    Err(error) => done(Err(error)),
                 }
-                done(added.map(|(_, effects)| effects))
             }
-            Request::Remove { name } => {
-                let subject = self.door.gallery().subjects().iter().find(|s| s.name == name).map(|s| s.id);
-                let removed = self.door.remove(now, &name);
-                if removed.is_ok() {
-                    self.record(Fact { subject, ..Fact::new("removed") });
+            Request::Remove { name } => match self.door.remove(&name) {
+                Ok(effects) => {
+                    self.change_client = Some(client);
+                    return effects;
                 }
-                done(removed)
-            }
+                Err(error) => done(Err(error)),
+            },
             Request::Secure {} => {
                 self.record(Fact::new("command").with("command=secure"));
                 (Reply::ok(), self.door.handle(now, Input::Secure))
@@ -644,6 +660,16 @@ impl Keeper {
         effects
     }
 
+    fn gallery_saved(&mut self, outcome: Result<(), String>) -> Vec<Effect> {
+        if let Some(client) = self.change_client.take() {
+            client.send(match &outcome {
+                Ok(()) => Reply::ok(),
+                Err(message) => Reply::Error { message: message.clone() },
+            });
+        }
+        self.door.gallery_saved(clock::now(), outcome)
+    }
+
     fn status(&self, now: Timestamp, started: Timestamp) -> Status {
         Status {
             strike: self.strike_state,
@@ -655,6 +681,7 @@ impl Keeper {
             frames_with_face: self.frames_with_face,
             last_frame_ms: self.last_frame.as_secs_f64() * 1e3,
             people: self.door.gallery().subjects().len(),
+            people_of_other_models: self.door.gallery().of_other_models(self.model.hash),
             enrolling: self.door.controller().is_enrolling(),
             model: self.model.hash.to_string(),
             threshold: self.threshold,
@@ -663,6 +690,7 @@ impl Keeper {
             lockout_left_s: self.door.controller().lockout_left(now).map(|left| left.as_secs() + 1),
             door_open: self.door.controller().door_is_open(),
             alarm: self.door.controller().alarm(),
+            audit_written: self.recorder.works(),
             last_denial: self.last_denial.clone(),
             last_event: self.last_event.clone(),
         }
@@ -681,27 +709,37 @@ impl Keeper {
                 Effect::Strike(StrikeState::Secured) => self.secure()?,
                 Effect::Strike(StrikeState::Released) if waits && !self.unrecorded.wait.is_zero() => {
                     let until = clock::now() + self.unrecorded.wait;
-                    self.waiting = Some(WaitingRelease { ticket: None, until });
+                    self.waiting = Some(WaitingRelease { ticket: None, until, indication: None });
                 }
-                Effect::Strike(StrikeState::Released) => {
-                    self.waiting = None;
-                    self.drive(StrikeState::Released)?;
-                }
-                Effect::Indicate(indication) => {
-                    let now = clock::now();
-                    self.shown = (indication, now);
-                    self.light(now);
-                }
+                Effect::Strike(StrikeState::Released) => self.release()?,
+                Effect::Indicate(indication) => match &mut self.waiting {
+                    Some(waiting) if indication == Indication::Released => {
+                        waiting.indication = Some(indication);
+                    }
+                    waiting => {
+                        if let Some(waiting) = waiting {
+                            waiting.indication = None;
+                        }
+                        self.show(indication);
+                    }
+                },
                 Effect::Save(saved) => {
-                    if self.jobs.try_send(Job::Save(saved)).is_err() {
-                        log::error!("event=not_saved error=\"the disk is too slow\"");
+                    if let Err(error) = self.disk.save(saved) {
+                        log::error!("event=not_saved error={:?}", error.to_string());
                         let effects = self.door.handle(clock::now(), Input::Fault(Fault::Store));
                         self.carry_out(effects)?;
                     }
                 }
+                Effect::SaveGallery(gallery) => {
+                    if let Err(error) = self.disk.save_gallery(gallery) {
+                        log::error!("event=gallery_not_saved error={:?}", error.to_string());
+                        let effects = self.gallery_saved(Err(error.to_string()));
+                        self.carry_out(effects)?;
+                    }
+                }
                 Effect::Record(line) => {
-                    if self.jobs.try_send(Job::Record(line)).is_err() {
-                        log::warn!("event=recording_gap reason=\"the disk is too slow\"");
+                    if let Err(error) = self.disk.record(line) {
+                        log::warn!("event=recording_gap reason={:?}", error.to_string());
                         self.door.recording_lost();
                     }
                 }
@@ -733,31 +771,43 @@ impl Keeper {
         self.drive(StrikeState::Secured)
     }
 
+    fn release(&mut self) -> Result<(), DaemonError> {
+        let waiting = self.waiting.take();
+        self.drive(StrikeState::Released)?;
+        if let Some(indication) = waiting.and_then(|waiting| waiting.indication) {
+            self.show(indication);
+        }
+        Ok(())
+    }
+
     /// Releases the strike as soon as the entry of the release is on the disk.
     fn settle(&mut self, now: Timestamp) -> Result<(), DaemonError> {
         let Some(waiting) = &self.waiting else { return Ok(()) };
         if waiting.ticket.is_some_and(|ticket| self.recorder.is_synced(ticket)) {
-            self.waiting = None;
-            return self.drive(StrikeState::Released);
+            return self.release();
         }
         if now < waiting.until {
             return Ok(());
         }
-        self.waiting = None;
         log::error!(
             "event=audit_late release={} reason=\"the entry did not reach the disk in time\"",
             self.unrecorded.release
         );
         if self.unrecorded.release {
-            return self.drive(StrikeState::Released);
+            return self.release();
         }
-        self.record(Fact::new("deny").with("reason=not_recorded"));
-        let effects = self.door.handle(now, Input::Secure);
+        let effects = self.door.handle(now, Input::NotRecorded);
         self.carry_out(effects)
     }
 
     fn record(&mut self, fact: Fact) -> Option<Ticket> {
         self.recorder.record(clock::now(), fact)
+    }
+
+    fn show(&mut self, indication: Indication) {
+        let now = clock::now();
+        self.shown = (indication, now);
+        self.light(now);
     }
 
     fn light(&mut self, now: Timestamp) {
@@ -768,11 +818,21 @@ impl Keeper {
         }
     }
 
-    /// Waits for the disk, but not for long: the strike is secured, and a supervisor waits as well.
-    fn flush(&self) {
-        let (done, wait) = sync_channel(1);
-        if self.jobs.send(Job::Flush(done)).is_ok() {
-            let _ = wait.recv_timeout(Duration::from_secs(2));
+    /// Waits for the disk, but not for long; who waits for a change of the gallery is told of it.
+    fn flush(&mut self, messages: &Receiver<Message>) {
+        let mut saved = Vec::new();
+        self.disk.flush(LAST_WRITES, || {
+            saved.extend(messages.try_iter().filter_map(|message| match message {
+                Message::GallerySaved(outcome) => Some(outcome),
+                _ => None,
+            }));
+        });
+        for outcome in saved {
+            for effect in self.gallery_saved(outcome) {
+                if let Effect::Report(report) = effect {
+                    self.report(&report);
+                }
+            }
         }
     }
 
@@ -794,6 +854,9 @@ impl Keeper {
         }
         if let Report::Event(Event::Denied(reason)) = report {
             self.last_denial = Some(reason.to_string());
+        }
+        if let (Report::Removed { .. }, Some(frames)) = (report, &self.erase) {
+            frames.erase();
         }
         self.last_event = Some(line);
         if let Some(fact) = recorder::fact(report) {
@@ -821,3 +884,6 @@ impl Keeper {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

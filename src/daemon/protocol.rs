@@ -132,6 +132,8 @@ pub struct Status {
     pub last_frame_ms: f64,
     /// People enrolled.
     pub people: usize,
+    /// Those among them who were enrolled with another model, and are not recognised.
+    pub people_of_other_models: usize,
     /// True during an enrolment.
     pub enrolling: bool,
     /// The model in use.
@@ -148,6 +150,8 @@ pub struct Status {
     pub door_open: Option<bool>,
     /// The alarm in force.
     pub alarm: Option<Alarm>,
+    /// True while the audit log is written; otherwise faces are denied (`audit.unrecorded`).
+    pub audit_written: bool,
     /// Why nobody was let in the last time, in words.
     pub last_denial: Option<String>,
     /// The latest event as logged.

@@ -6,14 +6,14 @@
 //! count is recorded as soon as there is room.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
 use super::{DaemonError, Message, spawn};
 use crate::access::{Cause, DenyReason, Event};
-use crate::audit::{AuditLog, Checkpoint, Fact, FolderDisk, Stamp};
+use crate::audit::{AuditError, AuditLog, Checkpoint, Disk, Fact, Stamp};
 use crate::clock;
 use crate::door::{Report, details};
 use crate::time::Timestamp;
@@ -40,24 +40,33 @@ struct Job {
 pub struct Recorder {
     jobs: SyncSender<Job>,
     synced: Arc<AtomicU64>,
+    failing: Arc<AtomicBool>,
     last: Ticket,
     /// Entries that found no room.
     lost: u64,
 }
 
 impl Recorder {
-    /// Starts the thread that writes `log`; `inbox` is woken when entries have reached the disk.
+    /// Starts the thread that opens the log and writes it, and tries again until either works; `inbox`
+    /// is woken when entries have reached the disk.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(log: AuditLog<FolderDisk>, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
-        let Checkpoint { entries, hash } = log.head();
-        log::info!("event=audit_head entries={entries} hash={hash}");
+    pub fn start<D: Disk + 'static>(
+        open: impl FnMut() -> Result<AuditLog<D>, AuditError> + Send + 'static,
+        inbox: &SyncSender<Message>,
+    ) -> Result<Self, DaemonError> {
         let (jobs, queue) = sync_channel(QUEUE);
-        let synced = Arc::new(AtomicU64::new(0));
+        let (synced, failing) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
+        let disk = Attempts { failing: Arc::clone(&failing) };
         let (done, woken) = (Arc::clone(&synced), inbox.clone());
-        spawn("audit", Some(inbox.clone()), move || serve(log, &queue, &done, &woken))?;
-        Ok(Recorder { jobs, synced, last: Ticket(0), lost: 0 })
+        spawn("audit", Some(inbox.clone()), move || serve(&disk, open, &queue, &done, &woken))?;
+        Ok(Recorder { jobs, synced, failing, last: Ticket(0), lost: 0 })
+    }
+
+    /// True while the log can be written, as far as is known.
+    pub fn works(&self) -> bool {
+        self.lost == 0 && !self.failing.load(Ordering::Relaxed)
     }
 
     /// Hands an entry over, at once; `None` when there was no room for it.
@@ -109,13 +118,42 @@ impl Recorder {
     }
 }
 
-fn serve(
-    mut log: AuditLog<FolderDisk>,
+/// A disk that refuses is tried again, which is said once.
+struct Attempts {
+    failing: Arc<AtomicBool>,
+}
+
+impl Attempts {
+    fn until_done<T>(&self, mut attempt: impl FnMut() -> Result<T, AuditError>) -> T {
+        loop {
+            match attempt() {
+                Ok(done) => {
+                    if self.failing.swap(false, Ordering::Relaxed) {
+                        log::info!("event=audit_works_again");
+                    }
+                    return done;
+                }
+                Err(error) => {
+                    if !self.failing.swap(true, Ordering::Relaxed) {
+                        log::error!("event=audit_failed error={:?}", error.to_string());
+                    }
+                    thread::sleep(RETRY);
+                }
+            }
+        }
+    }
+}
+
+fn serve<D: Disk>(
+    disk: &Attempts,
+    open: impl FnMut() -> Result<AuditLog<D>, AuditError>,
     queue: &Receiver<Job>,
     synced: &AtomicU64,
     inbox: &SyncSender<Message>,
 ) {
-    let mut failing = false;
+    let mut log = disk.until_done(open);
+    let Checkpoint { entries, hash } = log.head();
+    log::info!("event=audit_head entries={entries} hash={hash}");
     while let Ok(first) = queue.recv() {
         let mut last = first.ticket;
         let mut facts = vec![(first.stamp, first.fact)];
@@ -123,16 +161,7 @@ fn serve(
             last = job.ticket;
             facts.push((job.stamp, job.fact));
         }
-        while let Err(error) = log.append(&facts) {
-            if !failing {
-                log::error!("event=audit_failed error={:?}", error.to_string());
-            }
-            failing = true;
-            thread::sleep(RETRY);
-        }
-        if std::mem::take(&mut failing) {
-            log::info!("event=audit_works_again");
-        }
+        disk.until_done(|| log.append(&facts));
         synced.store(last.0, Ordering::Release);
         // A full inbox wakes its owner by itself.
         let _ = inbox.try_send(Message::Recorded);
@@ -147,8 +176,12 @@ pub fn stamp(now: Timestamp) -> Stamp {
 /// What the audit log keeps of a report; `None` for what concerns nobody's access.
 pub fn fact(report: &Report) -> Option<Fact> {
     let event = match report {
-        Report::Enrolled { subject, .. } => {
-            return Some(Fact { subject: Some(*subject), ..Fact::new("enrolled") });
+        Report::Enrolled { subject, from, .. } => {
+            let fact = Fact::new("enrolled").with(format!("from={}", from.name()));
+            return Some(Fact { subject: Some(*subject), ..fact });
+        }
+        Report::Removed { subject } => {
+            return Some(Fact { subject: Some(*subject), ..Fact::new("removed") });
         }
         Report::EnrolRefused { reason } => {
             return Some(Fact::new("enrol_refused").with(format!("reason={reason:?}")));
@@ -174,7 +207,10 @@ pub fn fact(report: &Report) -> Option<Fact> {
             | DenyReason::ClockNotSet { subject },
         ) => (Some(*subject), None),
         Event::Denied(
-            DenyReason::SeveralFaces { .. } | DenyReason::LockedOut { .. } | DenyReason::SecureMode,
+            DenyReason::SeveralFaces { .. }
+            | DenyReason::LockedOut { .. }
+            | DenyReason::SecureMode
+            | DenyReason::NotRecorded,
         )
         | Event::Released(Cause::Rex | Cause::HoldOpen { .. })
         | Event::Secured(_)

@@ -35,6 +35,13 @@ pub struct Replies {
 }
 
 impl Replies {
+    /// A way back, and where its replies come out; the client is there as long as the third lives.
+    pub(super) fn new() -> (Self, Receiver<Reply>, Arc<()>) {
+        let (sender, replies) = sync_channel(64);
+        let alive = Arc::new(());
+        (Replies { sender, alive: Arc::downgrade(&alive) }, replies, alive)
+    }
+
     /// Sends a reply; a client that reads too slowly or has gone misses it, the daemon never waits.
     pub fn send(&self, reply: Reply) {
         let _ = self.sender.try_send(reply);
@@ -112,9 +119,7 @@ fn serve_client(mut stream: UnixStream, inbox: &SyncSender<Message>) -> io::Resu
     stream.set_write_timeout(Some(CLIENT_TIMEOUT))?;
     let mut line = Vec::new();
     BufReader::new((&stream).take(MAX_REQUEST)).read_until(b'\n', &mut line)?;
-    let (sender, replies) = sync_channel(64);
-    let alive = Arc::new(());
-    let client = Replies { sender, alive: Arc::downgrade(&alive) };
+    let (client, replies, _alive) = Replies::new();
     match serde_json::from_slice(&line) {
         Ok(request) => {
             let gone = || io::Error::other("the daemon is stopping");

@@ -19,9 +19,10 @@
 //! | denied: locked out | | 4 blinks | 4 beeps |
 //! | denied: not at this hour, clock not set | | 5 blinks | 5 beeps |
 //! | denied: secure mode | | 6 blinks | 6 beeps |
+//! | denied: the audit log is not written | | 7 blinks | 7 beeps |
 //! | alarm | | flashes | sounds on and off |
 //!
-//! Blinks come again every 2.1 s, beeps do not.
+//! Blinks come again every 2.4 s, beeps do not.
 
 mod simulated;
 
@@ -127,8 +128,8 @@ pub trait Indicator: Send {
 
 /// A blink and the pause after it take one slot each.
 const SLOT: Duration = Duration::from_millis(150);
-/// Blinks come again after so many slots: time for six and a pause.
-const PERIOD: u128 = 14;
+/// Blinks come again after so many slots: time for seven and a pause.
+const PERIOD: u128 = 16;
 /// Slots of the beep for an unknown face.
 const LONG_BEEP: u128 = 4;
 
@@ -142,6 +143,7 @@ fn blinks(code: DenyCode) -> Option<u128> {
         DenyCode::LockedOut => Some(4),
         DenyCode::OutOfHours | DenyCode::ClockNotSet => Some(5),
         DenyCode::SecureMode => Some(6),
+        DenyCode::NotRecorded => Some(7),
     }
 }
 
@@ -316,7 +318,7 @@ mod tests {
                 let at = |ms: u64| on(line, code, ms);
                 (from..to).step_by(10).filter(|&ms| at(ms) && (ms == 0 || !at(ms - 10))).count()
             };
-            let blinks = edges(IndicatorLine::RedLed, 2_100, 4_200);
+            let blinks = edges(IndicatorLine::RedLed, 2_400, 4_800);
             let expected = match code {
                 DenyCode::Unknown | DenyCode::NobodyEnrolled => 0,
                 DenyCode::AlreadyReleased => 1,
@@ -325,9 +327,10 @@ mod tests {
                 DenyCode::LockedOut => 4,
                 DenyCode::OutOfHours | DenyCode::ClockNotSet => 5,
                 DenyCode::SecureMode => 6,
+                DenyCode::NotRecorded => 7,
             };
             assert_eq!(blinks, expected, "{code:?}");
-            assert_eq!(on(IndicatorLine::RedLed, code, 2_000), expected == 0, "{code:?} pauses");
+            assert_eq!(on(IndicatorLine::RedLed, code, 2_300), expected == 0, "{code:?} pauses");
             let beeps = edges(IndicatorLine::Buzzer, 0, 60_000);
             assert_eq!(
                 beeps,

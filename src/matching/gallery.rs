@@ -55,21 +55,6 @@ pub enum GalleryError {
     /// Nobody of that name.
     #[error("nobody called \"{0}\" is enrolled (see: facelatch people list)")]
     NoSuchSubject(String),
-    /// Templates of another model.
-    #[error(
-        "{count} enrolled people ({names}) have templates of model {theirs}, but model {ours} is \
-         configured: configure their model again or enrol them anew"
-    )]
-    OtherModel {
-        /// How many people.
-        count: usize,
-        /// Their names.
-        names: String,
-        /// The model of the first of them.
-        theirs: ModelHash,
-        /// The model in use.
-        ours: ModelHash,
-    },
 }
 
 /// Everybody enrolled. Each change raises the version.
@@ -174,15 +159,15 @@ impl Gallery {
         format!("person-{}", self.next_id)
     }
 
-    /// Refuses templates of another model.
-    ///
-    /// # Errors
-    /// When a subject was enrolled with a model other than `ours`.
-    pub fn check_model(&self, ours: ModelHash) -> Result<(), GalleryError> {
-        let others: Vec<&Subject> = self.subjects.iter().filter(|s| s.model != ours).collect();
-        let Some(first) = others.first() else { return Ok(()) };
-        let names = others.iter().map(|s| s.name.as_str()).collect::<Vec<_>>().join(", ");
-        Err(GalleryError::OtherModel { count: others.len(), names, theirs: first.model, ours })
+    /// How many people have templates of a model other than `ours`: they cannot be recognised.
+    pub fn of_other_models(&self, ours: ModelHash) -> usize {
+        self.subjects.iter().filter(|s| s.model != ours).count()
+    }
+
+    /// The people whose templates a probe of the model `ours` can be compared with.
+    pub fn of_model(&self, ours: ModelHash) -> Gallery {
+        let subjects = self.subjects.iter().filter(|s| s.model == ours).cloned().collect();
+        Gallery { version: self.version, next_id: self.next_id, subjects }
     }
 
     /// The probe's similarity to each subject: that of the closest template.
@@ -261,11 +246,14 @@ mod tests {
     }
 
     #[test]
-    fn templates_of_another_model_are_named() {
+    fn templates_of_another_model_are_left_out() {
+        let mut gallery = gallery();
         let other = ModelHash([8; 32]);
-        assert_eq!(gallery().check_model(MODEL), Ok(()));
-        let error = gallery().check_model(other).unwrap_err().to_string();
-        assert!(error.contains("Ada, Bob") && error.contains("070707070707"), "{error}");
+        let _ = gallery.enrol("Eve", vec![e(&[1.0, 0.0])], other, 0).unwrap();
+        assert_eq!((gallery.of_other_models(MODEL), gallery.of_other_models(other)), (1, 2));
+        let ours = gallery.of_model(MODEL);
+        assert_eq!((ours.subjects().len(), ours.version()), (2, gallery.version()));
+        assert_eq!(ours.scores(&e(&[1.0, 0.0]), Metric::Euclidean).len(), 2);
     }
 
     #[test]

@@ -1,17 +1,20 @@
-//! What is kept on disk: gallery, state over restarts ([`StateStore`]), recording ([`RecordingFile`]).
+//! What is kept on disk: gallery, state over restarts ([`StateStore`]), recording ([`RecordingFile`]),
+//! recorded frames ([`FrameStore`]).
 //!
 //! The gallery is encrypted, written whole, swapped in atomically.
 //!
 //! File format (version 1): the 8 bytes `FLGAL\0\0\x01`, a 24-byte nonce, then the gallery as JSON
-//! under XChaCha20-Poly1305, the first 8 bytes authenticated along with it. A fresh nonce is drawn
-//! for each write. The key is 32 bytes in a file of mode 0600, or a systemd credential.
+//! under XChaCha20-Poly1305 ([`mod@seal`]). The key is 32 bytes in a file of mode 0600, or a systemd
+//! credential.
 //!
 //! A write goes to a neighbour file, is synced, renamed over the old one, and the folder is synced:
 //! after a crash at any moment the file is the old or the new one.
 
 pub mod disk;
+mod frames;
 mod key;
 mod recording;
+mod seal;
 mod state;
 
 use std::fs::{self, File, OpenOptions};
@@ -19,8 +22,6 @@ use std::io;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use chacha20poly1305::aead::{Aead, KeyInit, Payload};
-use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
@@ -28,13 +29,14 @@ use crate::access::SubjectId;
 use crate::matching::{Embedding, Gallery, GalleryError, ModelHash, Subject};
 
 use disk::{Disk, FileSystem};
+use seal::{Magic, Unsealable, seal, unseal};
 
+pub use frames::{FrameError, FrameLimits, FrameNote, FrameStore};
 pub use key::StoreKey;
 pub use recording::RecordingFile;
 pub use state::StateStore;
 
-const MAGIC: [u8; 8] = *b"FLGAL\0\0\x01";
-const NONCE: usize = 24;
+const MAGIC: Magic = *b"FLGAL\0\0\x01";
 
 /// Why the gallery cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -137,12 +139,18 @@ impl GalleryStore {
     /// When another process holds it or its folder cannot be written.
     pub fn open(path: &Path, key: StoreKey) -> Result<Self, StoreError> {
         let error = |what, source| StoreError::Io { path: path.to_owned(), what, source };
+        let file = path.with_extension("lock");
         let lock = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
-            .open(path.with_extension("lock"))
+            .open(&file)
+            .or_else(|e| match e.kind() {
+                // A disk that has failed is often read-only: the door goes on with what is on it.
+                io::ErrorKind::ReadOnlyFilesystem => File::open(&file),
+                _ => Err(e),
+            })
             .map_err(|e| {
                 error("make its lock file (is its folder there, and may this user write in it?)", e)
             })?;
@@ -151,6 +159,11 @@ impl GalleryStore {
             Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
             Err(fs::TryLockError::Error(e)) => Err(error("lock", e)),
         }
+    }
+
+    /// The store at `path` for reading alone, which a daemon may write meanwhile; nothing is made.
+    pub fn for_reading(path: &Path, key: StoreKey) -> Self {
+        Self::on(Box::new(FileSystem), path, key)
     }
 
     /// The store at `path` of another disk, which nobody else uses.
@@ -213,36 +226,18 @@ impl GalleryStore {
         };
         let plain = serde_json::to_vec(&stored).map_err(|e| self.io("encode", io::Error::other(e)))?;
         let plain = Zeroizing::new(plain);
-        let mut nonce = [0; NONCE];
-        getrandom::fill(&mut nonce).map_err(|e| self.io("draw a nonce", io::Error::other(e)))?;
-        let sealed = self
-            .cipher()
-            .encrypt(&XNonce::from(nonce), Payload { msg: &plain, aad: &MAGIC })
-            .map_err(|_| self.io("encrypt", io::Error::other("the gallery is too large")))?;
-        Ok([&MAGIC[..], &nonce, &sealed].concat())
+        seal(&self.key, &MAGIC, "", &plain).map_err(|e| self.io("seal", e))
     }
 
     fn unseal(&self, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        let Some((magic, rest)) = bytes.split_first_chunk::<8>() else {
-            return Err(self.format("the file is cut short"));
-        };
-        if magic[..5] != MAGIC[..5] {
-            return Err(self.format("this is no facelatch gallery"));
-        }
-        if *magic != MAGIC {
-            return Err(self.format("it was written by a newer facelatch"));
-        }
-        let Some((nonce, sealed)) = rest.split_first_chunk::<NONCE>() else {
-            return Err(self.format("the file is cut short"));
-        };
-        self.cipher()
-            .decrypt(&XNonce::from(*nonce), Payload { msg: sealed, aad: &MAGIC })
-            .map(Zeroizing::new)
-            .map_err(|_| StoreError::Sealed { path: self.path.clone(), key: self.key.origin().to_owned() })
-    }
-
-    fn cipher(&self) -> XChaCha20Poly1305 {
-        XChaCha20Poly1305::new(self.key.bytes().into())
+        unseal(&self.key, &MAGIC, "", bytes).map_err(|why| match why {
+            Unsealable::Short => self.format("the file is cut short"),
+            Unsealable::Foreign => self.format("this is no facelatch gallery"),
+            Unsealable::Newer => self.format("it was written by a newer facelatch"),
+            Unsealable::Sealed => {
+                StoreError::Sealed { path: self.path.clone(), key: self.key.origin().to_owned() }
+            }
+        })
     }
 
     fn io(&self, what: &'static str, source: io::Error) -> StoreError {

@@ -105,6 +105,10 @@ enum Happens {
     Operator,
     /// Somebody is enrolled or removed.
     People,
+    /// The disk gets to the gallery.
+    SaveGallery,
+    /// The audit log did not take the entry of a release in time.
+    AuditLate,
     CameraFails,
     CameraReturns,
     DiskFails,
@@ -148,6 +152,9 @@ struct Visit {
 
 struct Process {
     door: Door,
+    store: GalleryStore,
+    /// The gallery that is to be written.
+    changed: Option<Arc<Gallery>>,
     state: StateStore,
     tracker: Tracker,
     sequence: u64,
@@ -296,6 +303,8 @@ impl Simulation {
             Happens::Door(open) => self.input(Input::Door { open })?,
             Happens::Operator => self.operator()?,
             Happens::People => self.people()?,
+            Happens::SaveGallery => self.save_gallery()?,
+            Happens::AuditLate => self.input(Input::NotRecorded)?,
             Happens::CameraFails => {
                 self.camera_works = false;
                 self.input(Input::Fault(Fault::Camera))?;
@@ -405,6 +414,9 @@ impl Simulation {
             if self.random.once_in(30) {
                 self.after_ms(1, 2_000, Happens::CameraFails);
             }
+            if self.random.once_in(30) {
+                self.after_ms(1, 1_000, Happens::AuditLate);
+            }
         }
         Ok(())
     }
@@ -442,15 +454,27 @@ impl Simulation {
         let (now, choice) = (self.monotonic(), self.random.below(3));
         let Some(process) = &mut self.process else { return Ok(()) };
         let outcome = match choice {
-            0 => process.door.enrol_from(now, 0, "guest", &pictures).map(|(_, effects)| effects),
+            0 => process.door.enrol_from(0, "guest", &pictures),
             1 => process.door.enrol(now, Some("guest")),
-            _ => process.door.remove(now, "guest"),
+            _ => process.door.remove("guest"),
         };
         match outcome {
             Ok(effects) => self.check(effects, |watcher, actions| watcher.timeout(now, actions)),
-            Err(DoorError::Gallery(_) | DoorError::Store(_) | DoorError::Busy) => Ok(()),
+            Err(DoorError::Gallery(_) | DoorError::Saving | DoorError::Busy) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
+    }
+
+    fn save_gallery(&mut self) -> Result<(), String> {
+        let now = self.monotonic();
+        let Some(process) = &mut self.process else { return Ok(()) };
+        let Some(gallery) = process.changed.take() else { return Ok(()) };
+        let outcome = process.store.save(&gallery).map_err(|error| error.to_string());
+        if self.disk.has_killed() {
+            return self.kill();
+        }
+        let effects = process.door.gallery_saved(now, outcome);
+        self.check(effects, |watcher, actions| watcher.timeout(now, actions))
     }
 
     /// What the network makes of a person's face: near the same point each time.
@@ -531,15 +555,15 @@ impl Simulation {
             version,
             Known { locked_until: left.map(|l| now + l), denials, secure_mode },
         );
-        let mut door =
-            Door::new(rules(), MODEL, gallery, Some(store)).expect("our model").with_hours(hours());
+        let mut door = Door::new(rules(), MODEL, gallery).with_hours(hours());
         let recorded = self.random.once_in(8);
         if recorded {
             door = door.recorded();
         }
         let tracker = Tracker::new(TrackRules { min_overlap: 0.3, max_gap: Duration::from_millis(500) });
         let effects = door.start(now, resume);
-        self.process = Some(Process { door, state, tracker, sequence: 0, recorded: recorded.then(Vec::new) });
+        let recorded = recorded.then(Vec::new);
+        self.process = Some(Process { door, store, changed: None, state, tracker, sequence: 0, recorded });
         self.figures.restarts += 1;
         self.check(effects, |watcher, actions| watcher.timeout(now, actions))
     }
@@ -601,6 +625,7 @@ impl Simulation {
     ) -> Result<(), String> {
         let Some(process) = &mut self.process else { return Ok(()) };
         let (mut actions, mut gallery, mut saves) = (Vec::new(), None, Vec::new());
+        let mut save_gallery = false;
         for effect in effects {
             match effect {
                 Effect::Strike(StrikeState::Released) => actions.push(Action::Release),
@@ -608,6 +633,12 @@ impl Simulation {
                 Effect::Report(Report::Event(event)) => actions.push(Action::Report(event)),
                 Effect::Report(_) | Effect::Indicate(_) => {}
                 Effect::Gallery(changed) => gallery = Some(changed.version()),
+                Effect::SaveGallery(changed) => {
+                    if process.changed.replace(changed).is_some() {
+                        return Err("two changes of the gallery at a time".into());
+                    }
+                    save_gallery = true;
+                }
                 Effect::Save(saved) => saves.push((saved, process.state.save(&saved).is_ok())),
                 Effect::Record(line) => {
                     if let Some(recorded) = &mut process.recorded {
@@ -617,6 +648,9 @@ impl Simulation {
             }
         }
         let is_released = process.door.controller().is_released();
+        if save_gallery {
+            self.after_ms(1, 5_000, Happens::SaveGallery);
+        }
         watch(&mut self.watcher, &actions)?;
         if let Some(version) = gallery {
             self.gallery_on_disk = version;

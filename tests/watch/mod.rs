@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use facelatch::access::{
-    AccessRules, Action, ApproachRules, Cause, Civil, DenyReason, EnrolmentRules, Event, Input, LockoutRules,
-    ModeCommand, Score, Seen, Sighting, SubjectId, TrackId, UnsetClock, WindowRules,
+    AccessRules, Action, ApproachRules, Cause, Civil, DenyReason, EnrolmentRules, Event, Fault, Input,
+    LockoutRules, ModeCommand, Score, Seen, Sighting, SubjectId, TrackId, UnsetClock, WindowRules,
 };
 use facelatch::time::Timestamp;
 
@@ -117,6 +117,10 @@ pub struct Watcher {
     run: Vec<Frame>,
     /// The strike is energised, at the latest until.
     pub until: Option<Timestamp>,
+    /// Somebody inside has asked for the release under way.
+    exit: bool,
+    /// An operator holds the door open.
+    held: bool,
     last_secured: Option<Timestamp>,
     last_face: Option<Timestamp>,
     released_in_approach: Option<Timestamp>,
@@ -142,6 +146,8 @@ impl Watcher {
             gallery_version,
             run: Vec::new(),
             until: None,
+            exit: false,
+            held: false,
             last_secured: None,
             last_face: None,
             released_in_approach: None,
@@ -199,6 +205,7 @@ impl Watcher {
         actions: &[Action],
     ) -> Result<(), String> {
         let door_before = self.door_open;
+        let exit_before = self.exit && self.until.is_some_and(|until| now < until);
         match input {
             Input::Sighting { sighting, .. } => self.sighting(now, sighting, person),
             Input::GalleryChanged { version, .. } => self.gallery(*version),
@@ -220,7 +227,17 @@ impl Watcher {
         self.bound(now)?;
         let released = self.until.is_some();
         match input {
-            Input::Fault(_) | Input::Secure | Input::SetMode(ModeCommand::Secure) if released => {
+            // A disk that fails keeps nobody in who asked to leave.
+            Input::Fault(Fault::Store) | Input::NotRecorded if exit_before => {
+                if released {
+                    Ok(())
+                } else {
+                    Err(format!("{input:?} kept somebody in"))
+                }
+            }
+            Input::Fault(_) | Input::NotRecorded | Input::Secure | Input::SetMode(ModeCommand::Secure)
+                if released =>
+            {
                 Err(format!("the strike is still released after {input:?}"))
             }
             Input::Rex if !released => Err("request to exit did not open".into()),
@@ -264,9 +281,13 @@ impl Watcher {
 
     /// Follows the strike through the actions; every release needs a cause.
     fn book(&mut self, now: Timestamp, actions: &[Action], input: Option<&Input>) -> Result<(), String> {
+        // A press counts for the passage under way, and for the one it brings about.
+        let rex = matches!(input, Some(Input::Rex));
+        self.exit |= rex && !self.held;
         for action in actions {
             match action {
                 Action::Secure => {
+                    (self.exit, self.held) = (false, false);
                     if let Some(until) = self.until.take() {
                         self.last_secured = Some(now);
                         if now.since(until) > TICK {
@@ -282,6 +303,7 @@ impl Watcher {
                         return Err("a release under way was prolonged".into());
                     }
                     self.until = Some(until);
+                    (self.exit, self.held) = (rex, by_operator);
                 }
                 Action::Report(Event::Released(Cause::Identified { subject, .. })) => {
                     self.identified(now, *subject, input)?;

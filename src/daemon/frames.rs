@@ -1,0 +1,143 @@
+//! The frames' thread: where recording of frames is switched on, it keeps pictures with a face; old
+//! ones it removes in any case.
+//!
+//! Pictures of people are never needed to open a door: what does not get through in time is left out.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::time::Duration;
+
+use super::{DaemonError, Message, spawn};
+use crate::camera::Frame;
+use crate::clock;
+use crate::picture::Rect;
+use crate::picture_file::encode_jpeg;
+use crate::store::{FrameError, FrameNote, FrameStore};
+
+/// Frames that wait for a slow disk.
+const QUEUE: usize = 4;
+/// Between two sweeps.
+const SWEEP: Duration = Duration::from_secs(60);
+
+struct Shot {
+    frame: Frame,
+    faces: Vec<Rect>,
+}
+
+#[derive(Debug, Default)]
+struct Orders {
+    /// Everything shall go.
+    erase: AtomicBool,
+    /// Frames that found no room.
+    dropped: AtomicU64,
+}
+
+/// The way to the frames' thread; nothing here waits.
+#[derive(Clone, Debug)]
+pub struct FrameThread {
+    /// `None` only wakes it.
+    jobs: SyncSender<Option<Box<Shot>>>,
+    orders: Arc<Orders>,
+}
+
+// A frame shows people.
+impl std::fmt::Debug for Shot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Shot(redacted)")
+    }
+}
+
+impl FrameThread {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn start(store: FrameStore, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
+        let (jobs, queue) = sync_channel(QUEUE);
+        let orders = Arc::new(Orders::default());
+        let given = Arc::clone(&orders);
+        spawn("frames", Some(inbox.clone()), move || serve(store, &queue, &given))?;
+        Ok(FrameThread { jobs, orders })
+    }
+
+    /// Keeps a frame with these faces, if there is time for it.
+    pub fn keep(&self, frame: Frame, faces: Vec<Rect>) {
+        if self.jobs.try_send(Some(Box::new(Shot { frame, faces }))).is_err() {
+            self.orders.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Erases every frame: nobody can say in which of them a person is not.
+    pub fn erase(&self) {
+        self.orders.erase.store(true, Ordering::Release);
+        // A full queue wakes the thread by itself.
+        let _ = self.jobs.try_send(None);
+    }
+}
+
+fn serve(mut store: FrameStore, queue: &Receiver<Option<Box<Shot>>>, orders: &Orders) {
+    let mut trouble = Trouble::default();
+    let mut swept = None;
+    loop {
+        let now = clock::now();
+        if orders.erase.load(Ordering::Acquire) {
+            // Those in the queue were taken before.
+            while queue.try_recv().is_ok() {}
+            if let Some(count) = trouble.note(store.erase()) {
+                orders.erase.store(false, Ordering::Release);
+                log::info!("event=frames_erased frames={count}");
+            }
+        } else if swept.is_none_or(|at| now.since(at) >= SWEEP) && clock::is_plausible(clock::unix()) {
+            swept = Some(now);
+            if let Some(count @ 1..) = trouble.note(store.sweep(clock::unix_millis())) {
+                log::info!("event=frames_swept frames={count}");
+            }
+            let dropped = orders.dropped.swap(0, Ordering::Relaxed);
+            if dropped > 0 {
+                log::warn!("event=frames_dropped frames={dropped} reason=\"the disk is too slow\"");
+            }
+        }
+        match queue.recv_timeout(SWEEP) {
+            Ok(Some(shot)) if !orders.erase.load(Ordering::Acquire) => {
+                let Shot { frame, faces } = *shot;
+                let age = clock::now().since(frame.captured).as_millis() as u64;
+                let note = FrameNote {
+                    wall_ms: clock::unix_millis().saturating_sub(age),
+                    captured_ns: frame.captured.as_nanos(),
+                    sequence: frame.sequence,
+                    faces,
+                };
+                match encode_jpeg(&frame.gray) {
+                    Ok(jpeg) => {
+                        let _ = trouble.note(store.add(&note, &jpeg));
+                    }
+                    Err(error) => log::error!("event=frame_not_encoded error={error:?}"),
+                }
+            }
+            Ok(_) | Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
+
+/// A disk that fails is spoken of once.
+#[derive(Default)]
+struct Trouble(bool);
+
+impl Trouble {
+    fn note<T>(&mut self, outcome: Result<T, FrameError>) -> Option<T> {
+        match outcome {
+            Ok(done) => {
+                self.0 = false;
+                Some(done)
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut self.0, true) {
+                    log::error!("event=frames_failed error={:?}", error.to_string());
+                }
+                None
+            }
+        }
+    }
+}

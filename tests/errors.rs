@@ -102,7 +102,7 @@ fn each_mistake_is_one_clear_line() {
 }
 
 #[test]
-fn templates_of_another_model_are_refused_by_name() {
+fn templates_of_another_model_stay_and_are_told_apart() {
     let dir = tempfile::tempdir().unwrap();
     let path = config(dir.path(), "");
     let good = portrait().display().to_string();
@@ -125,6 +125,14 @@ fn templates_of_another_model_are_refused_by_name() {
     let path = config(dir.path(), &format!("[model]\ncard = \"{}\"", card.display()));
     let out = facelatch(["enroll", "Bob", "--pictures", &good, "--config", &path]);
     let stderr = String::from_utf8_lossy(&out.stderr);
-    assert_eq!(out.status.code(), Some(2), "{stderr}");
-    assert!(stderr.contains("Ada") && stderr.contains("enrol them anew"), "{stderr}");
+    assert!(out.status.success(), "{stderr}");
+    let listed = facelatch(["people", "list", "--json", "--config", &path]);
+    let people: Vec<serde_json::Value> = String::from_utf8_lossy(&listed.stdout)
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let [ada, bob] = &people[..] else { panic!("{people:?}") };
+    assert_eq!((&ada["name"], &bob["name"]), (&"Ada".into(), &"Bob".into()));
+    assert_ne!(ada["model"], bob["model"]);
+    assert_eq!(bob["model"], hash[..12]);
 }

@@ -5,6 +5,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::office::Office;
 use super::{Answer, CommandError, print_json};
 use crate::config::Config;
+use crate::daemon::protocol::Person;
 
 /// List or remove the people enrolled
 #[derive(ClapArgs)]
@@ -43,7 +44,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
                 if json {
                     print_json(&serde_json::to_value(person)?);
                 } else {
-                    say!("{}  (id {}, {} template(s))", person.name, person.id, person.templates);
+                    let Person { name, id, templates, model, .. } = person;
+                    say!("{name}  (id {id}, {templates} template(s) of model {model})");
                 }
             }
         }

@@ -95,6 +95,8 @@ pub struct Person {
     pub enrolled: u64,
     /// How many templates.
     pub templates: usize,
+    /// The model that made them; with another one in use the person is not recognised.
+    pub model: String,
 }
 
 /// Everybody enrolled, as it is shown.
@@ -107,6 +109,7 @@ pub fn people(gallery: &crate::matching::Gallery) -> Vec<Person> {
             name: s.name.clone(),
             enrolled: s.enrolled,
             templates: s.templates.len(),
+            model: s.model.to_string(),
         })
         .collect()
 }

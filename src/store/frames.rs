@@ -1,7 +1,7 @@
 //! Recorded frames: pictures of people, one sealed file each in a folder of their own.
 //!
 //! A file is named by the wall clock and the monotonic clock of its frame, so that the names sort by
-//! age, and sealed as [`mod@super::seal`] says, its name included: it cannot be passed off as another.
+//! age, and sealed as the gallery is (`seal.rs`), its name included: it cannot be passed off as another.
 //! Inside stand the length of the note (4 bytes, little endian), the note as JSON, and the JPEG.
 //!
 //! The folder never grows beyond a size, the oldest frames going first, and frames beyond an age go

@@ -4,7 +4,7 @@
 //! The gallery is encrypted, written whole, swapped in atomically.
 //!
 //! File format (version 1): the 8 bytes `FLGAL\0\0\x01`, a 24-byte nonce, then the gallery as JSON
-//! under XChaCha20-Poly1305 ([`mod@seal`]). The key is 32 bytes in a file of mode 0600, or a systemd
+//! under XChaCha20-Poly1305 (`seal.rs`). The key is 32 bytes in a file of mode 0600, or a systemd
 //! credential.
 //!
 //! A write goes to a neighbour file, is synced, renamed over the old one, and the folder is synced:

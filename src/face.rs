@@ -84,11 +84,9 @@ pub enum FaceError {
 pub struct Face {
     /// Where it is.
     pub place: Rect,
-    /// Its vector, as a probe has it.
-    pub probe: Embedding,
-    /// The mean of its vector and its mirror image's, as a template has it: a template is made once
-    /// and can afford two runs, and the pairs of `lfw/test` come out better (docs/network.md).
-    pub template: Embedding,
+    /// The mean of its vector and its mirror image's: a still can afford two runs, pairs come out better
+    /// (docs/network.md), and it is what the door's templates and 15-frame means rest on.
+    pub vector: Embedding,
 }
 
 /// Makes vectors of picture files.
@@ -135,10 +133,10 @@ impl FaceReader {
             Some(_) => self.embedder.embed_pixels(pixels, place, view),
             None => self.embedder.embed_crop(pixels, place, view),
         };
-        let probe = embed(View::Plain).map_err(failed)?;
+        let plain = embed(View::Plain).map_err(failed)?;
         let mirrored = embed(View::Mirrored).map_err(failed)?;
-        let template = mean(&[&probe, &mirrored]).unwrap_or_else(|| probe.clone());
-        Ok(Some(Face { place, probe, template }))
+        let vector = mean(&[&plain, &mirrored]).unwrap_or(plain);
+        Ok(Some(Face { place, vector }))
     }
 }
 

@@ -7,6 +7,7 @@ writes `embedder.onnx`, `embedder.toml` and their lines in SHA256SUMS.
 
 import argparse
 import json
+import math
 import subprocess
 from hashlib import sha256
 from pathlib import Path
@@ -21,10 +22,10 @@ import samples
 
 SEED = 20190401
 WINDOW = 15
-# A rate is only stated where at least this many wrong comparisons decide it.
-ENOUGH = 10
-PICTURES = 3
-RATES = (0.1, 0.01, 0.001, 0.0001)
+# A threshold holds its rate with this confidence, and is only stated where so many false matches decide it.
+CONFIDENCE = 0.95
+ENOUGH = 5
+RATES = (0.1, 0.01, 0.001, 0.0001, 0.00003)
 
 CARD = """\
 # Written by training/card.py; every figure is measured on the file named here.
@@ -53,13 +54,13 @@ metric = "euclidean"
 normalise = false # the network itself ends in a division by the length
 
 # similarity = 1 - distance. Per comparison of two pictures: {comparisons} impostor comparisons of
-# {people} people that the network never learned from, each before another camera. Before one and the
-# same camera strangers look more alike, so the default is a strict rate. The attempt's threshold is
-# for the mean of 15 frames; chosen between the right and the wrong people of the webcam clips
-# (docs/network.md). Harder, with pictures from different occasions:
+# {people} people that the network never learned from; each threshold holds its rate with 95 % confidence.
+# Each was before another camera. Before one and the same camera strangers look more alike, so the
+# default is the strictest rate that these pictures can show. The attempt's threshold is for the mean of 15 frames; chosen between the right and the
+# wrong people of the webcam clips (docs/network.md). Harder, with pictures from different occasions:
 # {attempts}
 [thresholds]
-default_fmr = {default_fmr:g}
+default_fmr = {default_fmr}
 at_fmr = {{ {at_fmr} }}
 attempt = {attempt}
 
@@ -86,6 +87,11 @@ OWN = (
 )
 
 
+def decimal(rate):
+    """A rate as the card names it: no exponent, no trailing zeros."""
+    return f"{rate:.6f}".rstrip("0")
+
+
 def quantise(source, target):
     """The int8 file by the product's own quantiser."""
     command = [crops.detector_binary(), "model", "quantize", str(source), str(target)]
@@ -93,20 +99,32 @@ def quantise(source, target):
 
 
 def calibration_vectors(embed, rule):
-    """The calibration people's faces, their templates and probes, and whose they are."""
+    """The calibration people's faces, their vectors, and whose they are."""
     pictures = data.lfw_calibration()
     faces, kept = samples.boxed_samples(pictures, samples.labels_of(pictures), rule)
-    views = np.stack([face.plain() for face in faces])
-    probes = embed(views)
-    return faces, evaluate.templates_of(embed, views, probes), probes, np.array([face.label for face in faces])
+    vectors = evaluate.both_views(embed, np.stack([face.plain() for face in faces]))
+    return faces, vectors, np.array([face.label for face in faces])
 
 
-def impostor_distances(templates, probes, labels):
-    """Distances between pictures of different people, at most PICTURES of each; how many people."""
-    chosen = np.concatenate([np.flatnonzero(labels == label)[:PICTURES] for label in np.unique(labels)])
-    distances = np.linalg.norm(templates[chosen][:, None] - probes[chosen][None], axis=2)
-    different = labels[chosen][:, None] < labels[chosen][None]
-    return distances[different], len(np.unique(labels))
+def impostor_distances(vectors, labels):
+    """Distances between pictures of different people; how many people."""
+    distances = np.linalg.norm(vectors[:, None] - vectors[None], axis=2)
+    return distances[labels[:, None] < labels[None]], len(np.unique(labels))
+
+
+def threshold_for(rate, impostor):
+    """The lowest similarity at which the false match rate is at most `rate` with CONFIDENCE, by the one-sided
+    Clopper-Pearson bound; None where the sample cannot show it. The comparisons count as independent, which
+    those of one person are not quite."""
+    count = len(impostor)
+    ways = np.array([-math.lgamma(k + 1) - math.lgamma(count - k + 1) for k in range(count + 1)]) + math.lgamma(count + 1)
+    matches = np.arange(count + 1)
+    chance = np.cumsum(np.exp(ways + matches * math.log(rate) + (count - matches) * math.log1p(-rate)))
+    allowed = int(np.searchsorted(chance, 1 - CONFIDENCE, side="right")) - 1
+    if allowed < ENOUGH:
+        return None
+    nearest = np.sort(impostor)
+    return 1 - float(nearest[allowed - 1] + nearest[allowed]) / 2
 
 
 def attempts(embed, faces, labels, people=100):
@@ -148,7 +166,6 @@ def main():
     parser.add_argument("--name", default="facelatch default")
     parser.add_argument("--out", type=Path, default=data.REPOSITORY / "models")
     parser.add_argument("--crop", nargs=4, type=float, default=[0.9, 1.04, 0.0, 0.0], metavar=("W", "H", "SX", "SY"))
-    parser.add_argument("--default-fmr", type=float, default=0.0001)
     parser.add_argument("--attempt", type=float, help="the attempt's threshold, chosen by a person")
     parser.add_argument("--origin", help="where the training came from, if not what train_default.py says")
     parser.add_argument("--results", default="", help="more results to report on the card")
@@ -160,9 +177,10 @@ def main():
     quantise(option.run / "float.onnx", target)
     embed = evaluate.runner(target)
 
-    faces, templates, probes, labels = calibration_vectors(embed, rule)
-    impostor, people = impostor_distances(templates, probes, labels)
-    limits = {rate: 1 - np.quantile(impostor, rate) for rate in RATES if rate * len(impostor) >= ENOUGH}
+    faces, vectors, labels = calibration_vectors(embed, rule)
+    impostor, people = impostor_distances(vectors, labels)
+    limits = {rate: threshold_for(rate, impostor) for rate in RATES}
+    limits = {rate: limit for rate, limit in limits.items() if limit is not None}
     right, wrong = attempts(embed, faces, labels)
     attempt = option.attempt
     if attempt is None:
@@ -173,14 +191,14 @@ def main():
     )
     lfw, att = evaluate.lfw_test(embed, rule), evaluate.att_test(embed)
     verdict = evaluate.verdict(*lfw)
-    default = option.default_fmr
+    default = min(limits)
     limit = 1 - limits[default]
     results = (
         f"LFW fold 8, in Python (600 pairs, {verdict['undetected']} undetected counted as errors): "
         f"accuracy {verdict['accuracy']:.3f} (10-fold cross-validated threshold; 95 % interval "
         f"{verdict['interval'][0]:.3f} to {verdict['interval'][1]:.3f}), "
         f"TAR {verdict['tar_at_fmr']['0.01']:.3f} at FMR 1 %. AT&T's last 5 people, whole pictures, all pairs: "
-        f"accuracy {((att[0] < limit) == att[1]).mean():.4f} at the threshold for FMR {default:g}. {option.results}"
+        f"accuracy {((att[0] <= limit) == att[1]).mean():.4f} at the threshold for FMR {decimal(default)}. {option.results}"
     ).strip()
     teacher = (
         "Teacher: a MobileFaceNet found in a GPL-3.0 repository that says its weights came from an "
@@ -195,9 +213,9 @@ def main():
         comparisons=len(impostor),
         people=people,
         attempts=said,
-        at_fmr=", ".join(f'"{rate:g}" = {value:.3f}' for rate, value in limits.items()).replace("1e-04", "0.0001"),
+        at_fmr=", ".join(f'"{decimal(rate)}" = {value:.3f}' for rate, value in limits.items()),
         attempt=attempt,
-        default_fmr=default,
+        default_fmr=decimal(default),
         origin=option.origin or ORIGIN.format(mixed=distil.SHARD * int(options["shards"])),
         terms=TERMS.format(teacher=teacher),
         results=results,

@@ -44,26 +44,23 @@ def faces_of(paths, rule):
     return faces
 
 
-def templates_of(embed, faces, probes):
-    """What the product enrols: the unit mean of each face's vector (`probes`) and its mirror image's."""
-    both = probes + embed(np.ascontiguousarray(faces[..., ::-1]))
+def both_views(embed, faces):
+    """The product's vectors of stills: the unit mean of each face's vector and its mirror image's."""
+    both = embed(faces) + embed(np.ascontiguousarray(faces[..., ::-1]))
     return both / np.linalg.norm(both, axis=1, keepdims=True)
 
 
 def embedded(embed, faces):
-    """{path: (template, probe) or None} for what `faces_of` returns."""
+    """{path: vector or None} for what `faces_of` returns."""
     seen = [path for path, face in faces.items() if face is not None]
-    views = np.stack([faces[path] for path in seen])
-    probes = embed(views)
-    vectors = dict(zip(seen, zip(templates_of(embed, views, probes), probes)))
+    vectors = dict(zip(seen, both_views(embed, np.stack([faces[path] for path in seen]))))
     return {path: vectors.get(path) for path in faces}
 
 
 def pair_distances(vectors, pairs):
-    """Distances (inf where a face was not found) and labels of (path, path, same) pairs; a pair's first
-    picture is the template, the second the probe."""
+    """Distances (inf where a face was not found) and labels of (path, path, same) pairs."""
     distances = [
-        np.inf if vectors[a] is None or vectors[b] is None else float(np.linalg.norm(vectors[a][0] - vectors[b][1]))
+        np.inf if vectors[a] is None or vectors[b] is None else float(np.linalg.norm(vectors[a] - vectors[b]))
         for a, b, _ in pairs
     ]
     return np.array(distances), np.array([same for _, _, same in pairs])

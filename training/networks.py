@@ -7,10 +7,52 @@ from torch.nn import functional as F
 VECTOR = 128
 
 
+def on_grid(weight):
+    """The weights as the shipped int8 file holds them, in floats: each output channel in steps of its
+    largest magnitude / 127 (src/embed/quantize.rs). Batch norm scales whole channels, so folding it in
+    keeps them on the grid. Gradients pass as if nothing were rounded (straight-through estimator, Bengio
+    et al., 2013, arXiv:1308.3432)."""
+    step = weight.abs().flatten(1).amax(1).clamp(min=1e-12).view(-1, *[1] * (weight.dim() - 1)) / 127
+    return weight + ((weight / step).round() * step - weight).detach()
+
+
+class Convolution(nn.Conv2d):
+    """A convolution that can see its weights `rounded` to the int8 grid."""
+
+    rounded = False
+
+    def forward(self, x):
+        return self._conv_forward(x, on_grid(self.weight) if self.rounded else self.weight, self.bias)
+
+
+class Dense(nn.Linear):
+    """A dense layer that can see its weights `rounded` to the int8 grid."""
+
+    rounded = False
+
+    def forward(self, x):
+        return F.linear(x, on_grid(self.weight) if self.rounded else self.weight, self.bias)
+
+
+def round_weights(network):
+    """From now on the network computes with weights on the int8 grid, and learns with that."""
+    for module in network.modules():
+        if isinstance(module, (Convolution, Dense)):
+            module.rounded = True
+
+
+def bake_rounding(network):
+    """Replaces the weights of a network with `rounded` layers by what it computes with."""
+    with torch.no_grad():
+        for module in network.modules():
+            if isinstance(module, (Convolution, Dense)) and module.rounded:
+                module.weight.copy_(on_grid(module.weight))
+
+
 def convolution(inputs, outputs, stride=1, size=3):
     """Convolution and batch norm; the norm is folded into the weights at export."""
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs)
+        Convolution(inputs, outputs, size, stride, size // 2, bias=False), nn.BatchNorm2d(outputs)
     )
 
 
@@ -48,7 +90,7 @@ class DenseResidual(nn.Module):
             )
             inputs = width
         self.squeeze = convolution(inputs, squeeze, size=1) if squeeze else None
-        self.dense = nn.Linear((squeeze or inputs) * 7 * 6, VECTOR)
+        self.dense = Dense((squeeze or inputs) * 7 * 6, VECTOR)
 
     def features(self, x):
         """The vector before normalisation."""

@@ -34,19 +34,20 @@ def options():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("out", type=Path)
     parser.add_argument("--no-teacher", dest="teacher", action="store_false")
-    parser.add_argument("--steps", type=int, default=5400)
+    parser.add_argument("--steps", type=int, default=24000)
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--rate", type=float, default=2e-3)
     parser.add_argument("--decay", type=float, default=0.05, help="weight decay of the filters")
     parser.add_argument("--average", type=float, default=0.999, help="decay of the weights' moving average")
     parser.add_argument("--contrastive", type=float, default=0.1, help="weight of the hard contrastive loss")
-    parser.add_argument("--shards", type=int, default=6, help="thousands of mixed faces, in fives")
+    parser.add_argument("--shards", type=int, default=12, help="thousands of mixed faces, in fives")
     parser.add_argument("--mixed", type=float, default=0.5, help="share of a batch that is mixed faces")
-    parser.add_argument("--spread", type=float, default=1.0, help="box jitter")
-    parser.add_argument("--strength", type=float, default=0.8, help="how often the door's effects strike")
+    parser.add_argument("--spread", type=float, default=0.7, help="box jitter")
+    parser.add_argument("--strength", type=float, default=0.45, help="how often the door's effects strike")
     parser.add_argument("--crop", nargs=4, type=float, default=[0.9, 1.04, 0.0, 0.0], metavar=("W", "H", "SX", "SY"))
     parser.add_argument("--shape", type=json.loads, default={}, help="JSON arguments of DenseResidual")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--round", type=float, default=1.0, help="share of the steps after which weights are rounded to int8")
     parser.add_argument("--every", type=int, default=200, help="steps between looks at the calibration people")
     parser.add_argument("--until", type=int, help="stop (resumable) at this step")
     return parser.parse_args()
@@ -180,6 +181,9 @@ def main():
     network.train()
     total, since = 0.0, step
     for views, labels, *answers in loop.batches(make, SEED, step, until):
+        if step >= option.round * option.steps:
+            networks.round_weights(network)
+            networks.round_weights(average.network)
         for optimiser in optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = loop.rate(step, option.steps, option.rate)
@@ -216,6 +220,7 @@ def main():
 
 def finish(network, option, rule):
     """Writes the float ONNX file and the final figures beside the checkpoint."""
+    networks.bake_rounding(network)
     model = export.onnx_of(network)
     onnx.save(model, option.out / "float.onnx")
     embed = evaluate.runner(model.SerializeToString())

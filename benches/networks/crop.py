@@ -1,6 +1,6 @@
 """What helps a given network at equal cost: the plain box, a box corrected by the eyes, mirror averaging.
 
-`python crop.py FACELATCH CARD DATA EYES.xml` with DATA the folder of `lfw/`, EYES.xml OpenCV's eye cascade.
+`python crop.py FACELATCH CARD DATA EYES.xml` with DATA the folder that holds `lfw/`, EYES.xml OpenCV's eye cascade.
 Faces and eyes come from `facelatch detect`; the usual place of the eyes in the box is learned on people of
 `lfw/train`; the figures are of the pairs of `lfw/test-pairs.txt`. Printed: accuracy (10 folds) and TAR at
 FMR 1 %.

@@ -81,7 +81,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let a = face(&mut reader, &args.a)?;
     let b = face(&mut reader, &args.b)?;
     let distance = metric
-        .distance(&a.template, &b.probe)
+        .distance(&a.vector, &b.vector)
         .ok_or("the network gave vectors without a direction, which cannot be compared; use another one")?;
     let similarity = 1.0 - distance;
     let matches = similarity >= threshold;

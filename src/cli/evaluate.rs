@@ -87,7 +87,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             similarity: faces[pair.a]
                 .as_ref()
                 .zip(faces[pair.b].as_ref())
-                .and_then(|(a, b)| metric.similarity(&a.template, &b.probe)),
+                .and_then(|(a, b)| metric.similarity(&a.vector, &b.vector)),
         })
         .collect();
     let report = Report::new(&scores, threshold);

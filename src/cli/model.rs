@@ -218,7 +218,7 @@ fn against_float(args: &CheckArgs, embedder: &mut Embedder, float: &Path) -> Res
             let again = || -> Result<Embedder, CommandError> { Ok(Embedder::open(&args.file)?) };
             let quantised = read_all(&set.pictures, again()?, again, args.whole)?;
             let floats = read_all(&set.pictures, open_float()?, open_float, args.whole)?;
-            let vector = |f: Option<crate::face::Face>| f.map(|f| f.probe);
+            let vector = |f: Option<crate::face::Face>| f.map(|f| f.vector);
             of_both.extend(quantised.into_iter().zip(floats).map(|(q, f)| [vector(q), vector(f)]));
             impostor.extend(set.pairs.iter().map(|p| (p.a, p.b, !p.genuine)));
             true

@@ -7,7 +7,6 @@ use std::sync::{Arc, Once};
 use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{Cost, DimLike};
-use tract_onnx::tract_core::transform::get_transform;
 
 use super::graph::{self, LARGEST_TENSOR};
 
@@ -35,10 +34,6 @@ impl Network {
             let mut model = model.into_typed().map_err(explain)?;
             model.declutter().map_err(explain)?;
             check_sizes(&model)?;
-            if let Some(channels_last) = get_transform("conv_nhwc").map_err(explain)? {
-                model.transform(&*channels_last).map_err(explain)?;
-                model.declutter().map_err(explain)?;
-            }
             let model = model.into_optimized().map_err(explain)?;
             let fact = model.output_fact(0).map_err(explain)?;
             let Some(dims) = fact.shape.as_concrete() else {

@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 import augment
+import card
 import crops
 import data
 import evaluate
@@ -66,6 +67,40 @@ def test_onnx_gives_what_the_network_gives():
             expected = network.eval()(torch.from_numpy(face)[None]).numpy()
         got = evaluate.runner(export.onnx_of(network).SerializeToString())(face)
         assert np.abs(expected - got).max() < 1e-4
+
+
+def test_rounded_weights_are_what_the_quantiser_keeps():
+    network = networks.DenseResidual().eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.normal_(module.weight)
+    face = torch.rand(1, 1, 112, 92)
+    with torch.no_grad():
+        plain = network(face)
+        networks.round_weights(network)
+        seen = network(face)
+        networks.bake_rounding(network)
+        assert torch.allclose(seen, network(face), atol=1e-6) and not torch.allclose(seen, plain, atol=1e-6)
+    for layer in (network.stem, network.stages[1][2].first):
+        weight, _ = export.folded(*layer)
+        steps = weight / (np.abs(weight).reshape(len(weight), -1).max(1)[:, None, None, None] / 127)
+        assert np.abs(steps - np.round(steps)).max() < 1e-3
+
+
+def test_rounded_weights_still_learn():
+    layer = networks.Dense(6, 3)
+    networks.round_weights(layer)
+    layer(torch.ones(1, 6)).sum().backward()
+    assert torch.equal(layer.weight.grad, torch.ones(3, 6))
+
+
+def test_a_threshold_holds_its_rate_with_confidence():
+    impostor = np.linspace(0.5, 1.5, 100_000)
+    # 95 % upper bound of 80 in 100,000 is 9.7e-4, of 90 it is 1.07e-3 (Poisson: 97.4 and 107.2).
+    matched = (impostor <= 1 - card.threshold_for(0.001, impostor)).sum()
+    assert 80 <= matched < 90
+    assert card.threshold_for(0.00003, impostor) is None
 
 
 def test_plain_crop_and_unjittered_warp_agree():

@@ -61,9 +61,13 @@ lab: needs
 	@lab/run.sh || [ $$? = 77 ]
 
 # The Debian package on a real systemd in namespaces: see docs/lab.md.
-.PHONY: lab-service deb
+.PHONY: lab-service lab-arm64 deb
 lab-service: needs
 	@lab/service/run.sh || [ $$? = 77 ]
+
+# The package for 64-bit ARM, installed and purged in a Debian for it under qemu-user.
+lab-arm64: needs
+	@lab/service/arm64.sh || [ $$? = 77 ]
 
 deb: needs
 	tools/deb.sh

@@ -12,8 +12,15 @@ if [ ! -e "$kept" ]; then
     tree=$CACHE/previous-$commit
     mkdir -p "$tree"
     git -C "$REPO" archive "$commit" | tar -x -C "$tree"
-    # With this build's dependencies.
-    export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$REPO/target}
+    # A target folder of its own, as cargo cannot tell two checkouts of one package apart by anything but
+    # their age. The dependencies of this checkout serve where they are the same.
+    ours=${CARGO_TARGET_DIR:-$REPO/target}/release
+    export CARGO_TARGET_DIR=$tree/target
+    mkdir -p "$CARGO_TARGET_DIR/release"
+    for folder in .fingerprint build deps; do
+        [ ! -e "$ours/$folder" ] || cp -a "$ours/$folder" "$CARGO_TARGET_DIR/release/"
+    done
+    find "$CARGO_TARGET_DIR" -maxdepth 3 -name '*facelatch*' -exec rm -rf {} +
     made=$("$tree/tools/deb.sh" amd64 --version 0.0.9-1 --out "$tree/out")
     mv "$made" "$kept"
     rm -rf --one-file-system "$tree"

@@ -18,7 +18,7 @@ as_root "${namespaces[@]}" bash -c 'mount --make-rprivate / && mount -t tmpfs tm
     skip $name "this machine gives no new namespaces, no overlay or no cgroup2 to mount"
 
 need lintian=lintian mke2fs=e2fsprogs
-tree=$("$LAB/service/rootfs.sh")
+tree=$("$LAB/service/rootfs.sh") || skip $name "its root filesystem cannot be made here (above it says why)"
 share=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-service.XXXXXX")
 booted=
 cleanup() {
@@ -35,7 +35,7 @@ if old=$("$LAB/service/previous.sh"); then
     cp "$old" "$share/old.deb"
     printf 'ok the earlier package is of commit %s\n' "$(basename "$old" | sed 's/previous-\(.......\).*/\1/')" >"$share/result"
 else
-    printf 'skipped: upgrade from an earlier commit: it is not in this clone; the same program stands in for it\n' >"$share/result"
+    printf 'skipped: upgrade from an earlier commit: its package cannot be made here; the same program stands in for it\n' >"$share/result"
     old=$(FACELATCH_PROGRAM=${CARGO_TARGET_DIR:-$REPO/target}/release/facelatch \
         "$REPO/tools/deb.sh" amd64 --version 0.0.9-1 --out "$share")
     mv "$old" "$share/old.deb"
@@ -56,7 +56,7 @@ mke2fs -q -t ext4 "$share/disk.ext4"
 began=$(date +%s%N)
 as_root "${namespaces[@]}" bash "$LAB/service/boot.sh" "$tree" "$share" >"$share/console" 2>&1 </dev/null &
 booted=$!
-for _ in $(seq 1 "${LAB_LIMIT:-240}"); do
+for _ in $(seq 1 "${LAB_LIMIT:-420}"); do
     kill -0 "$booted" 2>/dev/null || break
     ! grep -q '^end' "$share/result" || break
     sleep 1

@@ -78,6 +78,8 @@ pub struct Controller {
     window: Window,
     stage: Stage,
     approach: Approach,
+    /// This approach's release was not recorded in time: the person was not let in.
+    unrecorded: bool,
     lockout: Lockout,
     last_denial: Option<Timestamp>,
     secure_mode: bool,
@@ -102,6 +104,7 @@ impl Controller {
             window: Window::new(rules.window),
             stage: Stage::Empty,
             approach: Approach::new(rules.approach),
+            unrecorded: false,
             lockout: Lockout::new(rules.lockout),
             last_denial: None,
             secure_mode: false,
@@ -336,7 +339,12 @@ impl Controller {
                     Verdict::Identified { subject, mean_similarity } => {
                         let approach_spent = self.approach.is_spent();
                         let who = Identified { subject, mean_similarity, civil, approach_spent };
-                        let permission = self.policy.identified(self.mode(), who);
+                        let permission = match self.policy.identified(self.mode(), who) {
+                            Permission::Denied(DenyReason::AlreadyReleased { .. }) if self.unrecorded => {
+                                Permission::Denied(DenyReason::NotRecorded)
+                            }
+                            permission => permission,
+                        };
                         self.decide(now, permission, actions);
                     }
                 }
@@ -364,6 +372,7 @@ impl Controller {
                 }
                 if identified {
                     self.approach.spend(now);
+                    self.unrecorded = false;
                     self.lockout.clear();
                 }
                 let mut release = Release::passage(now, self.rules.hold);
@@ -426,6 +435,7 @@ impl Controller {
     fn close(&mut self, now: Timestamp, why: Relock, actions: &mut Vec<Action>) {
         self.forget_face(actions);
         self.approach.spend(now);
+        self.unrecorded = false;
         if !self.secure(now, why, actions) {
             actions.push(Action::Secure);
         }
@@ -488,6 +498,7 @@ impl Controller {
     fn not_recorded(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         if !self.is_exit() {
             self.close(now, Relock::NotRecorded, actions);
+            self.unrecorded = true;
             self.deny(now, DenyReason::NotRecorded, actions);
         }
     }
@@ -1069,6 +1080,13 @@ mod tests {
         assert_eq!(secured.1, Event::Secured(Relock::NotRecorded));
         assert_eq!(denied.1, Event::Denied(DenyReason::NotRecorded));
         assert_eq!(door.controller.shown, Some(Indication::Denied(DenyCode::NotRecorded)));
+        door.take();
+        door.frames(15, &face(1, 0.9));
+        let who_stays = door.take().pop().map(|(_, event)| event);
+        assert_eq!(who_stays, Some(Event::Denied(DenyReason::NotRecorded)), "he was not let in");
+        door.frames(31, &Seen::NoFace);
+        door.frames(15, &face(2, 0.9));
+        assert!(door.released, "and may come again");
     }
 
     #[test]

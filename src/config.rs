@@ -18,7 +18,7 @@ use crate::access::{
 use crate::audit::Rotation;
 use crate::camera::{CameraSettings, PixelFormat};
 use crate::clock::{WallClock, ZoneError};
-use crate::detect::ScanParams;
+use crate::detect::{ScanParams, SearchParams};
 use crate::door::NamedHours;
 use crate::embed::Card;
 use crate::gpio::{Backend, Bias, LineAddress, Polarity};
@@ -142,11 +142,24 @@ pub struct DetectorConfig {
     pub min_size: u32,
     /// Largest face in pixels, 0 for no limit.
     pub max_size: u32,
+    /// With a face known, the whole frame is scanned once in so many ms and the surroundings of the
+    /// face in between; 0 scans all frames whole. 0 to 5000.
+    pub full_scan_ms: u64,
+    /// How long the faces stand while nothing moves, in ms, 0 to 1000.
+    pub still_ms: u64,
 }
 
 impl Default for DetectorConfig {
     fn default() -> Self {
-        DetectorConfig { cascade: None, scale_factor: 1.2, min_neighbors: 4, min_size: 80, max_size: 0 }
+        DetectorConfig {
+            cascade: None,
+            scale_factor: 1.2,
+            min_neighbors: 4,
+            min_size: 80,
+            max_size: 0,
+            full_scan_ms: 500,
+            still_ms: 800,
+        }
     }
 }
 
@@ -559,6 +572,8 @@ impl Config {
         range!("detector.min_neighbors", self.detector.min_neighbors, (0..=100));
         range!("detector.min_size", self.detector.min_size, (0..=4_096));
         range!("detector.max_size", self.detector.max_size, (0..=4_096));
+        range!("detector.full_scan_ms", self.detector.full_scan_ms, (0..=5_000));
+        range!("detector.still_ms", self.detector.still_ms, (0..=1_000));
         range!("tracking.min_overlap", self.tracking.min_overlap, (0.05..=0.95));
         range!("tracking.max_gap_ms", self.tracking.max_gap_ms, (1..=5_000));
         range!("access.window_frames", self.access.window_frames, (1..=200));
@@ -675,11 +690,16 @@ impl Config {
     /// The rules of vision.
     pub fn vision_rules(&self) -> VisionRules {
         VisionRules {
-            scan: ScanParams {
-                scale_factor: self.detector.scale_factor,
-                min_neighbors: self.detector.min_neighbors,
-                min_size: self.detector.min_size,
-                max_size: self.detector.max_size,
+            search: SearchParams {
+                scan: ScanParams {
+                    scale_factor: self.detector.scale_factor,
+                    min_neighbors: self.detector.min_neighbors,
+                    min_size: self.detector.min_size,
+                    max_size: self.detector.max_size,
+                },
+                full_scan_interval: Duration::from_millis(self.detector.full_scan_ms),
+                longest_sleep: Duration::from_millis(self.detector.still_ms),
+                ..SearchParams::default()
             },
             tracking: TrackRules {
                 min_overlap: self.tracking.min_overlap,

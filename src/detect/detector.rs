@@ -287,13 +287,26 @@ impl Detector {
     /// falls into the region: positions are tested on the region's own grid of rounded scales, so
     /// rectangles can differ by a few pixels and weak faces can differ in their neighbours.
     pub fn detect_region(&mut self, picture: GrayView<'_>, region: Rect, params: &ScanParams) -> Vec<Rect> {
-        let Some(part) = picture.region(region) else { return Vec::new() };
-        let (dx, dy) = (region.x.max(0), region.y.max(0));
-        let mut faces = self.detect(part, params);
-        for face in &mut faces {
-            face.x += dx;
-            face.y += dy;
-        }
+        let mut faces = Vec::new();
+        self.detect_region_into(picture, region, params, &mut faces);
         faces
+    }
+
+    /// As [`Detector::detect_region`], into a vector that is cleared first and can be kept between
+    /// frames.
+    pub fn detect_region_into(
+        &mut self,
+        picture: GrayView<'_>,
+        region: Rect,
+        params: &ScanParams,
+        faces: &mut Vec<Rect>,
+    ) {
+        faces.clear();
+        let Some(part) = picture.region(region) else { return };
+        self.detect_into(part, params, &Sequential, faces);
+        for face in faces {
+            face.x += region.x.max(0);
+            face.y += region.y.max(0);
+        }
     }
 }

@@ -17,5 +17,5 @@ mod xml;
 
 pub use cascade::{Cascade, CascadeError, Feature, Node, Stage, Tree, WeightedRect};
 pub use detector::{Detector, Job, ParamsError, ScanParams, Sequential, Workers};
-pub use search::{Search, SearchKind, SearchParams, SearchParamsError, Searcher};
+pub use search::{SearchKind, SearchParams, SearchParamsError, Searcher};
 pub use simd::InstructionSet;

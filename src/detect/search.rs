@@ -13,6 +13,8 @@ use super::detector::{Detector, ScanParams, Sequential, Workers};
 
 /// Edge of the blocks whose mean brightness the motion test compares, in pixels.
 const BLOCK: usize = 8;
+/// The rows of a block that stand for all of it.
+const SAMPLED: [usize; 2] = [2, 5];
 /// Longest sleep that [`SearchParams::check`] admits.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -98,20 +100,14 @@ pub enum SearchKind {
     Still,
 }
 
-/// What a frame holds.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Search {
-    /// The faces, in pixels of the frame.
-    pub faces: Vec<Rect>,
-    /// How they were found.
-    pub kind: SearchKind,
-}
-
 /// A detector that follows a scene.
 pub struct Searcher {
     detector: Detector,
     params: SearchParams,
     faces: Vec<Rect>,
+    /// Working memory: the faces known before, and those around one of them.
+    before: Vec<Rect>,
+    around: Vec<Rect>,
     /// Block means of the current frame and of the one scanned last.
     means: Vec<u8>,
     scanned: Vec<u8>,
@@ -128,6 +124,8 @@ impl Searcher {
             detector,
             params,
             faces: Vec::new(),
+            before: Vec::new(),
+            around: Vec::new(),
             means: Vec::new(),
             scanned: Vec::new(),
             size: (0, 0),
@@ -136,13 +134,24 @@ impl Searcher {
         }
     }
 
-    /// The faces in `picture`, the frame taken at `now`; timestamps must not go back.
-    pub fn search(&mut self, now: Timestamp, picture: GrayView<'_>) -> Search {
+    /// The faces of the frame searched last, in its pixels.
+    pub fn faces(&self) -> &[Rect] {
+        &self.faces
+    }
+
+    /// Looks for the faces in `picture`, the frame taken at `now`, and leaves them in
+    /// [`Searcher::faces`]. Once all buffers have grown to what the scene needs it allocates nothing.
+    pub fn search(&mut self, now: Timestamp, picture: GrayView<'_>) -> SearchKind {
         self.search_with(now, picture, &Sequential)
     }
 
     /// As [`Searcher::search`], with full scans done by `workers`.
-    pub fn search_with(&mut self, now: Timestamp, picture: GrayView<'_>, workers: &impl Workers) -> Search {
+    pub fn search_with(
+        &mut self,
+        now: Timestamp,
+        picture: GrayView<'_>,
+        workers: &impl Workers,
+    ) -> SearchKind {
         block_means(picture, &mut self.means);
         let size = (picture.width(), picture.height());
         if self.size != size {
@@ -154,19 +163,19 @@ impl Searcher {
             None => true,
         };
         if !older(self.last_scan, self.params.longest_sleep) && !self.moved() {
-            return Search { faces: self.faces.clone(), kind: SearchKind::Still };
+            return SearchKind::Still;
         }
         std::mem::swap(&mut self.means, &mut self.scanned);
         self.last_scan = Some(now);
         if !self.faces.is_empty() && !older(self.last_full, self.params.full_scan_interval) {
             self.follow(picture);
             if !self.faces.is_empty() {
-                return Search { faces: self.faces.clone(), kind: SearchKind::Region };
+                return SearchKind::Region;
             }
         }
         self.last_full = Some(now);
         self.detector.detect_into(picture, &self.params.scan, workers, &mut self.faces);
-        Search { faces: self.faces.clone(), kind: SearchKind::Full }
+        SearchKind::Full
     }
 
     /// Drops what is known, so that the next frame is scanned in full.
@@ -187,8 +196,9 @@ impl Searcher {
 
     /// Scans around each known face, for faces of about its size.
     fn follow(&mut self, picture: GrayView<'_>) {
-        let mut found: Vec<Rect> = Vec::with_capacity(self.faces.len());
-        for face in &self.faces {
+        std::mem::swap(&mut self.faces, &mut self.before);
+        self.faces.clear();
+        for face in &self.before {
             let margin = |edge: i32| (edge as f32 * self.params.region_margin).ceil() as i32;
             let (dx, dy) = (margin(face.width), margin(face.height));
             let region = Rect::new(face.x - dx, face.y - dy, face.width + 2 * dx, face.height + 2 * dy);
@@ -202,33 +212,33 @@ impl Searcher {
                 },
                 ..scan
             };
-            for candidate in self.detector.detect_region(picture, region, &params) {
-                if found.iter().all(|f| f.iou(&candidate) < 0.3) {
-                    found.push(candidate);
+            self.detector.detect_region_into(picture, region, &params, &mut self.around);
+            for candidate in &self.around {
+                if self.faces.iter().all(|f| f.iou(candidate) < 0.3) {
+                    self.faces.push(*candidate);
                 }
             }
         }
-        self.faces = found;
     }
 }
 
-/// The mean brightness of each block of 8x8 pixels, row by row; what is left over at the right and
-/// at the bottom does not count.
+/// The mean brightness of each block of 8x8 pixels, by two of its rows, row by row; what is left over
+/// at the right and at the bottom does not count.
 fn block_means(picture: GrayView<'_>, means: &mut Vec<u8>) {
     let (columns, rows) = (picture.width() / BLOCK, picture.height() / BLOCK);
     means.clear();
-    let mut sums = [0u16; BLOCK];
     for row in 0..rows {
-        for column in 0..columns {
-            sums.fill(0);
-            for y in 0..BLOCK {
-                let part = &picture.row(row * BLOCK + y)[column * BLOCK..][..BLOCK];
-                for (sum, &pixel) in sums.iter_mut().zip(part) {
-                    *sum += u16::from(pixel);
-                }
-            }
-            means.push((sums.iter().sum::<u16>() / (BLOCK * BLOCK) as u16) as u8);
-        }
+        let [top, bottom] = SAMPLED.map(|y| &picture.row(row * BLOCK + y).as_chunks::<BLOCK>().0[..columns]);
+        means.extend(top.iter().zip(bottom).map(|(a, b)| {
+            // Sums of 16 bits of every other byte, then the sum of those four.
+            const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
+            let pairs = |bytes: &[u8; BLOCK]| {
+                let bytes = u64::from_le_bytes(*bytes);
+                (bytes & EVEN) + (bytes >> 8 & EVEN)
+            };
+            let sum = (pairs(a) + pairs(b)).wrapping_mul(0x0001_0001_0001_0001) >> 48;
+            (sum / (SAMPLED.len() * BLOCK) as u64) as u8
+        }));
     }
 }
 
@@ -258,8 +268,7 @@ mod tests {
         for frame in 0..60u64 {
             // Sensor noise differs from frame to frame; its block means hardly do.
             let now = Timestamp::from_millis(frame * 50);
-            let search = searcher.search(now, noise(frame as u32 + 1).view());
-            if search.kind != SearchKind::Still {
+            if searcher.search(now, noise(frame as u32 + 1).view()) != SearchKind::Still {
                 scans.push(frame * 50);
             }
         }
@@ -271,16 +280,30 @@ mod tests {
         let mut searcher = searcher();
         let mut picture = noise(1);
         let at = Timestamp::from_millis;
-        assert_eq!(searcher.search(at(1000), picture.view()).kind, SearchKind::Full);
-        assert_eq!(searcher.search(at(1050), picture.view()).kind, SearchKind::Still);
+        assert_eq!(searcher.search(at(1000), picture.view()), SearchKind::Full);
+        assert_eq!(searcher.search(at(1050), picture.view()), SearchKind::Still);
         for y in 100..130 {
             picture.pixels_mut()[y * 320 + 50..][..30].fill(200);
         }
-        assert_eq!(searcher.search(at(1100), picture.view()).kind, SearchKind::Full);
-        assert_eq!(searcher.search(at(1150), picture.view()).kind, SearchKind::Still);
-        assert_eq!(searcher.search(at(20), picture.view()).kind, SearchKind::Full);
+        assert_eq!(searcher.search(at(1100), picture.view()), SearchKind::Full);
+        assert_eq!(searcher.search(at(1150), picture.view()), SearchKind::Still);
+        assert_eq!(searcher.search(at(20), picture.view()), SearchKind::Full);
         let smaller = Gray::filled(160, 120, 9);
-        assert_eq!(searcher.search(at(1200), smaller.view()).kind, SearchKind::Full);
+        assert_eq!(searcher.search(at(1200), smaller.view()), SearchKind::Full);
+    }
+
+    #[test]
+    fn means_are_those_of_the_sampled_rows() {
+        let picture = noise(3);
+        let mut means = Vec::new();
+        block_means(picture.view().region(Rect::new(3, 1, 45, 30)).unwrap(), &mut means);
+        assert_eq!(means.len(), 5 * 3);
+        for (i, &mean) in means.iter().enumerate() {
+            let (x, y) = (3 + i % 5 * BLOCK, 1 + i / 5 * BLOCK);
+            let rows = SAMPLED.map(|row| &picture.view().row(y + row)[x..][..BLOCK]);
+            let sum: u32 = rows.into_iter().flatten().map(|&p| u32::from(p)).sum();
+            assert_eq!(u32::from(mean), sum / 16);
+        }
     }
 
     #[test]

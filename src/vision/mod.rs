@@ -11,7 +11,7 @@ pub use tracker::{TrackRules, Tracker};
 
 use crate::access::{Seen, Sighting};
 use crate::camera::Frame;
-use crate::detect::{Detector, ScanParams};
+use crate::detect::{Detector, SearchParams, Searcher};
 use crate::embed::{Embed, EmbedError, Pixels, View};
 use crate::matching::{Embedding, Gallery, Metric};
 use crate::picture::Rect;
@@ -19,8 +19,8 @@ use crate::picture::Rect;
 /// The numbers of vision.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VisionRules {
-    /// How faces are found.
-    pub scan: ScanParams,
+    /// How and when faces are looked for.
+    pub search: SearchParams,
     /// How one face is followed.
     pub tracking: TrackRules,
     /// What makes a face fit for enrolment.
@@ -41,7 +41,7 @@ pub struct Observation {
 /// Turns frames into observations, one after the other.
 pub struct Vision {
     rules: VisionRules,
-    detector: Detector,
+    searcher: Searcher,
     embedder: Box<dyn Embed + Send>,
     metric: Metric,
     tracker: Tracker,
@@ -59,7 +59,7 @@ impl Vision {
     ) -> Self {
         Vision {
             rules,
-            detector,
+            searcher: Searcher::new(detector, rules.search),
             embedder,
             metric,
             tracker: Tracker::new(rules.tracking),
@@ -70,6 +70,7 @@ impl Vision {
     /// Forgets the face followed: the next frames have nothing to do with those before.
     pub fn forget(&mut self) {
         self.tracker.lose();
+        self.searcher.forget();
         self.view = View::Mirrored;
     }
 
@@ -78,9 +79,12 @@ impl Vision {
     /// # Errors
     /// When the embedder fails.
     pub fn see(&mut self, frame: &Frame, gallery: &Gallery) -> Result<Observation, EmbedError> {
-        let faces = self.detector.detect(frame.gray.view(), &self.rules.scan);
+        // While the scene is still, the faces are those of the frame scanned last. The probe is this
+        // frame's all the same: sightings come at the camera's rate, and no score is used twice.
+        self.searcher.search(frame.captured, frame.gray.view());
+        let faces = self.searcher.faces();
         let mut embedding = None;
-        let seen = match faces.as_slice() {
+        let seen = match faces {
             [] => Seen::NoFace,
             [face] => {
                 let gray = frame.gray.view();
@@ -113,6 +117,6 @@ impl Vision {
             gallery_version: gallery.version(),
             seen,
         };
-        Ok(Observation { sighting, faces, embedding })
+        Ok(Observation { sighting, faces: faces.to_vec(), embedding })
     }
 }

@@ -56,6 +56,11 @@ parity: needs
 bench-detector: needs
 	benches/opencv/run.sh
 
+# Instructions of a scan on 64-bit ARM beside OpenCV's, under qemu-user.
+.PHONY: count-detector-aarch64
+count-detector-aarch64: needs
+	benches/opencv/aarch64.sh
+
 # The daemon on a real kernel's camera and GPIO lines, in user-mode Linux: see docs/lab.md.
 lab: needs
 	@lab/run.sh || [ $$? = 77 ]

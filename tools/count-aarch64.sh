@@ -4,11 +4,12 @@
 #
 #   tools/count-aarch64.sh PROGRAM [ARGUMENT...]
 #
+# FACELATCH_SYSROOT=FOLDER: where its loader and libraries are, if not those of the cross compiler.
 # To count a part of a program, run it twice with another number of repetitions and divide the difference.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
-[ $# -gt 0 ] || { sed -n '2,7p' "$0" >&2; exit 2; }
+[ $# -gt 0 ] || { sed -n '2,8p' "$0" >&2; exit 2; }
 command -v qemu-aarch64 >/dev/null || { echo "qemu-aarch64 is missing: apt-get install qemu-user" >&2; exit 2; }
 plugin=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch/insn-plugin.so
 if ! [ "$plugin" -nt "$here/insn-plugin.c" ]; then
@@ -19,6 +20,6 @@ fi
 count=$(mktemp)
 trap 'rm -f "$count"' EXIT
 status=0
-qemu-aarch64 -L /usr/aarch64-linux-gnu -plugin "$plugin,out=$count" "$@" || status=$?
+qemu-aarch64 -L "${FACELATCH_SYSROOT:-/usr/aarch64-linux-gnu}" -plugin "$plugin,out=$count" "$@" || status=$?
 echo "instructions $(cat "$count")" >&2
 exit $status

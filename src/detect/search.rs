@@ -14,7 +14,7 @@ use super::detector::{Detector, ScanParams, Sequential, Workers};
 /// Edge of the blocks whose mean brightness the motion test compares, in pixels.
 const BLOCK: usize = 8;
 /// The rows of a block that stand for all of it.
-const SAMPLED: [usize; 2] = [2, 5];
+const SAMPLED: [usize; 4] = [0, 2, 4, 6];
 /// Longest sleep that [`SearchParams::check`] admits.
 const LONGEST_SLEEP: Duration = Duration::from_secs(1);
 
@@ -222,21 +222,22 @@ impl Searcher {
     }
 }
 
-/// The mean brightness of each block of 8x8 pixels, by two of its rows, row by row; what is left over
+/// The mean brightness of each block of 8x8 pixels, by every other of its rows, row by row; what is left over
 /// at the right and at the bottom does not count.
 fn block_means(picture: GrayView<'_>, means: &mut Vec<u8>) {
     let (columns, rows) = (picture.width() / BLOCK, picture.height() / BLOCK);
     means.clear();
     for row in 0..rows {
-        let [top, bottom] = SAMPLED.map(|y| &picture.row(row * BLOCK + y).as_chunks::<BLOCK>().0[..columns]);
-        means.extend(top.iter().zip(bottom).map(|(a, b)| {
+        let rows = SAMPLED.map(|y| &picture.row(row * BLOCK + y).as_chunks::<BLOCK>().0[..columns]);
+        means.extend((0..columns).map(|column| {
             // Sums of 16 bits of every other byte, then the sum of those four.
             const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
-            let pairs = |bytes: &[u8; BLOCK]| {
-                let bytes = u64::from_le_bytes(*bytes);
-                (bytes & EVEN) + (bytes >> 8 & EVEN)
-            };
-            let sum = (pairs(a) + pairs(b)).wrapping_mul(0x0001_0001_0001_0001) >> 48;
+            let mut pairs = 0;
+            for row in rows {
+                let bytes = u64::from_le_bytes(row[column]);
+                pairs += (bytes & EVEN) + (bytes >> 8 & EVEN);
+            }
+            let sum = pairs.wrapping_mul(0x0001_0001_0001_0001) >> 48;
             (sum / (SAMPLED.len() * BLOCK) as u64) as u8
         }));
     }
@@ -302,7 +303,7 @@ mod tests {
             let (x, y) = (3 + i % 5 * BLOCK, 1 + i / 5 * BLOCK);
             let rows = SAMPLED.map(|row| &picture.view().row(y + row)[x..][..BLOCK]);
             let sum: u32 = rows.into_iter().flatten().map(|&p| u32::from(p)).sum();
-            assert_eq!(u32::from(mean), sum / 16);
+            assert_eq!(u32::from(mean), sum / 32);
         }
     }
 

@@ -65,6 +65,15 @@ count-detector-aarch64: needs
 lab: needs
 	@lab/run.sh || [ $$? = 77 ]
 
+# The same and all other kinds: stock kernels under QEMU (device policy, aarch64), emulated Raspberry Pis.
+.PHONY: lab-full test-aarch64
+lab-full: needs
+	@lab/full.sh
+
+# The unit tests on aarch64, by qemu-user; built as the release is, whose dependencies they share.
+test-aarch64:
+	tools/aarch64.sh cargo test --release --lib --bins
+
 # The Debian package on a real systemd in namespaces: see docs/lab.md.
 .PHONY: lab-service lab-arm64 deb
 lab-service: needs

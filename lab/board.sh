@@ -272,24 +272,28 @@ if part kill; then # killed while released
         from=$(awk '{ printf "%d", $1 * 1000 }' /proc/uptime)
         kill -9 "$victim"
         # With persistent outputs the kernel keeps the level: only ExecStopPost= can secure it, and the
-        # kernel's trace shows a write by another process. Without, the chip drops the line by itself.
+        # kernel's trace shows a write by another process, with its time. Without, the chip drops the line by
+        # itself before that.
         bound=$((1000 * SLOW))
-        if ! took=$(wait_for 3000 relay_is 0); then
+        took=$(wait_for 3000 relay_is 0) || took=
+        stop_post=
+        if wait_for 5000 secured_by_another >/dev/null; then
+            stop_post=$(writes 4 | awk -v from="$from" -v victim="$victim" '$2 == 0 && $3 !~ "-" victim "$" { printf "%.0f", $1 * 1000 - from; exit }')
+        fi
+        [ "$PERSIST" = 0 ] || [ -z "$took" ] || took=$stop_post
+        if [ -z "$took" ]; then
             fail kill9 "RELAY stays active after kill -9"
         elif [ "$took" -gt "$bound" ]; then
             fail kill9 "RELAY inactive only $took ms after kill -9 (bound $bound)"
         else
             ok kill9 "$round: RELAY inactive $took ms after kill -9 (bound $bound; persistent outputs: $PERSIST)"
         fi
-        if wait_for 5000 secured_by_another >/dev/null; then
-            stop_post=$(writes 4 | awk -v from="$from" -v victim="$victim" '$2 == 0 && $3 !~ "-" victim "$" { printf "%.0f", $1 * 1000 - from; exit }')
-            if [ "$stop_post" -le "$bound" ]; then
-                ok kill9_stop_post "$round: ExecStopPost= drove it inactive $stop_post ms after kill -9 (bound $bound)"
-            else
-                fail kill9_stop_post "$round: ExecStopPost= drove it inactive only $stop_post ms after kill -9 (bound $bound)"
-            fi
-        else
+        if [ -z "$stop_post" ]; then
             fail kill9_stop_post "no write by another process: $(writes 4 | tr '\n' ';')"
+        elif [ "$stop_post" -gt "$bound" ]; then
+            fail kill9_stop_post "$round: ExecStopPost= drove it inactive only $stop_post ms after kill -9 (bound $bound)"
+        else
+            ok kill9_stop_post "$round: ExecStopPost= drove it inactive $stop_post ms after kill -9 (bound $bound)"
         fi
         wait_for 15000 said 'event=started' >/dev/null || break
         wait_for 5000 systemctl -q is-active facelatch >/dev/null
@@ -402,4 +406,8 @@ if part replay; then # the whole run once more, from the recording: kill -9 and 
         fail replay "$(head -3 <<<"$replayed" | tr '\n' ' ')"
     fi
     note what_if "$(facelatch replay /lab/recording --threshold 0.99 --json 2>&1)"
+fi
+
+if part traces; then # what the search for templates and pictures needs: see run.sh
+    install -m 600 -D -t /lab/secrets /var/lib/facelatch/gallery /var/lib/facelatch/key
 fi

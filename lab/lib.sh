@@ -111,29 +111,61 @@ persist_outputs() {
     grep -q 'if (!persist_gpio_outputs' "$1" || die "gpio-sim.c has changed: persist_gpio_outputs could not be added"
 }
 
-# The lab plays the walk-ups of real people.
-walkups() {
-    walkup=${FACELATCH_SHARED:-$REPO/../shared}/data/walkup
-    [ -d "$walkup" ] || skip "$1" "no ../shared/data/walkup: the walk-ups of real people that the camera plays"
+# can_run NAME MIB: skips, by name, what this machine cannot run; MIB is the memory that the boards take.
+can_run() {
+    [ "$(uname -m)" = x86_64 ] || skip "$1" "its kernels and emulators are made for x86-64, this is $(uname -m)"
+    command -v apt-get >/dev/null || skip "$1" "its parts come from Debian's archive, and this system has no apt-get"
     as_root true 2>/dev/null || skip "$1" "making the root filesystem needs root or sudo without a password"
+    as_root unshare --mount true 2>/dev/null || skip "$1" "root may not make a mount namespace here (a container without CAP_SYS_ADMIN?)"
+    local free=$(($(awk '$1 == "MemAvailable:" { print $2 }' /proc/meminfo) / 1024))
+    [ "$free" -ge "$2" ] || skip "$1" "it takes $2 MiB of memory, $free are free"
 }
 
-# binaries amd64|arm64: builds what is installed in the board; prints the folder. LAB_BINARIES=FOLDER
-# takes them from FOLDER/amd64 or FOLDER/arm64 instead.
+# walkups FOLDER PROGRAMS: three walk-ups that the camera plays, as folders of pictures: enrol and verify of
+# one person, stranger of another. Recordings of real people where there is ../shared; otherwise the
+# demonstration's, made from photographs of two people.
+walkups() {
+    local shared=${FACELATCH_SHARED:-$REPO/../shared}/data/walkup
+    mkdir -p "$1"
+    if [ -d "$shared" ]; then
+        clip "$shared/02-1" "$1/enrol" 400
+        clip "$shared/02-2" "$1/verify" 400
+        clip "$shared/07-2" "$1/stranger" 100
+        return
+    fi
+    say "no ../shared/data/walkup: the camera plays the demonstration's walk-ups"
+    "$2/facelatch" demo --recordings --out "$1/demo" >/dev/null || die "facelatch demo fails"
+    mv "$1/demo/recordings/enrolment" "$1/enrol"
+    mv "$1/demo/recordings/visit" "$1/verify"
+    mv "$1/demo/recordings/stranger" "$1/stranger"
+    rm -r "$1/demo"
+}
+
+# binaries amd64|arm64: builds what is installed in the board, and for amd64 the programs that test it from
+# inside and outside; prints the folder. LAB_BINARIES=FOLDER takes them from FOLDER/amd64 or FOLDER/arm64
+# instead.
 binaries() {
     local arch=$1 out=$CACHE/binaries/$1 build=(cargo) target=${CARGO_TARGET_DIR:-$REPO/target}
+    local what=(--bin facelatch --example lab_camera)
     if [ -n "${LAB_BINARIES:-}" ]; then
         printf '%s\n' "$LAB_BINARIES/$arch"
         return
     fi
-    [ "$arch" = amd64 ] || build=("$REPO/tools/aarch64.sh" cargo) target=$target/aarch64-unknown-linux-gnu
+    if [ "$arch" = amd64 ]; then
+        what+=(--example lab_search --test lab_edges)
+    else
+        build=("$REPO/tools/aarch64.sh" cargo) target=$target/aarch64-unknown-linux-gnu
+    fi
     mkdir -p "$out"
     # One build for all, of which cargo says where the test's program lies.
-    (cd "$REPO" && "${build[@]}" build --release --message-format=json-render-diagnostics \
-        --bin facelatch --example lab_camera --test lab_edges) >"$out/build.json" || die "facelatch does not build"
+    (cd "$REPO" && "${build[@]}" build --release --message-format=json-render-diagnostics "${what[@]}") \
+        >"$out.json" || die "facelatch does not build"
     cp "$target/release/facelatch" "$target/release/examples/lab_camera" "$out/"
-    cp "$(sed -n 's/.*"executable":"\([^"]*lab_edges-[^"]*\)".*/\1/p' "$out/build.json" | tail -1)" "$out/lab_edges"
-    rm "$out/build.json"
+    if [ "$arch" = amd64 ]; then
+        cp "$target/release/examples/lab_search" "$out/"
+        cp "$(sed -n 's/.*"executable":"\([^"]*lab_edges-[^"]*\)".*/\1/p' "$out.json" | tail -1)" "$out/lab_edges"
+    fi
+    rm "$out.json"
     printf '%s\n' "$out"
 }
 
@@ -143,8 +175,9 @@ clip() {
     find "$1" -type f | sort | sed -n "1,$3p" | xargs -d '\n' cp -t "$2"
 }
 
-# fill_share FOLDER BINARIES MODULES: what the board gets from us, and board.sh's settings (which are in
-# our variables kind, parts, persist, kills, slow, hold_ms, width, height, fps and min_face).
+# fill_share FOLDER BINARIES MODULES OURS: what the board gets from us, and board.sh's settings (which are in
+# our variables kind, parts, persist, kills, slow, hold_ms, width, height, fps and min_face). OURS is the
+# folder of the programs that run on this machine.
 fill_share() {
     local share=$1
     mkdir -p "$share"/{bin,modules,walkup}
@@ -155,10 +188,12 @@ fill_share() {
     [ "$slow" = 1 ] || sed -i 's/^#SLOW //' "$share/facelatch.toml"
     printf '%s=%s\n' KIND "$kind" PERSIST "$persist" KILLS "$kills" SLOW "$slow" HOLD_MS "$hold_ms" SIZE "${width}x$height" FPS "$fps" >"$share/settings"
     printf 'PARTS="%s"\n' "$parts" >>"$share/settings"
-    clip "$walkup/02-1" "$share/walkup/enrol" 400
-    clip "$walkup/02-2" "$share/walkup/verify" 400
-    clip "$walkup/07-2" "$share/walkup/stranger" 100
+    walkups "$share/walkup" "$4"
 }
+
+# first PID: the process, and what it starts, goes before the machine's other work, where that may be asked
+# for: the lab's bounds are those of a board that has a processor to itself.
+first() { as_root renice -n -15 -p "$1" >/dev/null 2>&1 || true; }
 
 # await PID SECONDS WHAT: until the process ends; ends it when it takes too long.
 await() {

@@ -11,13 +11,13 @@
 
 arch=$1
 name=lab-$arch
-[ "$(uname -m)" = x86_64 ] || skip "$name" "the workbench is made for x86-64 only, this is $(uname -m)"
-walkups "$name"
+can_run "$name" 1500
 bench=$("$LAB/workbench.sh")
 stock=$("$LAB/stock.sh" "$arch")
 release=$(basename "$stock"/lib/modules/*)
 image=$("$LAB/rootfs.sh" "$arch")
 programs=$(binaries "$arch")
+ours=$(binaries amd64)
 
 began=$(date +%s%N)
 run=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-lab.XXXXXX")
@@ -34,7 +34,7 @@ case $arch in
     arm64) parts="start enrol stranger release kill stop" ;;
 esac
 board_modules "$stock" "$release" "$run/modules" v4l2loopback gpio-sim
-fill_share "$run/share" "$programs" "$run/modules"
+fill_share "$run/share" "$programs" "$run/modules" "$ours"
 cp "$LAB/policy.sh" "$run/share/"
 
 # The initial RAM disk: modules for disk and share, then the root filesystem.
@@ -58,6 +58,7 @@ in_workbench "$bench" "$run" "$image" "${machine[@]}" -accel tcg,thread=multi -s
     -virtfs local,path=/mnt/share,mount_tag=lab,security_model=none \
     >"$run/console" 2>&1 </dev/null &
 emulator=$!
+first "$emulator"
 await "$emulator" "${LAB_LIMIT:-900}" "the board"
 emulator=
 report "$name" "$run" "$began"

@@ -11,10 +11,13 @@
 # shellcheck source=lib.sh
 . "$(dirname "$0")/lib.sh"
 
-[ "$(uname -m)" = x86_64 ] || skip lab "user-mode Linux is built for x86-64 only, this is $(uname -m)"
-walkups lab
+can_run lab 1800
 
 kernel=$("$LAB/kernel.sh")
+# User-mode Linux needs ptrace, and memory of a file that may be executed. Without a root filesystem it
+# comes as far as a panic within a second.
+words=$("$kernel/linux" mem=64M root=none panic=-1 con=null con0=null,fd:1 </dev/null 2>&1) || true
+grep -q 'Kernel panic' <<<"$words" || skip lab "user-mode Linux does not start on this machine: $(tail -1 <<<"$words")"
 image=$("$LAB/rootfs.sh" amd64)
 programs=$(binaries amd64)
 
@@ -31,13 +34,23 @@ boot() {
     local began
     began=$(date +%s%N)
     run=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-lab.XXXXXX")
-    fill_share "$run/share" "$programs" "$kernel/lib/modules"
+    fill_share "$run/share" "$programs" "$kernel/lib/modules" "$programs"
     "$kernel/linux" mem=768M ubd0="$run/cow,$image" root=/dev/ubda rw con=null con0=null,fd:1 con1=null \
         hostfs="$run/share" umid="$(basename "$run")" uml_dir="$run" gpio_sim.persist_gpio_outputs="$persist" \
         systemd.show_status=no quiet >"$run/console" 2>&1 </dev/null &
     uml=$!
+    first "$uml"
     await "$uml" "${LAB_LIMIT:-400}" "the board"
     uml=
+    # Everything that the board wrote is in the copy-on-write file.
+    if [ -d "$run/share/secrets" ]; then
+        if words=$("$programs/lab_search" "$run"/share/secrets/{gallery,key} "${width}x$height" \
+            --played "$run"/share/walkup/{enrol,verify} --in "$run/cow" "$run"/share/*.{txt,log} 2>&1); then
+            echo "ok traces $words" >>"$run/share/result"
+        else
+            echo "FAIL traces $words" >>"$run/share/result"
+        fi
+    fi
     report "$1" "$run" "$began"
     rm -rf --one-file-system "$run"
     run=
@@ -46,7 +59,7 @@ boot() {
 kind=uml slow=1 hold_ms=3000 width=640 height=480 fps=20 min_face=80
 case ${1:-both} in
     plain)
-        persist=0 kills=1 parts="start enrol stranger release lines kill camera stop replay"
+        persist=0 kills=1 parts="start enrol stranger release lines kill camera stop replay traces"
         boot lab
         ;;
     persist)

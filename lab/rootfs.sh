@@ -30,10 +30,11 @@ if [ ! -e "$out/done" ]; then
             --customize-hook='printf "[Unit]\nDescription=The test that the lab was started for\nAfter=basic.target dbus.service\n[Service]\nType=oneshot\nExecStart=/bin/bash /lab/board.sh\nExecStopPost=/bin/systemctl --force --no-block poweroff\nStandardOutput=null\nStandardError=null\nTimeoutStartSec=infinity\n" >"$1/etc/systemd/system/lab.service"; mkdir -p "$1/etc/systemd/system/multi-user.target.wants" "$1/lab"; ln -s ../lab.service "$1/etc/systemd/system/multi-user.target.wants/lab.service"'
     else
         # shellcheck disable=SC2016
-        debstrap --variant=extract --arch="$arch" \
-            --setup-hook='for d in bin sbin lib; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"; done; mkdir "$1/lab"'
+        debstrap --variant=extract --arch="$arch" --include="?essential" \
+            --setup-hook='for d in bin sbin lib; do mkdir -p "$1/usr/$d"; ln -s "usr/$d" "$1/$d"; done; cd "$1"; mkdir -p lab proc sys run tmp root mnt'
         as_root rm -rf "$out/tree/etc" "$out"/tree/usr/share/{doc,locale,man}
-        as_root debugfs -R "rdump /etc $out/tree" "$amd64" >&2
+        as_root ln -s mawk "$out/tree/usr/bin/awk"
+        as_root debugfs -R "rdump /etc $out/tree" "$amd64" 2>/dev/null
     fi
     truncate -s 700M "$out/root.ext4"
     as_root mke2fs -q -t ext4 -O ^has_journal -d "$out/tree" "$out/root.ext4" >&2

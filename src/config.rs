@@ -682,7 +682,8 @@ impl Config {
                 frames: self.enrolment.frames,
                 timeout: Duration::from_millis(self.enrolment.timeout_ms),
                 max_gap: Duration::from_millis(access.max_gap_ms),
-                restart_after: Duration::from_secs(2),
+                // Never less than the gap that still counts.
+                restart_after: Duration::from_millis(access.max_gap_ms.max(2_000)),
             },
         })
     }

@@ -193,7 +193,7 @@ fill_share() {
 
 # first PID: the process, and what it starts, goes before the machine's other work, where that may be asked
 # for: the lab's bounds are those of a board that has a processor to itself.
-first() { as_root renice -n -15 -p "$1" >/dev/null 2>&1 || true; }
+first() { as_root renice -n -20 -p "$1" >/dev/null 2>&1 || true; }
 
 # await PID SECONDS WHAT: until the process ends; ends it when it takes too long.
 await() {

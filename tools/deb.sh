@@ -38,7 +38,8 @@ if [ -n "${FACELATCH_PROGRAM:-}" ] && [ "$architecture" = amd64 ]; then
 else
     cargo build --release --quiet --bin facelatch >&2
 fi
-pages=$target/package
+# Where the manifest looks for them, whatever CARGO_TARGET_DIR says.
+pages=$REPO/target/package
 rm -rf "$pages" && mkdir -p "$pages"
 "$target/release/facelatch" manual "$pages/man"
 for shell in bash zsh fish; do "$target/release/facelatch" completions "$shell" >"$pages/facelatch.$shell"; done

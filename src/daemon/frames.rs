@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread;
 use std::time::Duration;
 
 use super::{DaemonError, Message, spawn};
@@ -73,6 +74,19 @@ impl FrameThread {
         self.orders.erase.store(true, Ordering::Release);
         // A full queue wakes the thread by itself.
         let _ = self.jobs.try_send(None);
+    }
+
+    /// Waits for an erasure that was asked for, but no longer than `limit`.
+    pub fn finish(&self, limit: Duration) {
+        const STEP: Duration = Duration::from_millis(5);
+        let until = clock::now() + limit;
+        while self.orders.erase.load(Ordering::Acquire) {
+            if clock::now() >= until {
+                log::error!("event=frames_not_erased remedy=\"facelatch frames erase\"");
+                return;
+            }
+            thread::sleep(STEP);
+        }
     }
 }
 

@@ -358,6 +358,9 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     supervisor.stopping();
     let secured = keeper.secure();
     keeper.flush(&messages);
+    if let Some(frames) = &keeper.erase {
+        frames.finish(LAST_WRITES);
+    }
     socket.close();
     let why = outcome.as_ref().map_or_else(ToString::to_string, |()| "in good order".to_owned());
     keeper.record(Fact::new("stopped").with(format!("reason={why:?}")));
@@ -796,6 +799,7 @@ impl Keeper {
         if self.unrecorded.release {
             return self.release();
         }
+        self.waiting = None;
         let effects = self.door.handle(now, Input::NotRecorded);
         self.carry_out(effects)
     }

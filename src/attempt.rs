@@ -3,15 +3,17 @@
 //! Time is the recording's: frame n is captured, and handled, at n / rate. Nothing waits and nothing
 //! else moves, so that the same recording gives the same decisions every time.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::access::{AccessRules, Cause, Event, Resume, Seen, SubjectId, Verdict};
+use crate::access::window::Window;
+use crate::access::{AccessRules, Cause, Event, Resume, Seen, Sighting, SubjectId, Verdict, WindowRules};
 use crate::camera::{CameraError, Frame, FrameSource, Next};
 use crate::door::{Door, DoorError, Effect, ModelFacts, Report, WallTime};
 use crate::draw::sheet::State;
 use crate::embed::EmbedError;
-use crate::matching::Gallery;
+use crate::matching::{Embedding, Gallery, Metric};
 use crate::picture::Rect;
 use crate::strike::StrikeState;
 use crate::time::Timestamp;
@@ -65,18 +67,50 @@ pub struct Summary {
     pub best_mean: Option<f32>,
 }
 
+/// What was seen in a frame, without the picture: enough to play it before any gallery.
+#[derive(Clone, Debug)]
+pub struct Watched(Observation);
+
+impl Watched {
+    /// The embedding of the only face, where there was just one.
+    pub fn embedding(&self) -> Option<&Embedding> {
+        self.0.embedding.as_ref()
+    }
+
+    /// The same frame before another gallery.
+    fn before(&self, gallery: &Gallery, metric: Metric) -> Observation {
+        let mut observation = self.0.clone();
+        observation.sighting.gallery_version = gallery.version();
+        if let (Seen::Face { scores, .. }, Some(probe)) =
+            (&mut observation.sighting.seen, &observation.embedding)
+        {
+            *scores = gallery.scores(probe, metric);
+        }
+        observation
+    }
+}
+
+/// How high a recording came for each subject that led a full window.
+pub type Peaks = BTreeMap<SubjectId, f32>;
+
 /// A door in simulated time: one pipeline, a gallery that lasts as long as this.
 pub struct Simulation {
     vision: Vision,
     rules: AccessRules,
     model: ModelFacts,
     gallery: Arc<Gallery>,
+    anyway: bool,
 }
 
 impl Simulation {
     /// A simulation with nobody enrolled.
     pub fn new(vision: Vision, rules: AccessRules, model: ModelFacts) -> Self {
-        Simulation { vision, rules, model, gallery: Arc::default() }
+        Simulation { vision, rules, model, gallery: Arc::default(), anyway: false }
+    }
+
+    /// From now on people are enrolled although they look like somebody enrolled already.
+    pub fn enrol_anyway(&mut self) {
+        self.anyway = true;
     }
 
     /// The people enrolled so far.
@@ -98,7 +132,7 @@ impl Simulation {
     ) -> Result<Result<SubjectId, String>, AttemptError> {
         let mut door = self.door();
         let _ = door.start(Timestamp::ZERO, Resume::Fresh);
-        let _ = door.enrol(Timestamp::ZERO, Some(name))?;
+        let _ = door.enrol(Timestamp::ZERO, Some(name), self.anyway)?;
         let mut outcome = None;
         self.play(&mut door, source, |played| {
             for report in played.reports {
@@ -154,6 +188,85 @@ impl Simulation {
         Ok(summary)
     }
 
+    /// Looks at a recording without a door.
+    ///
+    /// # Errors
+    /// When the recording cannot be played.
+    pub fn watch(&mut self, source: &mut dyn FrameSource) -> Result<Vec<Watched>, AttemptError> {
+        self.vision.forget();
+        let nobody = Gallery::default();
+        let mut clip = Vec::new();
+        loop {
+            match source.next(Duration::ZERO)? {
+                Next::Frame(frame) => clip.push(Watched(self.vision.see(&frame, &nobody)?)),
+                Next::Timeout => {}
+                Next::End => return Ok(clip),
+            }
+        }
+    }
+
+    /// Enrols a person from what was watched, as [`Simulation::enrol`] does.
+    ///
+    /// # Errors
+    /// When the name cannot be used.
+    pub fn enrol_watched(
+        &mut self,
+        name: &str,
+        clip: &[Watched],
+    ) -> Result<Result<SubjectId, String>, AttemptError> {
+        let mut door = self.door();
+        let _ = door.start(Timestamp::ZERO, Resume::Fresh);
+        let _ = door.enrol(Timestamp::ZERO, Some(name), self.anyway)?;
+        let mut outcome = None;
+        for watched in clip {
+            let step = pass(&mut door, &watched.before(&self.gallery, self.model.metric));
+            outcome = step.reports.iter().find_map(|r| Some(r.ends_enrolment()?.map(|_| ())));
+            if outcome.is_some() {
+                break;
+            }
+        }
+        let unseen = || Err("the recording ended before one usable face was seen for long enough".to_owned());
+        self.gallery = Arc::clone(door.gallery());
+        let id = || self.gallery.subjects().iter().find(|s| s.name == name).map(|s| s.id);
+        Ok(outcome.unwrap_or_else(unseen).and_then(|()| id().ok_or_else(|| "not stored".to_owned())))
+    }
+
+    /// Plays what was watched before a door with these people and says whom it releases first, if anybody.
+    pub fn release_of(&self, gallery: &Arc<Gallery>, clip: &[Watched]) -> Option<SubjectId> {
+        let mut door = Door::new(self.rules, self.model, Arc::clone(gallery));
+        let _ = door.start(Timestamp::ZERO, Resume::Fresh);
+        clip.iter().find_map(|watched| {
+            let step = pass(&mut door, &watched.before(gallery, self.model.metric));
+            step.reports.iter().find_map(|report| match report {
+                Report::Event(Event::Released(Cause::Identified { subject, .. })) => Some(*subject),
+                _ => None,
+            })
+        })
+    }
+
+    /// The highest similarity that each subject reached at the head of a full window with the lead that
+    /// the rules ask for, less what the number of people adds to the threshold: the thresholds (for a
+    /// gallery of one) at which the window identifies them.
+    pub fn peaks(&self, gallery: &Gallery, clip: &[Watched]) -> Peaks {
+        let mut window = Window::new(WindowRules { threshold: f32::MIN, ..self.rules.window });
+        let raise = self.rules.window.raise(gallery.subjects().len());
+        let mut peaks = Peaks::new();
+        for watched in clip {
+            match watched.before(gallery, self.model.metric).sighting {
+                Sighting { captured, seen: Seen::Face { track, scores, unusable, .. }, .. } => {
+                    if let Verdict::Identified { subject, mean_similarity } =
+                        window.push(track, captured, scores, unusable)
+                    {
+                        let peak = peaks.entry(subject).or_insert(f32::MIN);
+                        *peak = peak.max(mean_similarity - raise);
+                    }
+                }
+                _ => window.clear(),
+            }
+        }
+        peaks
+    }
+
     fn door(&self) -> Door {
         Door::new(self.rules, self.model, Arc::clone(&self.gallery))
     }
@@ -174,29 +287,10 @@ impl Simulation {
                 Next::Timeout => continue,
                 Next::End => return Ok(()),
             };
-            let now = frame.captured;
-            let mut effects = Vec::new();
-            while let Some(due) = door.poll_timeout().filter(|due| *due < now) {
-                effects.extend(door.handle_timeout(due));
-            }
             let observation = self.vision.see(&frame, door.gallery())?;
-            effects.extend(door.observe(now, WallTime::UNSET, &observation));
-            if matches!(effects.last(), Some(Effect::SaveGallery(_))) {
-                // Nothing is stored: it counts at once.
-                effects.extend(door.gallery_saved(now, Ok(())));
-            }
-            let mut reports = Vec::new();
-            for effect in effects {
-                match effect {
-                    Effect::Strike(state) => strike = state,
-                    Effect::Report(report) => reports.push(report),
-                    Effect::Indicate(_)
-                    | Effect::Gallery(_)
-                    | Effect::SaveGallery(_)
-                    | Effect::Save(_)
-                    | Effect::Record(_) => {}
-                }
-            }
+            let step = pass(door, &observation);
+            let reports = step.reports;
+            strike = step.strike.unwrap_or(strike);
             let played = Played {
                 frame: &frame,
                 index,
@@ -212,6 +306,40 @@ impl Simulation {
             index += 1;
         }
     }
+}
+
+/// What a door did up to and with a frame.
+struct Passed {
+    reports: Vec<Report>,
+    /// The strike's state, where it was driven.
+    strike: Option<StrikeState>,
+}
+
+/// Lets time pass until the frame's capture and shows it to the door.
+fn pass(door: &mut Door, observation: &Observation) -> Passed {
+    let now = observation.sighting.captured;
+    let mut effects = Vec::new();
+    while let Some(due) = door.poll_timeout().filter(|due| *due < now) {
+        effects.extend(door.handle_timeout(due));
+    }
+    effects.extend(door.observe(now, WallTime::UNSET, observation));
+    if matches!(effects.last(), Some(Effect::SaveGallery(_))) {
+        // Nothing is stored: it counts at once.
+        effects.extend(door.gallery_saved(now, Ok(())));
+    }
+    let mut passed = Passed { reports: Vec::new(), strike: None };
+    for effect in effects {
+        match effect {
+            Effect::Strike(state) => passed.strike = Some(state),
+            Effect::Report(report) => passed.reports.push(report),
+            Effect::Indicate(_)
+            | Effect::Gallery(_)
+            | Effect::SaveGallery(_)
+            | Effect::Save(_)
+            | Effect::Record(_) => {}
+        }
+    }
+    passed
 }
 
 /// What the door makes of the frame, in the words of the reference (R6, R7).
@@ -235,6 +363,7 @@ fn state(door: &Door, observation: &Observation, reports: &[Report]) -> State {
         (Seen::Face { .. }, Verdict::Identified { subject, mean_similarity }) => {
             State::Identified { name: door.gallery().name(subject), mean: mean_similarity }
         }
+        (Seen::Face { .. }, Verdict::Ambiguous { best, .. }) => State::Unknown { mean: best.similarity },
         (Seen::Face { .. }, Verdict::Unknown { best_mean }) => {
             State::Unknown { mean: best_mean.unwrap_or(f32::NAN) }
         }

@@ -13,7 +13,8 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
 use crate::access::{
-    AccessRules, ApproachRules, EnrolmentRules, Hours, LockoutRules, UnsetClock, WindowRules,
+    AccessRules, ApproachRules, ButtonPolicy, ButtonRules, EnrolmentRules, Hours, LockoutRules, UnsetClock,
+    WindowRules,
 };
 use crate::audit::Rotation;
 use crate::camera::{CameraSettings, PixelFormat};
@@ -198,6 +199,11 @@ pub struct AccessConfig {
     pub threshold: Option<f32>,
     /// Take the model card's threshold for this false match rate per comparison instead.
     pub target_fmr: Option<f64>,
+    /// Added to the threshold for each tenfold number of people enrolled, 0 to 1, so that a stranger's
+    /// chance stays the same. Without it: what divides the card's false match rate by ten.
+    pub gallery_raise: Option<f32>,
+    /// Least lead of the best person's mean similarity over the second-best one's, 0 to 1.
+    pub margin: f32,
     /// Longest time between two frames of a window, in ms, 10 to 5000.
     pub max_gap_ms: u64,
     /// Longest time from first to last frame of a window, in ms, 100 to 60000.
@@ -223,6 +229,8 @@ impl Default for AccessConfig {
             window_frames: 15,
             threshold: None,
             target_fmr: None,
+            gallery_raise: None,
+            margin: 0.05,
             max_gap_ms: 500,
             max_age_ms: 5_000,
             max_frame_age_ms: 1_000,
@@ -291,8 +299,17 @@ impl Default for ScheduleConfig {
 pub struct EnrolmentConfig {
     /// How long one usable face must be seen in all, in ms, 100 to 60000.
     pub countdown_ms: u64,
-    /// Frames that make the template, 1 (the reference's single picture) to 100.
+    /// Frames that make the templates, 1 (the reference's single picture) to 100.
     pub frames: u32,
+    /// The most templates that are made of them, 1 to 10: for poses and light that differ.
+    pub templates: u32,
+    /// What the button needs: authorised, anyone or nobody.
+    pub button: ButtonPolicy,
+    /// How long an administrator's face counts for the button, and the longest
+    /// `facelatch enroll --allow-button`, in s, 5 to 3600.
+    pub button_window_s: u64,
+    /// People, by name, whose face lets the button work.
+    pub administrators: Vec<String>,
     /// An enrolment without an end fails after so long, in ms, up to 600000.
     pub timeout_ms: u64,
     /// Smallest face that can be enrolled, in pixels, 24 to 4096.
@@ -303,6 +320,10 @@ pub struct EnrolmentConfig {
     pub brightest: u8,
     /// Least usable standard deviation of a face's gray values, 0 to 100.
     pub min_contrast: f32,
+    /// Least usable sharpness, 0 (any) to 2.
+    pub min_sharpness: f32,
+    /// Least usable likeness of a face to its mirror image, -1 (any) to 1.
+    pub min_symmetry: f32,
 }
 
 impl Default for EnrolmentConfig {
@@ -315,6 +336,12 @@ impl Default for EnrolmentConfig {
             darkest: 40,
             brightest: 225,
             min_contrast: 12.0,
+            min_sharpness: 0.27,
+            min_symmetry: 0.35,
+            templates: 3,
+            button: ButtonPolicy::Authorised,
+            button_window_s: 60,
+            administrators: Vec::new(),
         }
     }
 }
@@ -354,8 +381,10 @@ pub enum PersistentOutputs {
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct LinesConfig {
-    /// Starts an enrolment. Whoever can press it can enrol: put it where only an operator can.
+    /// Starts an enrolment, where `enrolment.button` lets it.
     pub button: Option<InputConfig>,
+    /// A key switch or jumper: while it is closed the button may enrol.
+    pub enrol_key: Option<InputConfig>,
     /// Request to exit: releases the strike at once.
     pub rex: Option<InputConfig>,
     /// The door's contact, active while the door is open: relocks as soon as it closed again.
@@ -578,6 +607,8 @@ impl Config {
         range!("tracking.max_gap_ms", self.tracking.max_gap_ms, (1..=5_000));
         range!("access.window_frames", self.access.window_frames, (1..=200));
         range!("access.threshold", self.access.threshold.unwrap_or(0.0), (-1.0..=1.0));
+        range!("access.gallery_raise", self.access.gallery_raise.unwrap_or(0.0), (0.0..=1.0));
+        range!("access.margin", self.access.margin, (0.0..=1.0));
         range!("access.target_fmr", self.access.target_fmr.unwrap_or(0.01), (0.000001..=0.5));
         range!("access.max_gap_ms", self.access.max_gap_ms, (10..=5_000));
         range!("access.max_age_ms", self.access.max_age_ms, (100..=60_000));
@@ -597,6 +628,10 @@ impl Config {
         range!("recording.frames_days", self.recording.frames_days, (1..=365));
         range!("enrolment.countdown_ms", self.enrolment.countdown_ms, (100..=60_000));
         range!("enrolment.frames", self.enrolment.frames, (1..=100));
+        range!("enrolment.templates", self.enrolment.templates, (1..=10));
+        range!("enrolment.button_window_s", self.enrolment.button_window_s, (5..=3_600));
+        range!("enrolment.min_sharpness", self.enrolment.min_sharpness, (0.0..=2.0));
+        range!("enrolment.min_symmetry", self.enrolment.min_symmetry, (-1.0..=1.0));
         range!("enrolment.timeout_ms", self.enrolment.timeout_ms, (1..=600_000));
         range!("enrolment.min_face", self.enrolment.min_face, (24..=4_096));
         range!("enrolment.min_contrast", self.enrolment.min_contrast, (0.0..=100.0));
@@ -629,7 +664,10 @@ impl Config {
                 "no release could wait for its entry: give it time, or write unrecorded = \"release\"";
             return fail("audit.wait_ms", "0".into(), problem);
         }
-        for input in [&self.lines.button, &self.lines.rex, &self.lines.door_sensor].into_iter().flatten() {
+        for input in [&self.lines.button, &self.lines.enrol_key, &self.lines.rex, &self.lines.door_sensor]
+            .into_iter()
+            .flatten()
+        {
             range!("lines debounce_ms", input.debounce_ms, (0..=1_000));
         }
         if self.strike.backend != Backend::Simulated && self.strike.line.is_none() {
@@ -658,6 +696,8 @@ impl Config {
             window: WindowRules {
                 frames: access.window_frames,
                 threshold,
+                gallery_raise: access.gallery_raise.unwrap_or_else(|| card.tenfold_step()),
+                margin: access.margin,
                 max_gap: Duration::from_millis(access.max_gap_ms),
                 max_age: Duration::from_millis(access.max_age_ms),
             },
@@ -680,10 +720,15 @@ impl Config {
             enrolment: EnrolmentRules {
                 countdown: Duration::from_millis(self.enrolment.countdown_ms),
                 frames: self.enrolment.frames,
+                templates: self.enrolment.templates,
                 timeout: Duration::from_millis(self.enrolment.timeout_ms),
                 max_gap: Duration::from_millis(access.max_gap_ms),
                 // Never less than the gap that still counts.
                 restart_after: Duration::from_millis(access.max_gap_ms.max(2_000)),
+            },
+            button: ButtonRules {
+                policy: self.enrolment.button,
+                window: Duration::from_secs(self.enrolment.button_window_s),
             },
         })
     }
@@ -711,6 +756,8 @@ impl Config {
                 darkest: self.enrolment.darkest,
                 brightest: self.enrolment.brightest,
                 min_contrast: self.enrolment.min_contrast,
+                min_sharpness: self.enrolment.min_sharpness,
+                min_symmetry: self.enrolment.min_symmetry,
             },
         }
     }
@@ -721,6 +768,7 @@ impl Config {
         NamedHours {
             people: people.map(|(name, hours)| (name.clone(), hours.clone().into())).collect(),
             others: self.schedule.default.clone().into(),
+            administrators: self.enrolment.administrators.iter().cloned().collect(),
         }
     }
 
@@ -776,6 +824,7 @@ impl LinesConfig {
     pub fn inputs(&self) -> Vec<InputSettings> {
         let lines = [
             (InputLine::Button, &self.button),
+            (InputLine::EnrolKey, &self.enrol_key),
             (InputLine::Rex, &self.rex),
             (InputLine::DoorSensor, &self.door_sensor),
         ];

@@ -3,16 +3,19 @@
 //! The daemon runs it against real time and lines, [`crate::attempt`] in simulated time against
 //! recordings: both get the same decisions.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::access::record::{Because, Call, FORMAT, Line, Snapshot, Step};
 use crate::access::{
-    AccessRules, Action, Cause, Civil, Controller, DenyReason, EnrolFailure, EnrolStep, Event, Indication,
-    Input, ModeCommand, Resume, Saved, Schedule, SubjectId, Timetable,
+    AccessRules, Action, Cause, Civil, Controller, DenyReason, EnrolFailure, EnrolGrant, EnrolStep, Event,
+    Indication, Input, ModeCommand, Resume, Saved, Schedule, Score, SubjectId, Timetable,
 };
-use crate::matching::{Embedding, Gallery, GalleryError, Metric, ModelHash, TemplateError, template};
+use crate::matching::{
+    Embedding, Gallery, GalleryError, Metric, ModelHash, Note, Subject, TemplateError, TemplateRules,
+    templates,
+};
 use crate::strike::StrikeState;
 use crate::time::Timestamp;
 use crate::vision::Observation;
@@ -58,10 +61,27 @@ pub enum Report {
         /// The id that was theirs.
         subject: SubjectId,
     },
+    /// Somebody's time was over: removed.
+    Expired {
+        /// The id that was theirs.
+        subject: SubjectId,
+    },
+    /// Somebody has another name.
+    Renamed {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// Consent or expiry of somebody was noted.
+    Noted {
+        /// Who.
+        subject: SubjectId,
+    },
     /// The countdown ended, but nothing was stored.
     EnrolRefused {
-        /// Why, in words.
+        /// Why, in words, with a name where the person is enrolled already.
         reason: String,
+        /// Who that is.
+        like: Option<SubjectId>,
     },
 }
 
@@ -72,6 +92,8 @@ pub enum Origin {
     Camera,
     /// Pictures.
     Pictures,
+    /// A copy from another board.
+    Copy,
 }
 
 impl Origin {
@@ -80,6 +102,7 @@ impl Origin {
         match self {
             Origin::Camera => "camera",
             Origin::Pictures => "pictures",
+            Origin::Copy => "copy",
         }
     }
 }
@@ -105,6 +128,8 @@ pub struct NamedHours {
     pub people: BTreeMap<String, Schedule>,
     /// Everybody else.
     pub others: Schedule,
+    /// People whose face lets the enrolment button work.
+    pub administrators: BTreeSet<String>,
 }
 
 impl NamedHours {
@@ -112,13 +137,15 @@ impl NamedHours {
     pub fn timetable(&self, gallery: &Gallery) -> Timetable {
         let named = |s: &crate::matching::Subject| Some((s.id, self.people.get(&s.name)?.clone()));
         let people = gallery.subjects().iter().filter_map(named).collect();
-        Timetable { people, others: self.others.clone() }
+        let is_one = |s: &&crate::matching::Subject| self.administrators.contains(&s.name);
+        let administrators = gallery.subjects().iter().filter(is_one).map(|s| s.id).collect();
+        Timetable { people, others: self.others.clone(), administrators }
     }
 
-    /// Names with hours of their own that nobody enrolled has: misspelt, or not enrolled yet.
+    /// Names with hours or rights of their own that nobody enrolled has: misspelt, or not enrolled yet.
     pub fn strangers<'a>(&'a self, gallery: &'a Gallery) -> impl Iterator<Item = &'a str> {
         let known = |name: &str| gallery.subjects().iter().any(|s| s.name == name);
-        self.people.keys().map(String::as_str).filter(move |name| !known(name))
+        self.people.keys().chain(&self.administrators).map(String::as_str).filter(move |name| !known(name))
     }
 }
 
@@ -131,6 +158,19 @@ pub enum DoorError {
     /// The frames make no template.
     #[error(transparent)]
     Template(#[from] TemplateError),
+    /// The person is in the gallery under another name.
+    #[error(
+        "already enrolled as \"{name}\": remove or rename that entry, enrol again under that name, or add \
+         --anyway if they are two people (twins)"
+    )]
+    AlreadyEnrolled {
+        /// That name.
+        name: String,
+        /// The id.
+        subject: SubjectId,
+        /// How alike the templates are.
+        similarity: f32,
+    },
     /// One enrolment at a time.
     #[error("an enrolment is under way: wait for its end, or cancel it")]
     Busy,
@@ -152,6 +192,23 @@ pub struct ModelFacts {
     pub hash: ModelHash,
     /// How its vectors are compared.
     pub metric: Metric,
+    /// Two pictures from different occasions that are less similar than this are hardly of one person.
+    pub apart: f32,
+}
+
+/// Somebody to be enrolled.
+#[derive(Clone, Copy, Debug)]
+pub struct Newcomer<'a> {
+    /// The name; who has it already is replaced.
+    pub name: &'a str,
+    /// What was made of the frames or pictures.
+    pub embeddings: &'a [Embedding],
+    /// The means of any two parts of them are at least this similar, or they show two people.
+    pub one_person: f32,
+    /// Seconds since 1970.
+    pub enrolled: u64,
+    /// Enrol although the person looks like somebody enrolled already.
+    pub anyway: bool,
 }
 
 /// A change of the gallery that is being written.
@@ -166,6 +223,7 @@ struct Change {
 #[derive(Debug)]
 struct Taken {
     name: String,
+    anyway: bool,
     frames: Vec<Embedding>,
     unix: u64,
 }
@@ -178,7 +236,8 @@ pub struct Door {
     hours: NamedHours,
     gallery: Arc<Gallery>,
     model: ModelFacts,
-    enrolling: Option<String>,
+    /// The name, and whether it may be like another's face.
+    enrolling: Option<(String, bool)>,
     collected: Vec<Embedding>,
     changing: Option<Change>,
     /// Waits for the change before it. There is no second one: no enrolment begins during a change.
@@ -316,7 +375,12 @@ impl Door {
     ///
     /// # Errors
     /// When the name is unusable, an enrolment is under way or the gallery is being written.
-    pub fn enrol(&mut self, now: Timestamp, name: Option<&str>) -> Result<Vec<Effect>, DoorError> {
+    pub fn enrol(
+        &mut self,
+        now: Timestamp,
+        name: Option<&str>,
+        anyway: bool,
+    ) -> Result<Vec<Effect>, DoorError> {
         if self.controller.is_enrolling() {
             return Err(DoorError::Busy);
         }
@@ -325,8 +389,20 @@ impl Door {
         }
         let name = name.map_or_else(|| self.gallery.unused_name(), str::to_owned);
         Gallery::check_name(&name)?;
-        self.enrolling = Some(name);
+        self.enrolling = Some((name, anyway));
         Ok(self.handle(now, Input::Enrol))
+    }
+
+    /// The enrolment button was pressed: the next person gets a new name, where that is authorised.
+    /// Nothing happens while the gallery is being written.
+    pub fn button(&mut self, now: Timestamp) -> Vec<Effect> {
+        if self.changing.is_some() {
+            return Vec::new();
+        }
+        if !self.controller.is_enrolling() {
+            self.enrolling = None;
+        }
+        self.handle(now, Input::EnrolButton)
     }
 
     /// Enrols a person from embeddings at hand (pictures), without the camera. It counts, and is
@@ -339,18 +415,28 @@ impl Door {
         wall: u64,
         name: &str,
         embeddings: &[Embedding],
+        anyway: bool,
     ) -> Result<Vec<Effect>, DoorError> {
-        Ok(vec![self.add(name, embeddings, wall, Origin::Pictures)?])
+        let one_person = self.model.apart;
+        let newcomer = Newcomer { name, embeddings, one_person, enrolled: wall, anyway };
+        Ok(vec![self.add(newcomer, Origin::Pictures)?])
     }
 
-    /// Removes a person, as soon as the gallery is written.
+    /// Changes the people enrolled; it counts, and is reported, once the gallery is written.
     ///
     /// # Errors
-    /// When nobody has that name or another change is being written.
-    pub fn remove(&mut self, name: &str) -> Result<Vec<Effect>, DoorError> {
+    /// When it makes no sense or another change is being written.
+    pub fn change_people(&mut self, change: &PeopleChange) -> Result<Vec<Effect>, DoorError> {
         let mut gallery = Gallery::clone(&self.gallery);
-        let subject = gallery.remove(name)?;
-        Ok(vec![self.change(gallery, Report::Removed { subject })?])
+        let report = change.apply(&mut gallery, self.model.hash)?;
+        Ok(vec![self.change(gallery, report)?])
+    }
+
+    /// Removes somebody whose time is over at `unix` (seconds since 1970), if there is somebody and no
+    /// other change is being written.
+    pub fn expire(&mut self, unix: u64) -> Vec<Effect> {
+        let Some(name) = self.gallery.expired(unix).map(|s| s.name.clone()) else { return Vec::new() };
+        self.change_people(&PeopleChange::Expire { name }).unwrap_or_default()
     }
 
     /// The gallery of the last [`Effect::SaveGallery`] is on the disk, or why it is not: then nothing
@@ -366,7 +452,7 @@ impl Door {
                 effects.extend(self.announce_gallery(now));
             }
             (Err(reason), Report::Enrolled { from: Origin::Camera, .. }) => {
-                effects.push(Effect::Report(Report::EnrolRefused { reason }));
+                effects.push(Effect::Report(Report::EnrolRefused { reason, like: None }));
             }
             // Who asked for the change is told by the one who could not write it.
             (Err(_), _) => {}
@@ -403,8 +489,8 @@ impl Door {
 
     fn take_enrolment(&mut self, unix: u64) -> Option<Effect> {
         let frames = std::mem::take(&mut self.collected);
-        let name = self.enrolling.take().unwrap_or_else(|| self.gallery.unused_name());
-        let taken = Taken { name, frames, unix };
+        let (name, anyway) = self.enrolling.take().unwrap_or_else(|| (self.gallery.unused_name(), false));
+        let taken = Taken { name, anyway, frames, unix };
         if self.changing.is_some() {
             self.taken = Some(taken);
             return None;
@@ -413,21 +499,27 @@ impl Door {
     }
 
     fn finish_enrolment(&mut self, taken: &Taken) -> Effect {
-        self.add(&taken.name, &taken.frames, taken.unix, Origin::Camera)
-            .unwrap_or_else(|error| Effect::Report(Report::EnrolRefused { reason: error.to_string() }))
+        let newcomer = Newcomer {
+            name: &taken.name,
+            embeddings: &taken.frames,
+            // One view of a camera makes people more alike: as much more as a lead over others must be.
+            one_person: self.rules.window.threshold + self.rules.window.margin,
+            enrolled: taken.unix,
+            anyway: taken.anyway,
+        };
+        self.add(newcomer, Origin::Camera).unwrap_or_else(|error| {
+            let like = match error {
+                DoorError::AlreadyEnrolled { subject, .. } => Some(subject),
+                _ => None,
+            };
+            Effect::Report(Report::EnrolRefused { reason: error.to_string(), like })
+        })
     }
 
-    fn add(
-        &mut self,
-        name: &str,
-        embeddings: &[Embedding],
-        wall: u64,
-        from: Origin,
-    ) -> Result<Effect, DoorError> {
-        let template = template(embeddings, self.model.metric, self.rules.window.threshold)?;
+    fn add(&mut self, newcomer: Newcomer<'_>, from: Origin) -> Result<Effect, DoorError> {
         let mut gallery = Gallery::clone(&self.gallery);
-        let subject = gallery.enrol(name, vec![template], self.model.hash, wall)?;
-        self.change(gallery, Report::Enrolled { subject, name: name.to_owned(), from })
+        let subject = enrol(&mut gallery, newcomer, &self.model, &self.rules)?;
+        self.change(gallery, Report::Enrolled { subject, name: newcomer.name.to_owned(), from })
     }
 
     fn change(&mut self, gallery: Gallery, report: Report) -> Result<Effect, DoorError> {
@@ -440,6 +532,84 @@ impl Door {
     }
 }
 
+/// A change of the people enrolled that needs no frames.
+#[derive(Clone, Debug, PartialEq)]
+pub enum PeopleChange {
+    /// Removes a person with everything known of them.
+    Remove {
+        /// Who.
+        name: String,
+    },
+    /// As [`PeopleChange::Remove`], because the person's time is over.
+    Expire {
+        /// Who.
+        name: String,
+    },
+    /// Gives a person another name.
+    Rename {
+        /// The name.
+        name: String,
+        /// The new one.
+        to: String,
+    },
+    /// Notes consent or expiry.
+    Note {
+        /// Whose.
+        name: String,
+        /// What.
+        note: Note,
+    },
+    /// Takes in a person of another board.
+    Import(Box<Subject>),
+}
+
+impl PeopleChange {
+    /// Makes the change and says what to report.
+    ///
+    /// # Errors
+    /// When it makes no sense; the gallery is then unchanged.
+    pub fn apply(&self, gallery: &mut Gallery, ours: ModelHash) -> Result<Report, GalleryError> {
+        Ok(match self {
+            PeopleChange::Remove { name } => Report::Removed { subject: gallery.remove(name)? },
+            PeopleChange::Expire { name } => Report::Expired { subject: gallery.remove(name)? },
+            PeopleChange::Rename { name, to } => Report::Renamed { subject: gallery.rename(name, to)? },
+            PeopleChange::Note { name, note } => Report::Noted { subject: gallery.note(name, note)? },
+            PeopleChange::Import(subject) if subject.model != ours => {
+                let (name, theirs) = (subject.name.clone(), subject.model);
+                return Err(GalleryError::OtherModel { name, theirs, ours });
+            }
+            PeopleChange::Import(subject) => {
+                let (name, from) = (subject.name.clone(), Origin::Copy);
+                Report::Enrolled { subject: gallery.import(subject)?, name, from }
+            }
+        })
+    }
+}
+
+/// Enrols a person: self-check, duplicate check, then the gallery. A person of the same name is replaced.
+///
+/// # Errors
+/// When the frames do not show one person, the person is enrolled under another name, or the name is
+/// unusable; the gallery is then unchanged.
+pub fn enrol(
+    gallery: &mut Gallery,
+    newcomer: Newcomer<'_>,
+    model: &ModelFacts,
+    rules: &AccessRules,
+) -> Result<SubjectId, DoorError> {
+    let Newcomer { name, embeddings, one_person, enrolled, anyway } = newcomer;
+    let most = rules.enrolment.templates.max(1) as usize;
+    let made = templates(embeddings, model.metric, TemplateRules { one_person, most })?;
+    let known = gallery.of_model(model.hash);
+    if !anyway
+        && let Some(Score { subject, similarity }) = known.most_alike(&made, model.metric, name)
+        && similarity >= rules.window.required(known.subjects().len())
+    {
+        return Err(DoorError::AlreadyEnrolled { name: gallery.name(subject), subject, similarity });
+    }
+    Ok(gallery.enrol(name, made, model.hash, enrolled)?)
+}
+
 impl Report {
     /// The report as one line of `key=value` pairs for the log. People appear as ids.
     pub fn log_line(&self) -> String {
@@ -448,7 +618,13 @@ impl Report {
                 format!("event=enrolled subject={subject} from={}", from.name())
             }
             Report::Removed { subject } => format!("event=removed subject={subject}"),
-            Report::EnrolRefused { reason } => format!("event=enrol_refused reason={reason:?}"),
+            Report::Expired { subject } => format!("event=expired subject={subject}"),
+            Report::Renamed { subject } => format!("event=renamed subject={subject}"),
+            Report::Noted { subject } => format!("event=noted subject={subject}"),
+            Report::EnrolRefused { like: Some(subject), .. } => {
+                format!("event=enrol_refused reason=\"already enrolled\" subject={subject}")
+            }
+            Report::EnrolRefused { reason, like: None } => format!("event=enrol_refused reason={reason:?}"),
             Report::Event(event) => format!("event={}{}", event.name(), details(event)),
         }
     }
@@ -470,9 +646,14 @@ impl Report {
     pub fn ends_enrolment(&self) -> Option<Result<&str, String>> {
         match self {
             Report::Enrolled { name, from: Origin::Camera, .. } => Some(Ok(name)),
-            Report::EnrolRefused { reason } => Some(Err(reason.clone())),
+            Report::EnrolRefused { reason, .. } => Some(Err(reason.clone())),
             Report::Event(Event::EnrolFailed(failure)) => Some(Err(EnrolFailure::to_string(failure))),
-            Report::Enrolled { .. } | Report::Removed { .. } | Report::Event(_) => None,
+            Report::Enrolled { .. }
+            | Report::Removed { .. }
+            | Report::Expired { .. }
+            | Report::Renamed { .. }
+            | Report::Noted { .. }
+            | Report::Event(_) => None,
         }
     }
 }
@@ -486,7 +667,14 @@ pub(crate) fn details(event: &Event) -> String {
         | Event::LockoutOver
         | Event::LockoutCleared
         | Event::EnrolStarted
-        | Event::EnrolTaken => String::new(),
+        | Event::EnrolTaken
+        | Event::ButtonRefused => String::new(),
+        Event::EnrolAllowed { by: EnrolGrant::Operator, time } => {
+            format!(" by=operator time_s={}", seconds(time))
+        }
+        Event::EnrolAllowed { by: EnrolGrant::Administrator { subject }, time } => {
+            format!(" by=administrator subject={subject} time_s={}", seconds(time))
+        }
         Event::Identifying { track } => format!(" track={}", track.0),
         Event::Denied(reason) => format!(" reason={}{}", reason.code().name(), numbers(reason)),
         Event::Released(Cause::Identified { subject, mean_similarity }) => {
@@ -509,6 +697,9 @@ pub(crate) fn details(event: &Event) -> String {
 fn numbers(reason: &DenyReason) -> String {
     match reason {
         DenyReason::Unknown { best_mean: Some(mean) } => format!(" best_mean={mean:.3}"),
+        DenyReason::Ambiguous { subject, other, best_mean } => {
+            format!(" subject={subject} other={other} best_mean={best_mean:.3}")
+        }
         DenyReason::PoorPicture { unusable, best_mean } => {
             let mean = best_mean.map_or_else(String::new, |mean| format!(" best_mean={mean:.3}"));
             format!(" advice={:?}{mean}", unusable.advice())

@@ -112,7 +112,7 @@ fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
         _ => 0.6,
     };
     let track = 1 + u64::from(random.once_in(8));
-    match random.below(61) {
+    match random.below(64) {
         0..=39 => {
             let unusable = random.once_in(30).then_some(Unusable::TooDark);
             let age = if random.once_in(30) { 600 } else { 0 };
@@ -124,6 +124,9 @@ fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
         47..=48 => bench.input(Input::Door { open: random.once_in(2) }),
         49 => bench.input(Input::Enrol),
         50 => bench.input(Input::CancelEnrol),
+        60 => bench.input(Input::EnrolButton),
+        61 => bench.input(Input::EnrolKey { active: random.once_in(2) }),
+        62 => bench.input(Input::AllowEnrolment { time: Duration::from_millis(random.below(4_000)) }),
         51 => bench.input(Input::Secure),
         52 => bench.input(Input::SetMode(ModeCommand::Normal)),
         53 => bench.input(Input::SetMode(ModeCommand::Secure)),

@@ -5,11 +5,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::approach::{Approach, ApproachRules};
+use super::authority::{Authority, ButtonRules, Enrol};
 use super::doorway::{CONTACT_LAG, Doorway, Moved};
 use super::enrolment::{Countdown, EnrolmentRules};
 use super::event::{
-    Action, Alarm, Cause, EnrolFailure, EnrolStep, EnrolWait, Event, Fault, Indication, Input, Mode,
-    ModeCommand, Relock, Saved, Seen, Sighting,
+    Action, Alarm, Cause, EnrolFailure, EnrolGrant, EnrolStep, EnrolWait, Event, Fault, Indication, Input,
+    Mode, ModeCommand, Relock, Saved, Seen, Sighting, SubjectId,
 };
 use super::lockout::{Lockout, LockoutRules, Resume};
 use super::planted::{self, Bug};
@@ -45,6 +46,8 @@ pub struct AccessRules {
     pub held_open_after: Duration,
     /// The enrolment countdown.
     pub enrolment: EnrolmentRules,
+    /// Who may start one by the button.
+    pub button: ButtonRules,
 }
 
 /// What was last said of the picture in front of the camera.
@@ -86,6 +89,7 @@ pub struct Controller {
     release: Option<Release>,
     secured: Option<Timestamp>,
     doorway: Doorway,
+    authority: Authority,
     enrolling: Option<Enrolling>,
     shown: Option<Indication>,
     /// What was last asked to be saved.
@@ -111,6 +115,7 @@ impl Controller {
             release: None,
             secured: None,
             doorway: Doorway::new(rules.held_open_after),
+            authority: Authority::new(rules.button),
             enrolling: None,
             shown: None,
             saved: None,
@@ -197,6 +202,11 @@ impl Controller {
         self.enrolling.is_some()
     }
 
+    /// How long the enrolment button counts, where it needs authorisation and has it for a time.
+    pub fn enrolment_allowed(&self, now: Timestamp) -> Option<Duration> {
+        self.authority.left(now)
+    }
+
     /// Whole seconds left of the countdown, while it runs.
     pub fn enrolment_seconds_left(&self) -> Option<u32> {
         self.enrolling.as_ref().and_then(|e| e.seconds_said)
@@ -234,6 +244,12 @@ impl Controller {
             Input::Rex => self.decide(now, Permission::Granted(Cause::Rex), &mut actions),
             Input::Door { open } => self.door_moved(now, open, &mut actions),
             Input::Enrol => self.start_enrolment(now, &mut actions),
+            Input::EnrolButton => self.button(now, &mut actions),
+            Input::AllowEnrolment { time } => {
+                let time = self.authority.allow(now, time);
+                actions.push(Action::Report(Event::EnrolAllowed { by: EnrolGrant::Operator, time }));
+            }
+            Input::EnrolKey { active } => self.authority.key(active),
             Input::CancelEnrol => self.fail_enrolment(EnrolFailure::Cancelled, &mut actions),
             Input::Secure => self.close(now, Relock::Command, &mut actions),
             Input::SetMode(command) => self.set_mode(now, command, &mut actions),
@@ -320,7 +336,9 @@ impl Controller {
             }
             Seen::Face { .. } if sighting.gallery_version != self.gallery_version => self.window.clear(),
             Seen::Face { track, scores, unusable, .. } => {
-                let verdict = self.window.push(track, sighting.captured, scores, unusable);
+                // What is asked of an enrolment beyond the light excuses nobody here.
+                let excuse = unusable.filter(|flaw| flaw.is_the_doors());
+                let verdict = self.window.push(track, sighting.captured, scores, excuse);
                 match verdict {
                     Verdict::Undecided { collected } => {
                         if collected == 1 && self.enter(Stage::Identifying) {
@@ -336,6 +354,11 @@ impl Controller {
                         };
                         self.decide(now, Permission::Denied(reason), actions);
                     }
+                    Verdict::Ambiguous { best, second } => {
+                        let (subject, other) = (best.subject, second.subject);
+                        let reason = DenyReason::Ambiguous { subject, other, best_mean: best.similarity };
+                        self.decide(now, Permission::Denied(reason), actions);
+                    }
                     Verdict::Identified { subject, mean_similarity } => {
                         let approach_spent = self.approach.is_spent();
                         let who = Identified { subject, mean_similarity, civil, approach_spent };
@@ -345,6 +368,7 @@ impl Controller {
                             }
                             permission => permission,
                         };
+                        self.note_administrator(now, subject, &permission, actions);
                         self.decide(now, permission, actions);
                     }
                 }
@@ -549,6 +573,37 @@ impl Controller {
         std::mem::replace(&mut self.stage, stage) != stage
     }
 
+    /// An administrator's face, if the person may come in now (or just did), lets the button enrol.
+    fn note_administrator(
+        &mut self,
+        now: Timestamp,
+        subject: SubjectId,
+        permission: &Permission,
+        actions: &mut Vec<Action>,
+    ) {
+        let here = matches!(
+            permission,
+            Permission::Granted(_) | Permission::Denied(DenyReason::AlreadyReleased { .. })
+        );
+        if here
+            && self.policy.timetable.administrators.contains(&subject)
+            && self.authority.administrator(now)
+        {
+            let by = EnrolGrant::Administrator { subject };
+            actions.push(Action::Report(Event::EnrolAllowed { by, time: self.rules.button.window }));
+        }
+    }
+
+    fn button(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
+        if self.enrolling.is_some() {
+            return;
+        }
+        match self.authority.press(now) {
+            Enrol::Granted => self.start_enrolment(now, actions),
+            Enrol::Refused => actions.push(Action::Report(Event::ButtonRefused)),
+        }
+    }
+
     fn start_enrolment(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         self.window.clear();
         self.stage = Stage::Empty;
@@ -620,6 +675,8 @@ mod tests {
             window: WindowRules {
                 frames: 15,
                 threshold: 0.3,
+                gallery_raise: 0.0,
+                margin: 0.0,
                 max_gap: Duration::from_millis(500),
                 max_age: Duration::from_secs(5),
             },
@@ -639,10 +696,12 @@ mod tests {
             enrolment: EnrolmentRules {
                 countdown: Duration::from_secs(5),
                 frames: 15,
+                templates: 3,
                 timeout: Duration::from_secs(60),
                 max_gap: Duration::from_millis(500),
                 restart_after: Duration::from_secs(2),
             },
+            button: ButtonRules::default(),
         }
     }
 

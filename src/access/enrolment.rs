@@ -16,6 +16,8 @@ pub struct EnrolmentRules {
     /// Frames that make the template, spread evenly over the countdown, at least 1. The reference
     /// takes one, at the end.
     pub frames: u32,
+    /// The most templates that are made of them, at least 1.
+    pub templates: u32,
     /// After this time without an end the enrolment fails.
     pub timeout: Duration,
     /// Time between two usable frames counts when it is at most this long.
@@ -119,6 +121,7 @@ mod tests {
     const RULES: EnrolmentRules = EnrolmentRules {
         countdown: Duration::from_secs(1),
         frames: 4,
+        templates: 3,
         timeout: Duration::from_secs(10),
         max_gap: Duration::from_millis(200),
         restart_after: Duration::from_secs(2),

@@ -54,6 +54,10 @@ pub enum Unusable {
     TooBright,
     /// The face has hardly any contrast.
     Flat,
+    /// The face moves or is out of focus.
+    Blurred,
+    /// The head is turned or tilted.
+    Turned,
 }
 
 impl Unusable {
@@ -64,6 +68,17 @@ impl Unusable {
             Unusable::TooDark => "too dark: more light on the face",
             Unusable::TooBright => "too bright: less light on the face",
             Unusable::Flat => "no contrast in the face: clean the lens or change the light",
+            Unusable::Blurred => "hold still",
+            Unusable::Turned => "look at the camera",
+        }
+    }
+
+    /// True for what the person cannot help: it excuses a face that is not recognised. A stranger who
+    /// moves or turns away is still a stranger.
+    pub fn is_the_doors(self) -> bool {
+        match self {
+            Unusable::TooSmall | Unusable::TooDark | Unusable::TooBright | Unusable::Flat => true,
+            Unusable::Blurred | Unusable::Turned => false,
         }
     }
 }
@@ -130,8 +145,20 @@ pub enum Input {
         /// True when the door stands open.
         open: bool,
     },
-    /// Start enrolling the next single face seen.
+    /// An operator starts enrolling the next single face seen.
     Enrol,
+    /// The enrolment button was pressed: as [`Input::Enrol`] where that is authorised.
+    EnrolButton,
+    /// An operator lets the button enrol once within so long; zero takes it back.
+    AllowEnrolment {
+        /// At most [`super::ButtonRules::window`].
+        time: Duration,
+    },
+    /// The key line that lets the button enrol.
+    EnrolKey {
+        /// True while it is closed.
+        active: bool,
+    },
     /// Stop an enrolment that is under way.
     CancelEnrol,
     /// Secure the strike now and forget the attempt; ends holding open.
@@ -282,6 +309,19 @@ impl Alarm {
     }
 }
 
+/// Who let the button enrol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EnrolGrant {
+    /// An operator.
+    Operator,
+    /// An administrator's face.
+    Administrator {
+        /// Whose.
+        subject: SubjectId,
+    },
+}
+
 /// Why an enrolment took no template.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -373,6 +413,15 @@ pub enum Event {
         /// How old it was.
         age: Duration,
     },
+    /// The button may enrol once within so long.
+    EnrolAllowed {
+        /// Why.
+        by: EnrolGrant,
+        /// For so long.
+        time: Duration,
+    },
+    /// The button was pressed without authorisation.
+    ButtonRefused,
     /// An enrolment began.
     EnrolStarted,
     /// The countdown stands at so many whole seconds (said when the number changes).
@@ -407,6 +456,8 @@ impl Event {
             Event::ModeChanged(_) => "mode",
             Event::Fault(_) => "fault",
             Event::StaleFrame { .. } => "stale_frame",
+            Event::EnrolAllowed { .. } => "enrol_allowed",
+            Event::ButtonRefused => "button_refused",
             Event::EnrolStarted => "enrol_started",
             Event::EnrolCountdown { .. } => "enrol_countdown",
             Event::EnrolWaiting(_) => "enrol_waiting",

@@ -6,7 +6,7 @@
 //! * [`approach`]: one release an approach.
 //! * [`lockout`], [`schedule`], [`policy`]: who may come in, and when nobody may.
 //! * [`release`]: the bounded time of the strike; [`doorway`]: the door's contact and its alarms.
-//! * [`enrolment`]: the countdown that takes a template.
+//! * [`enrolment`]: the countdown that takes a template; [`authority`]: who may start one by the button.
 //! * [`controller`]: the order of things.
 //! * [`record`]: a run as lines, and its replay.
 //!
@@ -14,6 +14,7 @@
 //! actions, so that a recorded run replays to the same decisions.
 
 pub mod approach;
+pub mod authority;
 pub mod controller;
 pub mod doorway;
 pub mod enrolment;
@@ -28,11 +29,12 @@ pub mod schedule;
 pub mod window;
 
 pub use approach::ApproachRules;
+pub use authority::{ButtonPolicy, ButtonRules};
 pub use controller::{AccessRules, Controller};
 pub use enrolment::EnrolmentRules;
 pub use event::{
-    Action, Alarm, Cause, EnrolFailure, EnrolStep, EnrolWait, Event, Fault, Indication, Input, Mode,
-    ModeCommand, Relock, Saved, Score, Seen, Sighting, SubjectId, TrackId, Unusable,
+    Action, Alarm, Cause, EnrolFailure, EnrolGrant, EnrolStep, EnrolWait, Event, Fault, Indication, Input,
+    Mode, ModeCommand, Relock, Saved, Score, Seen, Sighting, SubjectId, TrackId, Unusable,
 };
 pub use lockout::{LockoutRules, Resume, SavedLock, SavedLockout};
 pub use reason::{DenyCode, DenyReason};

@@ -11,11 +11,21 @@ use super::event::{SubjectId, Unusable};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DenyReason {
-    /// A full window of usable frames, and nobody of the gallery is like it enough. This alone counts
-    /// towards a lockout.
+    /// A full window of usable frames, and nobody of the gallery is like it enough. Counts towards a
+    /// lockout.
     Unknown {
         /// The best mean similarity of any subject, if there is a subject.
         best_mean: Option<f32>,
+    },
+    /// A full window in which no subject leads the others clearly: two people much alike, or one person
+    /// enrolled twice. Counts towards a lockout.
+    Ambiguous {
+        /// The best one.
+        subject: SubjectId,
+        /// The second-best one.
+        other: SubjectId,
+        /// The best one's mean similarity.
+        best_mean: f32,
     },
     /// As [`DenyReason::Unknown`], but a frame was too dark, too bright or too small to count against
     /// the person.
@@ -64,6 +74,8 @@ pub enum DenyCode {
     Unknown,
     /// There is nobody to be like.
     NobodyEnrolled,
+    /// Like two people.
+    Ambiguous,
     /// Too dark, too bright or too small.
     PoorPicture,
     /// More than one face.
@@ -84,8 +96,9 @@ pub enum DenyCode {
 
 impl DenyCode {
     /// Every code.
-    pub const ALL: [DenyCode; 10] = [
+    pub const ALL: [DenyCode; 11] = [
         DenyCode::Unknown,
+        DenyCode::Ambiguous,
         DenyCode::NobodyEnrolled,
         DenyCode::PoorPicture,
         DenyCode::SeveralFaces,
@@ -101,6 +114,7 @@ impl DenyCode {
     pub fn name(self) -> &'static str {
         match self {
             DenyCode::Unknown => "unknown",
+            DenyCode::Ambiguous => "ambiguous",
             DenyCode::NobodyEnrolled => "nobody_enrolled",
             DenyCode::PoorPicture => "poor_picture",
             DenyCode::SeveralFaces => "several_faces",
@@ -118,7 +132,7 @@ impl DenyReason {
     /// True for what counts towards a lockout: a stranger's face that could be seen well. An empty
     /// gallery has nothing to be guessed.
     pub fn is_an_attempt(&self) -> bool {
-        matches!(self, DenyReason::Unknown { best_mean: Some(_) })
+        matches!(self, DenyReason::Unknown { best_mean: Some(_) } | DenyReason::Ambiguous { .. })
     }
 
     /// The reason without its numbers.
@@ -126,6 +140,7 @@ impl DenyReason {
         match self {
             DenyReason::Unknown { best_mean: Some(_) } => DenyCode::Unknown,
             DenyReason::Unknown { best_mean: None } => DenyCode::NobodyEnrolled,
+            DenyReason::Ambiguous { .. } => DenyCode::Ambiguous,
             DenyReason::PoorPicture { .. } => DenyCode::PoorPicture,
             DenyReason::SeveralFaces { .. } => DenyCode::SeveralFaces,
             DenyReason::AlreadyReleased { .. } => DenyCode::AlreadyReleased,
@@ -144,6 +159,9 @@ impl fmt::Display for DenyReason {
         match self {
             DenyReason::Unknown { best_mean: Some(_) } => write!(f, "this face is not known here"),
             DenyReason::Unknown { best_mean: None } => write!(f, "nobody is enrolled"),
+            DenyReason::Ambiguous { .. } => {
+                write!(f, "this face is like two people's: ask who looks after the door")
+            }
             DenyReason::PoorPicture { unusable, .. } => write!(f, "not recognised: {}", unusable.advice()),
             DenyReason::SeveralFaces { count } => write!(f, "{count} faces at once: one at a time please"),
             DenyReason::AlreadyReleased { .. } => {

@@ -4,7 +4,7 @@
 //! daylight saving is right follows from asking civil time and nothing else. An hour that is left out
 //! in spring is nobody's, one that comes twice in autumn counts both times.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
@@ -236,6 +236,9 @@ pub struct Timetable {
     pub people: BTreeMap<SubjectId, Schedule>,
     /// Everybody else.
     pub others: Schedule,
+    /// People whose face lets the enrolment button work.
+    #[serde(default)]
+    pub administrators: BTreeSet<SubjectId>,
 }
 
 impl Timetable {
@@ -318,6 +321,7 @@ mod tests {
         let timetable = Timetable {
             people: [(SubjectId(1), office), (SubjectId(2), schedule(&[]))].into(),
             others: Schedule::always(),
+            ..Timetable::default()
         };
         let admits = |id, civil, unset| timetable.admits(SubjectId(id), civil, unset);
         let noon = Civil::At(at(Weekday::Monday, 12, 0));

@@ -4,6 +4,13 @@
 //! compares their mean with a threshold. A door needs more: the frames must belong to one tracked
 //! face, lie close together in time, and be judged per candidate subject (a mean of the best score
 //! of each frame would mix people).
+//!
+//! A stranger before a gallery of n people has n chances to be like somebody. [`WindowRules::required`]
+//! raises the threshold with n so that the rate of false accepts per attempt stays what it is for one
+//! person: where each tenfold of the raise divides the rate for one subject by ten, `n` subjects at a rate
+//! of 1/n of the target give the target at most (Boole's inequality, whatever the subjects have in
+//! common). And the best subject must lead the second-best one clearly: a face as much like Ada as like
+//! Eve is neither.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,12 +27,28 @@ use crate::time::Timestamp;
 pub struct WindowRules {
     /// Frames in a full window, at least 1. The reference's 15.
     pub frames: usize,
-    /// Mean similarity (1 - distance) from which a subject is identified.
+    /// Mean similarity (1 - distance) from which the subject of a gallery of one is identified.
     pub threshold: f32,
+    /// Added to the threshold for each tenfold number of subjects, at least 0.
+    pub gallery_raise: f32,
+    /// Least lead of the best subject's mean over the second-best one's, at least 0.
+    pub margin: f32,
     /// Longest time between two frames of a window.
     pub max_gap: Duration,
     /// Longest time from the first to the last frame of a full window.
     pub max_age: Duration,
+}
+
+impl WindowRules {
+    /// The mean similarity from which one of so many subjects is identified.
+    pub fn required(&self, subjects: usize) -> f32 {
+        self.threshold + self.raise(subjects)
+    }
+
+    /// What so many subjects add to the threshold.
+    pub fn raise(&self, subjects: usize) -> f32 {
+        (f64::from(self.gallery_raise.max(0.0)) * (subjects.max(1) as f64).log10()) as f32
+    }
 }
 
 /// What a window says of the face in front of the camera.
@@ -43,6 +66,13 @@ pub enum Verdict {
         subject: SubjectId,
         /// Mean similarity over the window.
         mean_similarity: f32,
+    },
+    /// A full window, and more than one subject at the threshold with no clear lead.
+    Ambiguous {
+        /// The best.
+        best: Score,
+        /// The second-best.
+        second: Score,
     },
     /// A full window, everybody below the threshold.
     Unknown {
@@ -135,35 +165,52 @@ impl Window {
         if self.entries.len() < self.rules.frames.max(1) {
             return Verdict::Undecided { collected: self.entries.len() };
         }
-        match self.best_mean() {
-            Some(best) if best.similarity >= self.rules.threshold => {
-                Verdict::Identified { subject: best.subject, mean_similarity: best.similarity }
-            }
-            best => Verdict::Unknown { best_mean: best.map(|b| b.similarity) },
+        let subjects = self.entries.back().map_or(0, |latest| latest.scores.len());
+        match self.best_means() {
+            (Some(best), second) if best.similarity >= self.rules.required(subjects) => match second {
+                Some(second) if best.similarity - second.similarity < self.rules.margin => {
+                    Verdict::Ambiguous { best, second }
+                }
+                _ => Verdict::Identified { subject: best.subject, mean_similarity: best.similarity },
+            },
+            (best, _) => Verdict::Unknown { best_mean: best.map(|b| b.similarity) },
         }
     }
 
-    /// The subject with the highest mean similarity over the frames collected so far.
+    /// The two subjects with the highest mean similarity over the frames collected so far.
     ///
     /// Only subjects scored in EVERY frame count, and only finite means: a subject that is missing
     /// once, or whose score is not a number, cannot be identified by this window.
-    pub fn best_mean(&self) -> Option<Score> {
-        let first = self.entries.front()?;
+    pub fn best_means(&self) -> (Option<Score>, Option<Score>) {
+        let (mut best, mut second) = (None, None);
+        // Ties go to the lower id, so that a replay never depends on the order of the gallery.
+        let beats = |a: &Score, b: &Option<Score>| {
+            b.is_none_or(|b| a.similarity.total_cmp(&b.similarity).then(b.subject.cmp(&a.subject)).is_gt())
+        };
+        for mean in self.means() {
+            if beats(&mean, &best) {
+                second = best.replace(mean);
+            } else if beats(&mean, &second) {
+                second = Some(mean);
+            }
+        }
+        (best, second)
+    }
+
+    fn means(&self) -> impl Iterator<Item = Score> {
+        let first = self.entries.front().map_or(&[][..], |entry| entry.scores.as_slice());
         let frames = self.entries.len() as f64;
-        first
-            .scores
-            .iter()
-            .filter_map(|candidate| {
-                let mut sum = 0.0;
-                for entry in &self.entries {
-                    let score = entry.scores.iter().find(|s| s.subject == candidate.subject)?;
-                    sum += f64::from(score.similarity);
-                }
-                let mean = (sum / frames) as f32;
-                mean.is_finite().then_some(Score { subject: candidate.subject, similarity: mean })
-            })
-            // Ties go to the lower id, so that a replay never depends on the order of the gallery.
-            .max_by(|a, b| a.similarity.total_cmp(&b.similarity).then(b.subject.cmp(&a.subject)))
+        first.iter().enumerate().filter_map(move |(at, candidate)| {
+            let mut sum = 0.0;
+            for entry in &self.entries {
+                // Scores mostly come in the order of the gallery: no search then.
+                let same = |s: &&Score| s.subject == candidate.subject;
+                let score = entry.scores.get(at).filter(same).or_else(|| entry.scores.iter().find(same))?;
+                sum += f64::from(score.similarity);
+            }
+            let mean = (sum / frames) as f32;
+            mean.is_finite().then_some(Score { subject: candidate.subject, similarity: mean })
+        })
     }
 }
 
@@ -174,6 +221,8 @@ mod tests {
     const RULES: WindowRules = WindowRules {
         frames: 3,
         threshold: 0.3,
+        gallery_raise: 0.0,
+        margin: 0.0,
         max_gap: Duration::from_millis(500),
         max_age: Duration::from_millis(900),
     };
@@ -220,7 +269,29 @@ mod tests {
             panic!("{:?}", window.verdict());
         };
         assert!((mean - 0.8 / 3.0).abs() < 1e-6);
-        assert_eq!(window.best_mean().map(|s| s.subject), Some(SubjectId(1)), "ties go to the lower id");
+        let (best, second) = window.best_means();
+        assert_eq!(best.map(|s| s.subject), Some(SubjectId(1)), "ties go to the lower id");
+        assert_eq!(second.map(|s| s.subject), Some(SubjectId(2)));
+    }
+
+    #[test]
+    fn the_lead_counts_and_so_does_the_size_of_the_gallery() {
+        let rules = WindowRules { frames: 1, margin: 0.1, gallery_raise: 0.2, ..RULES };
+        let verdict = |values: &[(u32, f32)]| {
+            Window::new(rules).push(TrackId(1), Timestamp::ZERO, scores(values), None)
+        };
+        let alone = verdict(&[(1, 0.31)]);
+        assert!(matches!(alone, Verdict::Identified { subject: SubjectId(1), .. }), "{alone:?}");
+        // Two subjects: 0.3 + 0.2 * log10(2) = 0.3602.
+        assert!(matches!(verdict(&[(1, 0.355), (2, -0.5)]), Verdict::Unknown { .. }));
+        assert!(matches!(verdict(&[(1, 0.365), (2, -0.5)]), Verdict::Identified { .. }));
+        assert!(matches!(verdict(&[(1, 0.80), (2, 0.71)]), Verdict::Ambiguous { .. }));
+        assert!(matches!(verdict(&[(1, 0.80), (2, 0.69)]), Verdict::Identified { .. }));
+        assert!(matches!(verdict(&[(1, 0.35), (2, 0.34)]), Verdict::Unknown { .. }), "below it, no doubt");
+        // Ten: 0.5. Subjects that say nothing count all the same.
+        let ten = |best| (0..10).map(|n| (n, if n == 7 { best } else { f32::NAN })).collect::<Vec<_>>();
+        assert!(matches!(verdict(&ten(0.49)), Verdict::Unknown { .. }));
+        assert!(matches!(verdict(&ten(0.51)), Verdict::Identified { subject: SubjectId(7), .. }));
     }
 
     #[test]

@@ -212,8 +212,11 @@ fn timeline(played: &Played<'_>, gallery: &Gallery) {
     for report in played.reports {
         let words = match report {
             Report::Enrolled { .. } => Some("the template is stored".to_owned()),
-            Report::Removed { .. } => None,
-            Report::EnrolRefused { reason } => Some(reason.clone()),
+            Report::Removed { .. }
+            | Report::Expired { .. }
+            | Report::Renamed { .. }
+            | Report::Noted { .. } => None,
+            Report::EnrolRefused { reason, .. } => Some(reason.clone()),
             Report::Event(Event::EnrolCountdown { seconds_left }) => {
                 Some(format!("Image will be taken in {seconds_left}.."))
             }

@@ -162,7 +162,8 @@ pub fn read_all(
     Ok(faces)
 }
 
-fn write(folder: &Path, name: &str, picture: &RgbImage) -> Result<(), CommandError> {
+/// Writes a picture as PNG.
+pub fn write(folder: &Path, name: &str, picture: &RgbImage) -> Result<(), CommandError> {
     let path = folder.join(name);
     fs::write(&path, png_bytes(picture)?)
         .map_err(|e| format!("{}: {e}; choose a folder that can be written", path.display()).into())

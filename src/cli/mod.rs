@@ -16,6 +16,7 @@ macro_rules! say {
 
 mod attempt;
 mod audit;
+mod calibrate;
 mod cascade;
 mod check;
 mod compare;
@@ -74,6 +75,7 @@ enum Command {
     Detect(detect::Args),
     Compare(compare::Args),
     Evaluate(evaluate::Args),
+    Calibrate(calibrate::Args),
     Model(model::Args),
     Doctor(doctor::Args),
     Cascade(cascade::Args),
@@ -121,6 +123,7 @@ pub fn main() -> ExitCode {
         Command::Detect(args) => detect::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Evaluate(args) => evaluate::run(args),
+        Command::Calibrate(args) => calibrate::run(args),
         Command::Model(args) => model::run(args),
         Command::Doctor(args) => doctor::run(args),
         Command::Cascade(args) => cascade::run(args),

@@ -1,4 +1,6 @@
-//! `facelatch people`: who is enrolled.
+//! `facelatch people`: who is enrolled, what was agreed with them, and copies of it all.
+
+use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
@@ -6,8 +8,11 @@ use super::office::Office;
 use super::{Answer, CommandError, print_json};
 use crate::config::Config;
 use crate::daemon::protocol::Person;
+use crate::door::PeopleChange;
+use crate::matching::{Gallery, Note};
+use crate::store::{GalleryStore, StoreKey};
 
-/// List or remove the people enrolled
+/// List, change, copy or remove the people enrolled
 #[derive(ClapArgs)]
 pub struct Args {
     #[command(subcommand)]
@@ -24,16 +29,106 @@ enum What {
         #[arg(long)]
         json: bool,
     },
-    /// Remove a person and every template of theirs
+    /// Show what is known of a person, but for the templates
+    Show {
+        /// The name
+        name: String,
+        /// One JSON object instead of text
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a person another name
+    Rename {
+        /// The name
+        name: String,
+        /// The new one
+        to: String,
+    },
+    /// Note what a person agreed to, and when to remove them
+    Note(NoteArgs),
+    /// Remove a person and everything known of them: templates, recorded frames, the recording
     Remove {
         /// The name given at enrolment
         name: String,
     },
+    /// Copy people into an encrypted file for another board
+    Export {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        key: KeyArgs,
+        /// Their names
+        #[arg(required = true)]
+        names: Vec<String>,
+    },
+    /// Take in the people of a file that another board exported
+    Import {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Copy everybody into an encrypted file
+    ///
+    /// A backup that replaces the one before forgets who was removed since.
+    Backup {
+        /// The file; one that is there is replaced
+        file: PathBuf,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Fill up what is missing from a backup; the daemon must not run
+    ///
+    /// Who was removed since the backup stays removed.
+    Restore {
+        /// The file
+        file: PathBuf,
+        #[command(flatten)]
+        key: KeyArgs,
+    },
+    /// Seal the gallery with a new key in place of the old one; the daemon must not run
+    ///
+    /// Recorded frames, which the old key seals, are erased.
+    RotateKey,
 }
 
-/// Runs the command.
+#[derive(ClapArgs)]
+struct NoteArgs {
+    /// The name
+    name: String,
+    /// What the person agreed to, such as "signed form 12, 2026-05-01"; "" forgets it
+    #[arg(long, value_name = "TEXT")]
+    consent: Option<String>,
+    /// The day from which the person is removed, YYYY-MM-DD (UTC), or "never"
+    #[arg(long, value_name = "DATE", value_parser = day)]
+    expires: Option<Day>,
+}
+
+#[derive(ClapArgs)]
+struct KeyArgs {
+    /// The key of that file: 32 bytes, mode 0600; made where it is not there yet. Keep it elsewhere
+    #[arg(id = "key", long, value_name = "KEYFILE")]
+    path: PathBuf,
+}
+
+/// Seconds since 1970 of a day's beginning, `None` for never.
+#[derive(Clone, Copy, Debug)]
+struct Day(Option<u64>);
+
+fn day(text: &str) -> Result<Day, String> {
+    if text == "never" {
+        return Ok(Day(None));
+    }
+    let wrong = || "write YYYY-MM-DD, or never".to_owned();
+    let date: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
+    let start = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
+    u64::try_from(start.timestamp().as_second()).map(|s| Day(Some(s))).map_err(|_| wrong())
+}
+
+/// Runs the command: "no" when a restored backup left somebody out.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let mut office = Office::open(&Config::load(&args.config.path)?)?;
+    let config = Config::load(&args.config.path)?;
+    let mut office = Office::open(&config)?;
     match args.what {
         What::List { json } => {
             let people = office.people()?;
@@ -49,10 +144,79 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
                 }
             }
         }
+        What::Show { name, json } => show(&mut office, &name, json)?,
+        What::Rename { name, to } => {
+            office.change(PeopleChange::Rename { name: name.clone(), to: to.clone() })?;
+            say!("{name} is now called {to}");
+        }
+        What::Note(NoteArgs { name, consent, expires }) => {
+            if consent.is_none() && expires.is_none() {
+                return Err("give --consent, --expires or both".into());
+            }
+            let consent = consent.map(|text| Some(text).filter(|text| !text.is_empty()));
+            let note = Note { consent, expires: expires.map(|day| day.0) };
+            office.change(PeopleChange::Note { name: name.clone(), note })?;
+            say!("noted for {name}");
+        }
         What::Remove { name } => {
             office.remove(&name)?;
             say!("removed {name}");
         }
+        What::Export { file, key, names } => copy(&mut office, &file, &key, &names)?,
+        What::Backup { file, key } => {
+            let names: Vec<String> = office.people()?.into_iter().map(|p| p.name).collect();
+            copy(&mut office, &file, &key, &names)?;
+        }
+        What::Import { file, key } => {
+            let people = GalleryStore::read_copy(&file, StoreKey::open(&key.path)?)?;
+            let ours = super::rig::Rig::load(Some(&args.config.path))?.model.hash;
+            for person in people.subjects() {
+                office.import(person.clone(), ours)?;
+                say!("imported {}", person.name);
+            }
+        }
+        What::Restore { file, key } => {
+            let backup = GalleryStore::read_copy(&file, StoreKey::open(&key.path)?)?;
+            let left_out = office.restore(&backup)?;
+            say!("restored from a backup of {} people", backup.subjects().len());
+            for name in &left_out {
+                say!("left out: {name}: removed since the backup, or the name or id is another's now");
+            }
+            return Ok(if left_out.is_empty() { Answer::Done } else { Answer::No });
+        }
+        What::RotateKey => {
+            office.rotate_key()?;
+            say!("the gallery has a new key: {}", config.store.key.display());
+        }
     }
     Ok(Answer::Done)
+}
+
+fn show(office: &mut Office, name: &str, json: bool) -> Result<(), CommandError> {
+    let found = office.people()?.into_iter().find(|person| person.name == name);
+    let person = found.ok_or_else(|| crate::matching::GalleryError::NoSuchSubject(name.to_owned()))?;
+    if json {
+        print_json(&serde_json::to_value(person)?);
+        return Ok(());
+    }
+    let date = |unix: u64| super::audit::wall(unix.saturating_mul(1_000));
+    say!("{}", person.name);
+    say!("  id         {}", person.id);
+    say!("  enrolled   {}", date(person.enrolled));
+    say!("  templates  {} of model {}", person.templates, person.model);
+    say!("  consent    {}", person.consent.as_deref().unwrap_or("none noted"));
+    say!("  expires    {}", person.expires.map_or_else(|| "never".to_owned(), date));
+    Ok(())
+}
+
+fn copy(
+    office: &mut Office,
+    file: &std::path::Path,
+    key: &KeyArgs,
+    names: &[String],
+) -> Result<(), CommandError> {
+    let people: Gallery = office.export(names)?;
+    GalleryStore::write_copy(file, &StoreKey::open_or_create(&key.path)?, &people)?;
+    say!("{} people are in {}, sealed with {}", people.subjects().len(), file.display(), key.path.display());
+    Ok(())
 }

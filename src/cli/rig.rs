@@ -9,7 +9,7 @@ use crate::attempt::Simulation;
 use crate::config::Config;
 use crate::detect::{Cascade, Detector};
 use crate::door::ModelFacts;
-use crate::embed::Embedder;
+use crate::embed::{Card, Embedder};
 use crate::vision::Vision;
 
 /// A configuration with its network and cascade loaded and checked.
@@ -42,7 +42,7 @@ impl Rig {
             None => Cascade::frontal_face(),
         };
         let rules = config.access_rules(embedder.card(), path)?;
-        let model = ModelFacts { hash: embedder.model_hash(), metric: embedder.card().metric() };
+        let model = model_facts(&embedder);
         Ok(Rig { config, rules, model, embedder, cascade })
     }
 
@@ -50,6 +50,11 @@ impl Rig {
     pub fn vision(self) -> Vision {
         let rules = self.config.vision_rules();
         Vision::new(rules, Detector::new(self.cascade), Box::new(self.embedder), self.model.metric)
+    }
+
+    /// The network's card.
+    pub fn card(&self) -> &Card {
+        self.embedder.card()
     }
 
     /// The network alone, for single pictures.
@@ -61,6 +66,17 @@ impl Rig {
     pub fn simulation(self) -> Simulation {
         let (rules, model) = (self.rules, self.model);
         Simulation::new(self.vision(), rules, model)
+    }
+}
+
+/// What the network's card says.
+fn model_facts(embedder: &Embedder) -> ModelFacts {
+    let card = embedder.card();
+    ModelFacts {
+        hash: embedder.model_hash(),
+        metric: card.metric(),
+        // One false match in a hundred: pictures from different occasions are often not much alike.
+        apart: card.threshold_at_fmr(0.01).unwrap_or_else(|| card.default_threshold()),
     }
 }
 

@@ -20,6 +20,7 @@ enum Job {
     Save(Saved),
     SaveGallery(Arc<Gallery>),
     Record(Box<Line>),
+    EraseRecording,
     /// Say so when everything before is done.
     Flush(SyncSender<()>),
 }
@@ -77,6 +78,14 @@ impl DiskThread {
         self.hand_over(Job::Record(line))
     }
 
+    /// Empties the recording, if there is one.
+    ///
+    /// # Errors
+    /// When there is no room for the job.
+    pub fn erase_recording(&self) -> Result<(), TooSlow> {
+        self.hand_over(Job::EraseRecording)
+    }
+
     fn hand_over(&self, job: Job) -> Result<(), TooSlow> {
         self.jobs.try_send(job).map_err(|_| TooSlow)
     }
@@ -128,6 +137,11 @@ fn serve(
                 if let Some(Err(error)) = recording.as_mut().map(|file| file.add(&line)) {
                     log::error!("event=recording_stopped error={:?}", error.to_string());
                     recording = None;
+                }
+            }
+            Job::EraseRecording => {
+                if let Some(Err(error)) = recording.as_mut().map(RecordingFile::erase) {
+                    log::error!("event=recording_not_erased error={:?}", error.to_string());
                 }
             }
             Job::Flush(done) => {

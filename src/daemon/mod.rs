@@ -25,16 +25,16 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use crate::access::{AccessRules, Event, Fault, Indication, Input};
+use crate::access::{AccessRules, Civil, Event, Fault, Indication, Input};
 use crate::audit::{AuditError, AuditLog, Context, Fact, FolderDisk, Rotation};
 use crate::camera::{CameraError, Counters, Frame, FrameSource, Next};
 use crate::clock::{self, WallClock};
-use crate::door::{Door, DoorError, Effect, ModelFacts, NamedHours, Report, WallTime};
+use crate::door::{Door, DoorError, Effect, ModelFacts, NamedHours, PeopleChange, Report, WallTime};
 use crate::embed::EmbedError;
 use crate::lines::{Indicator, InputLine, Inputs, LineError, LineEvent, next_change};
 use crate::matching::{Embedding, Gallery};
 use crate::notify::Supervisor;
-use crate::store::{FrameStore, GalleryStore, RecordingFile, StateStore, StoreError};
+use crate::store::{self, FrameStore, GalleryStore, RecordingFile, StateStore, StoreError};
 use crate::strike::{Strike, StrikeError, StrikeState};
 use crate::time::Timestamp;
 use crate::vision::{Observation, Vision};
@@ -42,8 +42,8 @@ use crate::vision::{Observation, Vision};
 use disk::DiskThread;
 use frames::FrameThread;
 use protocol::{Reply, Request, Status, people};
-pub use recorder::stamp;
 use recorder::{Recorder, Ticket};
+pub use recorder::{fact, stamp};
 use socket::{Asked, Replies, Socket};
 
 /// Why the daemon stopped or a client got no answer.
@@ -242,6 +242,9 @@ impl Slot {
 /// supervisor waits as well.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 
+/// Expiry dates are looked at so often; a change of the gallery takes one person at a time.
+const EXPIRY: Duration = Duration::from_secs(10);
+
 type SharedGallery = Arc<Mutex<Arc<Gallery>>>;
 
 /// What the camera's thread counts, for `status`.
@@ -329,6 +332,8 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         last_frame: Duration::ZERO,
         last_event: None,
         last_denial: None,
+        enrol_advice: None,
+        next_expiry: Timestamp::ZERO,
         recorder,
         unrecorded: parts.unrecorded,
         waiting: None,
@@ -337,6 +342,10 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     keeper.record(Fact::new("started").with(format!("version={}", env!("CARGO_PKG_VERSION"))));
     let effects = keeper.door.start(clock::now(), resume);
     keeper.carry_out(effects)?;
+    if let Some(active) = inputs.active(InputLine::EnrolKey)? {
+        let effects = keeper.door.handle(clock::now(), Input::EnrolKey { active });
+        keeper.carry_out(effects)?;
+    }
     if let Some(open) = inputs.active(InputLine::DoorSensor)? {
         let effects = keeper.door.handle(clock::now(), Input::Door { open });
         keeper.carry_out(effects)?;
@@ -493,11 +502,30 @@ struct Keeper {
     last_frame: Duration,
     last_event: Option<String>,
     last_denial: Option<String>,
+    /// What the person who is being enrolled should do.
+    enrol_advice: Option<String>,
+    /// When to look for people whose time is over.
+    next_expiry: Timestamp,
     recorder: Recorder,
     unrecorded: UnrecordedRules,
     waiting: Option<WaitingRelease>,
     /// Recorded frames, to be erased with a person.
     erase: Option<FrameThread>,
+}
+
+/// What a request wants changed among the people enrolled.
+fn people_change(request: Request) -> Result<PeopleChange, String> {
+    Ok(match request {
+        Request::Remove { name } => PeopleChange::Remove { name },
+        Request::Rename { name, to } => PeopleChange::Rename { name, to },
+        Request::Note { name, note } => PeopleChange::Note { name, note },
+        Request::Import { person } => {
+            let people = store::from_json(person)?;
+            let [person] = people.subjects() else { return Err("one person at a time".to_owned()) };
+            PeopleChange::Import(Box::new(person.clone()))
+        }
+        _ => return Err("this changes nobody".to_owned()),
+    })
 }
 
 /// A release that waits for its entry in the audit log.
@@ -575,6 +603,15 @@ impl Keeper {
                 self.carry_out(effects)?;
             }
             self.settle(now)?;
+            if self.next_expiry <= now {
+                self.next_expiry = now + EXPIRY;
+                let wall = self.wall_time();
+                // Nobody's time is over by a clock that is not set.
+                if wall.civil != Civil::Unset {
+                    let effects = self.door.expire(wall.unix);
+                    self.carry_out(effects)?;
+                }
+            }
             if self.progress.is_made(now) {
                 supervisor.feed(now);
             }
@@ -583,13 +620,8 @@ impl Keeper {
 
     fn line(&mut self, now: Timestamp, event: LineEvent) -> Result<Vec<Effect>, DaemonError> {
         Ok(match (event.line, event.active) {
-            (InputLine::Button, true) => match self.door.enrol(now, None) {
-                Ok(effects) => effects,
-                Err(error) => {
-                    log::warn!("event=button_refused reason={:?}", error.to_string());
-                    Vec::new()
-                }
-            },
+            (InputLine::Button, true) => self.door.button(now),
+            (InputLine::EnrolKey, active) => self.door.handle(now, Input::EnrolKey { active }),
             (InputLine::Rex, true) => {
                 // Who asks to leave is never kept waiting for the disk, not by a face's release either:
                 // the controller counts that one as under way, and its end stays as it is.
@@ -611,7 +643,7 @@ impl Keeper {
             Err(error) => (Reply::Error { message: error.to_string() }, Vec::new()),
         };
         let (answer, effects) = match request {
-            Request::Enroll { name } => match self.door.enrol(now, name.as_deref()) {
+            Request::Enroll { name, anyway } => match self.door.enrol(now, name.as_deref(), anyway) {
                 // The client hears of the end from `carry_out`.
                 Ok(effects) => {
                     self.enrol_client = Some(client);
@@ -626,9 +658,12 @@ impl Keeper {
                 );
                 (Reply::Error { message }, Vec::new())
             }
-            Request::Add { name, embeddings, .. } => {
+            Request::AllowEnrolment { time } => {
+                (Reply::ok(), self.door.handle(now, Input::AllowEnrolment { time }))
+            }
+            Request::Add { name, embeddings, anyway, .. } => {
                 let embeddings: Vec<Embedding> = embeddings.into_iter().map(Embedding::new).collect();
-                match self.door.enrol_from(clock::unix(), &name, &embeddings) {
+                match self.door.enrol_from(clock::unix(), &name, &embeddings, anyway) {
                     // The client hears of the end from `gallery_saved`.
                     Ok(effects) => {
                         self.change_client = Some(client);
@@ -637,12 +672,27 @@ impl Keeper {
                     Err(error) => done(Err(error)),
                 }
             }
-            Request::Remove { name } => match self.door.remove(&name) {
-                Ok(effects) => {
-                    self.change_client = Some(client);
-                    return effects;
+            Request::Remove { .. }
+            | Request::Rename { .. }
+            | Request::Note { .. }
+            | Request::Import { .. } => {
+                match people_change(request)
+                    .and_then(|c| self.door.change_people(&c).map_err(|e| e.to_string()))
+                {
+                    Ok(effects) => {
+                        self.change_client = Some(client);
+                        return effects;
+                    }
+                    Err(message) => (Reply::Error { message }, Vec::new()),
                 }
-                Err(error) => done(Err(error)),
+            }
+            Request::Export { name } => match self.door.gallery().only(&[name]) {
+                Ok(person) => {
+                    let subject = person.subjects().first().map(|s| s.id);
+                    self.record(Fact { subject, ..Fact::new("exported") });
+                    (Reply::Ok { result: store::to_json(&person) }, Vec::new())
+                }
+                Err(error) => (Reply::Error { message: error.to_string() }, Vec::new()),
             },
             Request::Secure {} => {
                 self.record(Fact::new("command").with("command=secure"));
@@ -686,6 +736,8 @@ impl Keeper {
             people: self.door.gallery().subjects().len(),
             people_of_other_models: self.door.gallery().of_other_models(self.model.hash),
             enrolling: self.door.controller().is_enrolling(),
+            enrol_advice: self.enrol_advice.clone(),
+            enrolment_allowed_s: self.door.controller().enrolment_allowed(now).map(|left| left.as_secs() + 1),
             model: self.model.hash.to_string(),
             threshold: self.threshold,
             uptime_s: now.since(started).as_secs(),
@@ -851,16 +903,28 @@ impl Keeper {
                 | Event::EnrolFailed(_)
                 | Event::Alarm(_)
                 | Event::Fault(_)
-                | Event::LockedOut { .. },
+                | Event::LockedOut { .. }
+                | Event::ButtonRefused,
             )
             | Report::EnrolRefused { .. } => log::warn!("{line}"),
             _ => log::info!("{line}"),
         }
+        if report.ends_enrolment().is_some() {
+            self.enrol_advice = None;
+        } else if let Some(text) = report.enrol_progress() {
+            self.enrol_advice = Some(text);
+        }
         if let Report::Event(Event::Denied(reason)) = report {
             self.last_denial = Some(reason.to_string());
         }
-        if let (Report::Removed { .. }, Some(frames)) = (report, &self.erase) {
-            frames.erase();
+        if matches!(report, Report::Removed { .. } | Report::Expired { .. }) {
+            if let Some(frames) = &self.erase {
+                frames.erase();
+            }
+            // Similarities to the person stand in the controller's recording.
+            if self.disk.erase_recording().is_ok() {
+                self.door.recording_lost();
+            }
         }
         self.last_event = Some(line);
         if let Some(fact) = recorder::fact(report) {

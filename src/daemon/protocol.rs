@@ -3,11 +3,13 @@
 //! A client sends one request and reads replies until `ok` or `error`; an enrolment sends `progress`
 //! lines in between. A client that goes away cancels the enrolment it started.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use crate::access::{Alarm, Mode, ModeCommand};
 use crate::camera::Counters;
-use crate::matching::ModelHash;
+use crate::matching::{ModelHash, Note};
 
 /// A longer request is refused: 100 templates of 512 values fit.
 pub const MAX_REQUEST: u64 = 1 << 20;
@@ -20,6 +22,14 @@ pub enum Request {
     Enroll {
         /// The name; without one, a new one is made.
         name: Option<String>,
+        /// Although the person looks like somebody enrolled already.
+        #[serde(default, skip_serializing_if = "is_false")]
+        anyway: bool,
+    },
+    /// Let the enrolment button work once.
+    AllowEnrolment {
+        /// Within so long.
+        time: Duration,
     },
     /// Enrol a person from embeddings made of pictures.
     Add {
@@ -29,6 +39,9 @@ pub enum Request {
         model: ModelHash,
         /// One a picture.
         embeddings: Vec<Vec<f32>>,
+        /// Although the person looks like somebody enrolled already.
+        #[serde(default, skip_serializing_if = "is_false")]
+        anyway: bool,
     },
     /// List the people enrolled.
     People {},
@@ -36,6 +49,30 @@ pub enum Request {
     Remove {
         /// The name.
         name: String,
+    },
+    /// Give a person another name.
+    Rename {
+        /// The name.
+        name: String,
+        /// The new one.
+        to: String,
+    },
+    /// Note consent or expiry of a person.
+    Note {
+        /// The name.
+        name: String,
+        /// What.
+        note: Note,
+    },
+    /// Everything known of a person, templates included.
+    Export {
+        /// The name.
+        name: String,
+    },
+    /// Take in a person whom another board exported.
+    Import {
+        /// What `export` answered there.
+        person: serde_json::Value,
     },
     /// How the daemon is.
     Status {},
@@ -48,6 +85,10 @@ pub enum Request {
     },
     /// Lift the lockout and forget the denials.
     ClearLockout {},
+}
+
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// What the daemon answers.
@@ -95,6 +136,12 @@ pub struct Person {
     pub enrolled: u64,
     /// How many templates.
     pub templates: usize,
+    /// What the person agreed to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consent: Option<String>,
+    /// When the person is removed, seconds since 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires: Option<u64>,
     /// The model that made them; with another one in use the person is not recognised.
     pub model: String,
 }
@@ -109,6 +156,8 @@ pub fn people(gallery: &crate::matching::Gallery) -> Vec<Person> {
             name: s.name.clone(),
             enrolled: s.enrolled,
             templates: s.templates.len(),
+            consent: s.consent.clone(),
+            expires: s.expires,
             model: s.model.to_string(),
         })
         .collect()
@@ -139,6 +188,10 @@ pub struct Status {
     pub people_of_other_models: usize,
     /// True during an enrolment.
     pub enrolling: bool,
+    /// What the person before the camera should do for it.
+    pub enrol_advice: Option<String>,
+    /// Seconds for which the enrolment button counts, where somebody let it.
+    pub enrolment_allowed_s: Option<u64>,
     /// The model in use.
     pub model: String,
     /// The threshold of the 15-frame rule in use.
@@ -168,7 +221,10 @@ mod tests {
     #[test]
     fn requests_are_plain_lines() {
         for (text, request) in [
-            (r#"{"command":"enroll","name":"Ada"}"#, Request::Enroll { name: Some("Ada".into()) }),
+            (
+                r#"{"command":"enroll","name":"Ada"}"#,
+                Request::Enroll { name: Some("Ada".into()), anyway: false },
+            ),
             (r#"{"command":"people"}"#, Request::People {}),
             (r#"{"command":"secure"}"#, Request::Secure {}),
             (r#"{"command":"mode","mode":"secure"}"#, Request::Mode { mode: ModeCommand::Secure }),

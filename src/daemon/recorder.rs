@@ -12,7 +12,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::{DaemonError, Message, spawn};
-use crate::access::{Cause, DenyReason, Event};
+use crate::access::{Cause, DenyReason, EnrolGrant, Event};
 use crate::audit::{AuditError, AuditLog, Checkpoint, Disk, Fact, Stamp};
 use crate::clock;
 use crate::door::{Report, details};
@@ -183,7 +183,20 @@ pub fn fact(report: &Report) -> Option<Fact> {
         Report::Removed { subject } => {
             return Some(Fact { subject: Some(*subject), ..Fact::new("removed") });
         }
-        Report::EnrolRefused { reason } => {
+        Report::Expired { subject } => {
+            return Some(Fact { subject: Some(*subject), ..Fact::new("removed").with("why=expired") });
+        }
+        Report::Renamed { subject } => {
+            return Some(Fact { subject: Some(*subject), ..Fact::new("renamed") });
+        }
+        Report::Noted { subject } => {
+            return Some(Fact { subject: Some(*subject), ..Fact::new("noted") });
+        }
+        Report::EnrolRefused { like: Some(subject), .. } => {
+            let refused = Fact::new("enrol_refused").with("reason=\"already enrolled\"");
+            return Some(Fact { subject: Some(*subject), ..refused });
+        }
+        Report::EnrolRefused { reason, like: None } => {
             return Some(Fact::new("enrol_refused").with(format!("reason={reason:?}")));
         }
         Report::Event(event) => event,
@@ -201,6 +214,7 @@ pub fn fact(report: &Report) -> Option<Fact> {
         Event::Denied(DenyReason::Unknown { best_mean } | DenyReason::PoorPicture { best_mean, .. }) => {
             (None, *best_mean)
         }
+        Event::Denied(DenyReason::Ambiguous { subject, best_mean, .. }) => (Some(*subject), Some(*best_mean)),
         Event::Denied(
             DenyReason::AlreadyReleased { subject }
             | DenyReason::OutOfHours { subject }
@@ -222,12 +236,16 @@ pub fn fact(report: &Report) -> Option<Fact> {
         | Event::LockoutCleared
         | Event::ModeChanged(_)
         | Event::Fault(_)
+        | Event::ButtonRefused
+        | Event::EnrolAllowed { by: EnrolGrant::Operator, .. }
         | Event::EnrolStarted
         | Event::EnrolFailed(_) => (None, None),
+        Event::EnrolAllowed { by: EnrolGrant::Administrator { subject }, .. } => (Some(*subject), None),
     };
     // Whom and how much have fields of their own.
     let detail = match event {
         Event::Released(Cause::Identified { .. }) => "cause=identified".to_owned(),
+        Event::EnrolAllowed { by: EnrolGrant::Administrator { .. }, .. } => "by=administrator".to_owned(),
         Event::Denied(reason) if subject.is_some() || similarity.is_some() => {
             format!("reason={}", reason.code().name())
         }

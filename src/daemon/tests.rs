@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::access::{
-    ApproachRules, EnrolmentRules, LockoutRules, Resume, Score, Seen, Sighting, TrackId, UnsetClock,
-    WindowRules,
+    ApproachRules, ButtonRules, EnrolmentRules, LockoutRules, Resume, Score, Seen, Sighting, TrackId,
+    UnsetClock, WindowRules,
 };
 use crate::audit::{self, FolderDisk, Hash};
 use crate::lines::NoLights;
@@ -18,7 +18,7 @@ use crate::store::disk::FileSystem;
 use crate::store::{self, StoreKey};
 use crate::strike::{Simulated, Transitions};
 
-const MODEL: ModelFacts = ModelFacts { hash: ModelHash([7; 32]), metric: Metric::Euclidean };
+const MODEL: ModelFacts = ModelFacts { hash: ModelHash([7; 32]), metric: Metric::Euclidean, apart: 0.3 };
 const HOLD: Duration = Duration::from_millis(600);
 /// Nothing in these tests takes longer.
 const SOON: Duration = Duration::from_secs(10);
@@ -115,7 +115,14 @@ impl store::disk::Disk for StoreDisk {
 fn rules() -> AccessRules {
     let ms = Duration::from_millis;
     AccessRules {
-        window: WindowRules { frames: 3, threshold: 0.3, max_gap: ms(500), max_age: ms(5_000) },
+        window: WindowRules {
+            frames: 3,
+            threshold: 0.3,
+            gallery_raise: 0.0,
+            margin: 0.0,
+            max_gap: ms(500),
+            max_age: ms(5_000),
+        },
         hold: HOLD,
         max_hold_open: ms(60_000),
         approach: ApproachRules { gap: ms(50), cooldown: ms(60_000) },
@@ -132,10 +139,12 @@ fn rules() -> AccessRules {
         enrolment: EnrolmentRules {
             countdown: ms(1_000),
             frames: 1,
+            templates: 1,
             timeout: ms(60_000),
             max_gap: ms(500),
             restart_after: ms(1_000),
         },
+        button: ButtonRules::default(),
     }
 }
 
@@ -205,6 +214,8 @@ impl Bench {
             last_frame: Duration::ZERO,
             last_event: None,
             last_denial: None,
+            enrol_advice: None,
+            next_expiry: Timestamp::ZERO,
             recorder,
             unrecorded: UnrecordedRules { wait, release: false },
             waiting: None,
@@ -400,6 +411,7 @@ fn a_gallery_that_is_long_in_writing_delays_nothing_and_counts_when_it_is_writte
         name: name.to_owned(),
         model: MODEL.hash,
         embeddings: vec![vec![1.0, 0.0], vec![1.0, 0.0]],
+        anyway: false,
     };
     let (first, _alive) = bench.ask(add("Ada"));
     let (second, _alive) = bench.ask(add("Eve"));

@@ -282,6 +282,23 @@ impl Card {
         self.thresholds.attempt
     }
 
+    /// How much higher a threshold divides the false-match rate by ten, by the card's two strictest rates;
+    /// 0 where it has but one. The means of attempts spread less than single comparisons do, so for them
+    /// it divides by more.
+    pub fn tenfold_step(&self) -> f32 {
+        match self.rates()[..] {
+            [(strict, high), (lax, low), ..] => {
+                let tenfolds = (lax / strict).log10();
+                if tenfolds > 0.0 {
+                    ((f64::from(high) - f64::from(low)) / tenfolds).max(0.0) as f32
+                } else {
+                    0.0
+                }
+            }
+            _ => 0.0,
+        }
+    }
+
     /// How two vectors of this network are compared.
     pub fn metric(&self) -> Metric {
         self.output.metric
@@ -342,6 +359,9 @@ attempt = 0.6
         assert_eq!(card.threshold_at_fmr(0.0001), None);
         assert_eq!(card.threshold_at_fmr(f64::NAN), None);
         assert_eq!(card.attempt_threshold(), 0.6);
+        let (strict, lax) = (card.rates()[0], card.rates()[1]);
+        let tenfolds = (lax.0 / strict.0).log10() as f32;
+        assert!((card.tenfold_step() * tenfolds - (strict.1 - lax.1)).abs() < 1e-6);
     }
 
     #[test]

@@ -12,10 +12,33 @@ pub fn clopper_pearson(k: usize, n: usize) -> (f64, f64) {
         return (0.0, 1.0);
     }
     let (k, n) = (k.min(n) as f64, n as f64);
-    let tail = 0.025;
-    let low = if k == 0.0 { 0.0 } else { beta_quantile(tail, k, n - k + 1.0) };
-    let high = if k == n { 1.0 } else { beta_quantile(1.0 - tail, k + 1.0, n - k) };
-    (low, high)
+    (lower_bound(k, n, 0.025), upper_bound(k, n, 0.025))
+}
+
+/// The same for a share measured on many trials of which only `units` are independent: `k` is then the
+/// share of `units`, which need not be whole (Korn and Graubard, Survey Methodology 24, 1998).
+pub fn clopper_pearson_of_share(share: f64, units: f64) -> (f64, f64) {
+    if units <= 0.0 {
+        return (0.0, 1.0);
+    }
+    let k = share.clamp(0.0, 1.0) * units;
+    (lower_bound(k, units, 0.025), upper_bound(k, units, 0.025))
+}
+
+/// What the true share exceeds with a chance of at most `tail`, when `k` of `n` independent trials hit.
+pub fn upper_bound(k: f64, n: f64, tail: f64) -> f64 {
+    if k >= n { 1.0 } else { beta_quantile(1.0 - tail, k + 1.0, n - k) }
+}
+
+fn lower_bound(k: f64, n: f64, tail: f64) -> f64 {
+    if k <= 0.0 { 0.0 } else { beta_quantile(tail, k, n - k + 1.0) }
+}
+
+/// How many independent trials without an error it takes to say, with 95 % confidence, that a rate is at
+/// most `target` (the rule of three, exactly). `None` unless `target` lies between 0 and 1.
+pub fn trials_needed(target: f64) -> Option<u64> {
+    let sensible = target > 0.0 && target < 1.0;
+    sensible.then(|| (0.05f64.ln() / (-target).ln_1p()).ceil() as u64)
 }
 
 /// The `p` quantile of the beta distribution, by bisection.
@@ -123,6 +146,27 @@ mod tests {
             assert!((low - 0.025f64.powf(1.0 / n as f64)).abs() < 1e-12);
         }
         assert_eq!(clopper_pearson(0, 0), (0.0, 1.0));
+    }
+
+    #[test]
+    fn shares_of_whole_counts_are_the_same_and_few_units_say_little() {
+        let (low, high) = clopper_pearson_of_share(0.05, 200.0);
+        let (l, h) = clopper_pearson(10, 200);
+        assert!((low - l).abs() < 1e-12 && (high - h).abs() < 1e-12);
+        let (l, h) = clopper_pearson_of_share(0.05, 4.0);
+        assert!(l < low && h > 0.5);
+        assert_eq!(clopper_pearson_of_share(0.0, 0.0), (0.0, 1.0));
+    }
+
+    #[test]
+    fn the_rule_of_three() {
+        for target in [0.1, 0.01, 0.001, 1e-6] {
+            let n = trials_needed(target).unwrap();
+            assert!(upper_bound(0.0, n as f64, 0.05) <= target * (1.0 + 1e-9));
+            assert!(upper_bound(0.0, n as f64 - 1.0, 0.05) > target);
+        }
+        assert_eq!(trials_needed(0.001), Some(2_995));
+        assert_eq!([0.0, 1.0, f64::NAN, -1.0].map(trials_needed), [None; 4]);
     }
 
     #[test]

@@ -363,10 +363,15 @@ fn best_threshold(ascending: &[Score]) -> f64 {
 }
 
 /// A small random generator (Steele, Lea and Flood, OOPSLA 2014) for reproducible resampling.
-struct SplitMix(u64);
+pub(super) struct SplitMix(u64);
 
 impl SplitMix {
-    fn below(&mut self, n: usize) -> usize {
+    #[cfg(test)]
+    pub(super) fn new(seed: u64) -> Self {
+        SplitMix(seed)
+    }
+
+    pub(super) fn below(&mut self, n: usize) -> usize {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

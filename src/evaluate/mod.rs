@@ -1,5 +1,6 @@
 //! How well a network tells people apart: pairs, metrics, intervals, and pictures of them.
 
+pub mod calibration;
 pub mod intervals;
 pub mod metrics;
 pub mod pairs;

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::picture_file::{PictureFileError, list_pictures};
 
 /// The most pairs that are compared in one run.
-const MOST_PAIRS: usize = 20_000_000;
+pub const MOST_PAIRS: usize = 20_000_000;
 
 /// Two pictures to compare, as indices into [`PairSet::pictures`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use image::RgbImage;
 use image::imageops::{self, FilterType};
 
+use super::calibration::Trials;
 use super::metrics::{Report, Score, operating_points};
 use crate::draw::plot::{Axis, Corner, PALETTE, Plot, Series, Shape, histogram};
 use crate::draw::{Colour, Font, fill_rect, text};
@@ -34,6 +35,41 @@ pub fn det(scores: &[Score], report: &Report, name: &str) -> RgbImage {
         title: format!("DET, {} genuine and {} impostor pairs", report.genuine, report.impostor),
         x: Axis::log("false-match rate per comparison", low_x, 1.0),
         y: Axis::log("false-non-match rate per comparison", low_y, 1.0),
+        series,
+        legend: Corner::BottomLeft,
+        size: SIZE,
+    }
+    .draw()
+}
+
+/// The detection error trade-off of a calibration, per `what`: "comparison" or "attempt", with both
+/// intervals at the threshold.
+pub fn trade_off(genuine: &Trials, impostors: &Trials, threshold: f64, what: &str) -> RgbImage {
+    let [accept, reject] =
+        if what == "attempt" { ["false-accept", "false-reject"] } else { ["false-match", "false-non-match"] };
+    let scores: Vec<Score> = [(genuine, true), (impostors, false)]
+        .into_iter()
+        .flat_map(|(trials, genuine)| trials.scores().map(move |similarity| Score { genuine, similarity }))
+        .collect();
+    let (low_x, low_y) = (floor(impostors.len()), floor(genuine.len()));
+    let curve = operating_points(&scores).iter().map(|o| (o.fmr.max(low_x), o.fnmr.max(low_y))).collect();
+    let mut series = vec![
+        Series::new("", EQUAL, Shape::Line(vec![(low_x.max(low_y), low_x.max(low_y)), (1.0, 1.0)])),
+        Series::new(&format!("every {what}"), PALETTE[0], Shape::Steps(curve)),
+    ];
+    if let (Some(a), Some(r)) = (impostors.accepted(threshold), genuine.rejected(threshold)) {
+        let bar = |(low, high): (f64, f64), floor: f64| (low.max(floor), high.max(floor));
+        let (x, y) = (a.share.max(low_x), r.share.max(low_y));
+        let ((left, right), (bottom, top)) = (bar(a.interval, low_x), bar(r.interval, low_y));
+        let label = format!("threshold {threshold:.3}: {} and {}", percent(a.share), percent(r.share));
+        series.push(Series::new("95 % intervals", PALETTE[2], Shape::Line(vec![(left, y), (right, y)])));
+        series.push(Series::new("", PALETTE[2], Shape::Line(vec![(x, bottom), (x, top)])));
+        series.push(Series::new(&label, PALETTE[2], Shape::Points(vec![(x, y)])));
+    }
+    Plot {
+        title: format!("DET, {} genuine and {} impostor {what}s", genuine.len(), impostors.len()),
+        x: Axis::log(&format!("{accept} rate per {what}"), low_x, 1.0),
+        y: Axis::log(&format!("{reject} rate per {what}"), low_y, 1.0),
         series,
         legend: Corner::BottomLeft,
         size: SIZE,

@@ -47,6 +47,8 @@ use crate::time::Timestamp;
 pub enum InputLine {
     /// The enrolment button.
     Button,
+    /// A key switch or jumper that lets the enrolment button work while it is closed.
+    EnrolKey,
     /// Request to exit: opens from within. It must also be wired to work without this program.
     Rex,
     /// The door's contact: active while the door stands open.
@@ -57,6 +59,7 @@ impl fmt::Display for InputLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             InputLine::Button => "button",
+            InputLine::EnrolKey => "enrol-key",
             InputLine::Rex => "rex",
             InputLine::DoorSensor => "door-sensor",
         })
@@ -136,7 +139,7 @@ const LONG_BEEP: u128 = 4;
 /// How a denial blinks; `None` for steadily.
 fn blinks(code: DenyCode) -> Option<u128> {
     match code {
-        DenyCode::Unknown | DenyCode::NobodyEnrolled => None,
+        DenyCode::Unknown | DenyCode::Ambiguous | DenyCode::NobodyEnrolled => None,
         DenyCode::AlreadyReleased => Some(1),
         DenyCode::SeveralFaces => Some(2),
         DenyCode::PoorPicture => Some(3),
@@ -320,7 +323,7 @@ mod tests {
             };
             let blinks = edges(IndicatorLine::RedLed, 2_400, 4_800);
             let expected = match code {
-                DenyCode::Unknown | DenyCode::NobodyEnrolled => 0,
+                DenyCode::Unknown | DenyCode::Ambiguous | DenyCode::NobodyEnrolled => 0,
                 DenyCode::AlreadyReleased => 1,
                 DenyCode::SeveralFaces => 2,
                 DenyCode::PoorPicture => 3,

@@ -38,6 +38,10 @@ pub struct Subject {
     pub model: ModelHash,
     /// At least one template.
     pub templates: Vec<Embedding>,
+    /// What the person agreed to, in the operator's words.
+    pub consent: Option<String>,
+    /// Wall-clock seconds since 1970 from which the person is to be removed.
+    pub expires: Option<u64>,
 }
 
 /// Why a person cannot be enrolled or found.
@@ -46,6 +50,25 @@ pub enum GalleryError {
     /// The name cannot be used.
     #[error("\"{0}\" is no usable name: use 1 to 64 letters, digits, spaces and . _ -")]
     BadName(String),
+    /// Somebody else has the name.
+    #[error("somebody called \"{0}\" is enrolled already: choose another name, or remove that entry first")]
+    NameTaken(String),
+    /// Templates of another model.
+    #[error(
+        "the templates of \"{name}\" are of model {theirs}, but model {ours} is in use here: enrol the person \
+         anew, or configure that model"
+    )]
+    OtherModel {
+        /// Whose.
+        name: String,
+        /// The model that made them.
+        theirs: ModelHash,
+        /// The model in use.
+        ours: ModelHash,
+    },
+    /// The note cannot be kept.
+    #[error("a consent note has 1 to 500 characters on one line")]
+    BadNote,
     /// The template holds something that is no number, or nothing.
     #[error("the template of {0} is damaged: enrol the person again")]
     BadTemplate(String),
@@ -74,6 +97,7 @@ impl Gallery {
         for (n, subject) in subjects.iter().enumerate() {
             Self::check_name(&subject.name)?;
             check_templates(&subject.name, &subject.templates)?;
+            check_consent(subject.consent.as_deref())?;
             let clash =
                 subjects[..n].iter().any(|other| other.id == subject.id || other.name == subject.name);
             if clash || subject.id.0 >= next_id {
@@ -123,10 +147,109 @@ impl Gallery {
         check_templates(name, &templates)?;
         let id = SubjectId(self.next_id);
         self.next_id = self.next_id.checked_add(1).ok_or(GalleryError::Full)?;
+        // What was agreed with a person still holds when only the pictures are new.
+        let before = self.subjects.iter().find(|s| s.name == name);
+        let (consent, expires) = before.map_or((None, None), |s| (s.consent.clone(), s.expires));
         self.subjects.retain(|s| s.name != name);
-        self.subjects.push(Subject { id, name: name.to_owned(), enrolled, model, templates });
+        let name = name.to_owned();
+        self.subjects.push(Subject { id, name, enrolled, model, templates, consent, expires });
         self.version += 1;
         Ok(id)
+    }
+
+    /// Takes in a person from another gallery, under a new id.
+    ///
+    /// # Errors
+    /// When something of the person is unusable or somebody has the name.
+    pub fn import(&mut self, subject: &Subject) -> Result<SubjectId, GalleryError> {
+        if self.subjects.iter().any(|s| s.name == subject.name) {
+            return Err(GalleryError::NameTaken(subject.name.clone()));
+        }
+        check_consent(subject.consent.as_deref())?;
+        let Subject { name, templates, model, enrolled, .. } = subject;
+        let id = self.enrol(name, templates.clone(), *model, *enrolled)?;
+        let new = self.at(name)?;
+        (new.consent, new.expires) = (subject.consent.clone(), subject.expires);
+        Ok(id)
+    }
+
+    /// Gives a person another name; the id stays.
+    ///
+    /// # Errors
+    /// When nobody has that name, or the new one is unusable or taken.
+    pub fn rename(&mut self, name: &str, to: &str) -> Result<SubjectId, GalleryError> {
+        Self::check_name(to)?;
+        if name != to && self.subjects.iter().any(|s| s.name == to) {
+            return Err(GalleryError::NameTaken(to.to_owned()));
+        }
+        let subject = self.at(name)?;
+        subject.name = to.to_owned();
+        let id = subject.id;
+        self.version += 1;
+        Ok(id)
+    }
+
+    /// Notes what a person agreed to and when to be removed; what is not given stays.
+    ///
+    /// # Errors
+    /// When nobody has that name or the note is unusable.
+    pub fn note(&mut self, name: &str, note: &Note) -> Result<SubjectId, GalleryError> {
+        let Note { consent, expires } = note;
+        check_consent(consent.as_ref().and_then(|c| c.as_deref()))?;
+        let subject = self.at(name)?;
+        if let Some(consent) = consent {
+            subject.consent.clone_from(consent);
+        }
+        if let Some(expires) = expires {
+            subject.expires = *expires;
+        }
+        let id = subject.id;
+        self.version += 1;
+        Ok(id)
+    }
+
+    /// Somebody whose time is over at `now` (seconds since 1970).
+    pub fn expired(&self, now: u64) -> Option<&Subject> {
+        self.subjects.iter().find(|s| s.expires.is_some_and(|end| end <= now))
+    }
+
+    /// Fills up what is missing with the people of a backup of this gallery, and returns the names of those
+    /// left out: removed here since then (their id was given out and nobody has it), or with a name that
+    /// somebody else has by now. An empty gallery that never gave out an id takes everybody.
+    pub fn restore_from(&mut self, backup: &Gallery) -> Vec<String> {
+        let (fresh, mut left_out) = (self.next_id == 0, Vec::new());
+        for subject in &backup.subjects {
+            if self.subjects.iter().any(|s| s.id == subject.id && s.name == subject.name) {
+                continue;
+            }
+            let taken = self.subjects.iter().any(|s| s.id == subject.id || s.name == subject.name);
+            if taken || !fresh && subject.id.0 < self.next_id {
+                left_out.push(subject.name.clone());
+            } else {
+                self.subjects.push(subject.clone());
+            }
+        }
+        self.next_id = self.next_id.max(backup.next_id);
+        self.version = self.version.max(backup.version) + 1;
+        left_out
+    }
+
+    /// The people of these names alone, with their ids.
+    ///
+    /// # Errors
+    /// When nobody has one of the names.
+    pub fn only(&self, names: &[String]) -> Result<Gallery, GalleryError> {
+        let find = |name: &String| {
+            let found = self.subjects.iter().find(|s| s.name == *name).cloned();
+            found.ok_or_else(|| GalleryError::NoSuchSubject(name.clone()))
+        };
+        let subjects = names.iter().map(find).collect::<Result<_, _>>()?;
+        Ok(Gallery { version: self.version, next_id: self.next_id, subjects })
+    }
+
+    fn at(&mut self, name: &str) -> Result<&mut Subject, GalleryError> {
+        let found = self.subjects.iter_mut().find(|s| s.name == name);
+        found.ok_or_else(|| GalleryError::NoSuchSubject(name.to_owned()))
     }
 
     /// Removes a person with everything known of them.
@@ -170,6 +293,18 @@ impl Gallery {
         Gallery { version: self.version, next_id: self.next_id, subjects }
     }
 
+    /// Who else than `name` has a template like one of these, the most alike.
+    pub fn most_alike(&self, templates: &[Embedding], metric: Metric, name: &str) -> Option<Score> {
+        let others = self.subjects.iter().filter(|s| s.name != name);
+        others
+            .flat_map(|s| s.templates.iter().map(move |t| (s.id, t)))
+            .flat_map(|(subject, known)| {
+                let like = move |t| Some(Score { subject, similarity: metric.similarity(known, t)? });
+                templates.iter().filter_map(like)
+            })
+            .max_by(|a, b| a.similarity.total_cmp(&b.similarity))
+    }
+
     /// The probe's similarity to each subject: that of the closest template.
     ///
     /// A subject whose templates cannot be compared with the probe is left out, and so cannot be
@@ -184,6 +319,21 @@ impl Gallery {
             })
             .collect()
     }
+}
+
+/// What to note about a person; `None` leaves as it is, `Some(None)` clears.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Note {
+    /// What the person agreed to.
+    pub consent: Option<Option<String>>,
+    /// When to be removed, in seconds since 1970.
+    pub expires: Option<Option<u64>>,
+}
+
+fn check_consent(note: Option<&str>) -> Result<(), GalleryError> {
+    let fits = |text: &str| (1..=500).contains(&text.chars().count()) && !text.chars().any(char::is_control);
+    if note.is_none_or(fits) { Ok(()) } else { Err(GalleryError::BadNote) }
 }
 
 fn check_templates(name: &str, templates: &[Embedding]) -> Result<(), GalleryError> {
@@ -231,6 +381,44 @@ mod tests {
         assert_eq!(g.version(), 4);
         assert_eq!(g.unused_name(), "person-3");
         assert_eq!(g.name(SubjectId(1)), "subject 1");
+    }
+
+    #[test]
+    fn people_are_renamed_noted_and_expire() {
+        let mut g = gallery();
+        assert_eq!(g.rename("Ada", "Bob"), Err(GalleryError::NameTaken("Bob".into())));
+        assert_eq!(g.rename("Eve", "Zoe"), Err(GalleryError::NoSuchSubject("Eve".into())));
+        assert_eq!(g.rename("Ada", "Zoe"), Ok(SubjectId(0)));
+        let note = Note { consent: Some(Some("signed 1 May".into())), expires: Some(Some(100)) };
+        assert_eq!(g.note("Zoe", &note), Ok(SubjectId(0)));
+        assert_eq!(
+            g.note("Zoe", &Note { consent: Some(Some("a\nb".into())), expires: None }),
+            Err(GalleryError::BadNote)
+        );
+        assert_eq!((g.expired(99).is_some(), g.expired(100).map(|s| s.name.as_str())), (false, Some("Zoe")));
+        // New pictures, the same agreement.
+        let _ = g.enrol("Zoe", vec![e(&[1.0, 0.0])], MODEL, 5).unwrap();
+        assert_eq!(g.subject(SubjectId(2)).unwrap().consent.as_deref(), Some("signed 1 May"));
+        let _ = g.note("Zoe", &Note { consent: Some(None), expires: Some(None) }).unwrap();
+        assert_eq!((g.expired(u64::MAX), &g.subject(SubjectId(2)).unwrap().consent), (None, &None));
+    }
+
+    #[test]
+    fn a_backup_fills_up_what_is_lost_and_brings_nobody_back_who_was_removed() {
+        let backup = gallery();
+        let mut lost = Gallery::default();
+        assert!(lost.restore_from(&backup).is_empty());
+        assert_eq!((lost.subjects(), lost.next_id()), (backup.subjects(), backup.next_id()));
+        let mut present = gallery();
+        let _ = present.remove("Ada").unwrap();
+        let _ = present.enrol("Eve", vec![e(&[5.0, 5.0])], MODEL, 9).unwrap();
+        assert_eq!(present.restore_from(&backup), ["Ada"]);
+        let names: Vec<&str> = present.subjects().iter().map(|s| s.name.as_str()).collect();
+        assert_eq!(names, ["Bob", "Eve"]);
+        let copy = present.only(&["Eve".into()]).unwrap();
+        let mut other = gallery();
+        assert_eq!(other.import(&copy.subjects()[0]), Ok(SubjectId(2)));
+        assert_eq!(other.import(&copy.subjects()[0]), Err(GalleryError::NameTaken("Eve".into())));
     }
 
     #[test]

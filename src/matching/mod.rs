@@ -7,5 +7,5 @@ mod template;
 
 pub use compact::{Bytes, CompactTemplates, Hit, InstructionSet};
 pub use embedding::{Embedding, Metric};
-pub use gallery::{Gallery, GalleryError, ModelHash, Subject};
-pub use template::{TemplateError, mean, template};
+pub use gallery::{Gallery, GalleryError, ModelHash, Note, Subject};
+pub use template::{TemplateError, TemplateRules, mean, templates};

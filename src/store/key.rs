@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::StoreError;
+use super::disk::Disk;
 
 /// 32 secret bytes. `Debug` shows where they came from, never the bytes.
 pub struct StoreKey {
@@ -66,10 +67,27 @@ impl StoreKey {
         Ok(StoreKey { bytes: Zeroizing::new(bytes), origin: path.to_owned() })
     }
 
+    /// Reads the key from another disk.
+    ///
+    /// # Errors
+    /// When it is not there or not 32 bytes long.
+    pub fn on(disk: &dyn Disk, path: &Path) -> Result<Self, StoreError> {
+        let bytes =
+            Zeroizing::new(disk.read(path).map_err(|e| problem(path, format!("cannot be read: {e}")))?);
+        Self::from_bytes(&bytes, path)
+            .ok_or_else(|| problem(path, "it must hold exactly 32 bytes".to_owned()))
+    }
+
     fn create(&self) -> io::Result<()> {
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&self.origin)?;
         file.write_all(&*self.bytes)?;
         file.sync_all()
+    }
+
+    /// A key that was read; `None` unless it is 32 bytes long.
+    pub(super) fn from_bytes(bytes: &[u8], origin: &Path) -> Option<Self> {
+        let bytes: [u8; 32] = bytes.try_into().ok()?;
+        Some(StoreKey { bytes: Zeroizing::new(bytes), origin: origin.to_owned() })
     }
 
     pub(super) fn bytes(&self) -> &[u8; 32] {
@@ -82,7 +100,7 @@ impl StoreKey {
     }
 }
 
-fn problem(path: &Path, problem: String) -> StoreError {
+pub(super) fn problem(path: &Path, problem: String) -> StoreError {
     StoreError::Key { path: path.to_owned(), problem }
 }
 

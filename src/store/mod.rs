@@ -3,9 +3,17 @@
 //!
 //! The gallery is encrypted, written whole, swapped in atomically.
 //!
-//! File format (version 1): the 8 bytes `FLGAL\0\0\x01`, a 24-byte nonce, then the gallery as JSON
-//! under XChaCha20-Poly1305 (`seal.rs`). The key is 32 bytes in a file of mode 0600, or a systemd
-//! credential.
+//! File format (version 2): the 8 bytes `FLGAL\0\0\x02`, a 24-byte nonce, then the gallery as JSON
+//! under XChaCha20-Poly1305 (`seal.rs`). Version 1, which knew no consent notes and expiry dates, is read
+//! as well and written anew as version 2 with the next change. The key is 32 bytes in a file of mode 0600,
+//! or a systemd credential (which may itself be sealed by a TPM: systemd-creds).
+//!
+//! A copy for a backup or another board is the same content under another key, and begins with
+//! `FLCPY\0\0\x01`.
+//!
+//! Changing the key takes three steps, each atomic: the new key is written beside the old one (`.next`),
+//! the gallery is written under the new key, the new key takes the old one's name. Whoever opens the
+//! gallery after a crash finds out which key it is sealed with and ends what was begun.
 //!
 //! A write goes to a neighbour file, is synced, renamed over the old one, and the folder is synced:
 //! after a crash at any moment the file is the old or the new one.
@@ -36,7 +44,9 @@ pub use key::StoreKey;
 pub use recording::RecordingFile;
 pub use state::StateStore;
 
-const MAGIC: Magic = *b"FLGAL\0\0\x01";
+const MAGIC: Magic = *b"FLGAL\0\0\x02";
+const MAGIC_1: Magic = *b"FLGAL\0\0\x01";
+const COPY_MAGIC: Magic = *b"FLCPY\0\0\x01";
 
 /// Why the gallery cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -130,6 +140,51 @@ struct StoredSubject {
     enrolled: u64,
     model: ModelHash,
     templates: Vec<Vec<f32>>,
+    #[serde(default)]
+    consent: Option<String>,
+    #[serde(default)]
+    expires: Option<u64>,
+}
+
+/// A gallery as JSON.
+fn encode(gallery: &Gallery) -> io::Result<Zeroizing<Vec<u8>>> {
+    let stored = StoredGallery {
+        version: gallery.version(),
+        next_id: gallery.next_id(),
+        subjects: gallery
+            .subjects()
+            .iter()
+            .map(|s| StoredSubject {
+                id: s.id,
+                name: s.name.clone(),
+                enrolled: s.enrolled,
+                model: s.model,
+                templates: s.templates.iter().map(|t| t.values().to_vec()).collect(),
+                consent: s.consent.clone(),
+                expires: s.expires,
+            })
+            .collect(),
+    };
+    Ok(Zeroizing::new(serde_json::to_vec(&stored)?))
+}
+
+/// What [`encode`] wrote; `None` when it is nothing of that kind.
+fn decode(plain: &[u8]) -> Option<Result<Gallery, GalleryError>> {
+    let stored: StoredGallery = serde_json::from_slice(plain).ok()?;
+    let subjects = stored
+        .subjects
+        .into_iter()
+        .map(|s| Subject {
+            id: s.id,
+            name: s.name,
+            enrolled: s.enrolled,
+            model: s.model,
+            templates: s.templates.into_iter().map(Embedding::new).collect(),
+            consent: s.consent,
+            expires: s.expires,
+        })
+        .collect();
+    Some(Gallery::restore(stored.version, stored.next_id, subjects))
 }
 
 impl GalleryStore {
@@ -155,7 +210,10 @@ impl GalleryStore {
                 error("make its lock file (is its folder there, and may this user write in it?)", e)
             })?;
         match lock.try_lock() {
-            Ok(()) => Ok(GalleryStore { _lock: Some(lock), ..Self::on(Box::new(FileSystem), path, key) }),
+            Ok(()) => {
+                let store = GalleryStore { _lock: Some(lock), ..Self::on(Box::new(FileSystem), path, key) };
+                store.settled()
+            }
             Err(fs::TryLockError::WouldBlock) => Err(StoreError::InUse { path: path.to_owned() }),
             Err(fs::TryLockError::Error(e)) => Err(error("lock", e)),
         }
@@ -181,22 +239,8 @@ impl GalleryStore {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Gallery::default()),
             Err(e) => return Err(self.io("read", e)),
         };
-        let plain = self.unseal(&bytes)?;
-        let stored: StoredGallery =
-            serde_json::from_slice(&plain).map_err(|_| self.format("its content is of another version"))?;
-        let subjects = stored
-            .subjects
-            .into_iter()
-            .map(|s| Subject {
-                id: s.id,
-                name: s.name,
-                enrolled: s.enrolled,
-                model: s.model,
-                templates: s.templates.into_iter().map(Embedding::new).collect(),
-            })
-            .collect();
-        Gallery::restore(stored.version, stored.next_id, subjects)
-            .map_err(|source| StoreError::Content { path: self.path.clone(), source })
+        let magic = if bytes.starts_with(&MAGIC_1) { &MAGIC_1 } else { &MAGIC };
+        self.read(&self.key, magic, &bytes)
     }
 
     /// Writes the gallery; on return it is on disk.
@@ -204,40 +248,86 @@ impl GalleryStore {
     /// # Errors
     /// When it cannot be written; the old file is then untouched.
     pub fn save(&self, gallery: &Gallery) -> Result<(), StoreError> {
-        let sealed = self.seal(gallery)?;
+        let sealed = self.seal(&self.key, &MAGIC, gallery)?;
         disk::replace(self.disk.as_ref(), &self.path, &sealed).map_err(|e| self.io("write", e))
     }
 
-    fn seal(&self, gallery: &Gallery) -> Result<Vec<u8>, StoreError> {
-        let stored = StoredGallery {
-            version: gallery.version(),
-            next_id: gallery.next_id(),
-            subjects: gallery
-                .subjects()
-                .iter()
-                .map(|s| StoredSubject {
-                    id: s.id,
-                    name: s.name.clone(),
-                    enrolled: s.enrolled,
-                    model: s.model,
-                    templates: s.templates.iter().map(|t| t.values().to_vec()).collect(),
-                })
-                .collect(),
-        };
-        let plain = serde_json::to_vec(&stored).map_err(|e| self.io("encode", io::Error::other(e)))?;
-        let plain = Zeroizing::new(plain);
-        seal(&self.key, &MAGIC, "", &plain).map_err(|e| self.io("seal", e))
+    /// Seals the gallery with a new key, which takes the place of the old one. After a crash at any moment
+    /// the gallery opens, with the old or the new key.
+    ///
+    /// # Errors
+    /// When one of the files cannot be written.
+    pub fn rotate_key(&mut self) -> Result<(), StoreError> {
+        let gallery = self.load()?;
+        let place = self.key.origin().to_owned();
+        let key = StoreKey::random(&place)?;
+        let next = next_key(&place);
+        let cannot = |e: io::Error| key::problem(&place, format!("cannot be replaced: {e}"));
+        disk::replace(self.disk.as_ref(), &next, key.bytes()).map_err(cannot)?;
+        let sealed = self.seal(&key, &MAGIC, &gallery)?;
+        let written = disk::replace(self.disk.as_ref(), &self.path, &sealed);
+        written.map_err(|e| self.io("write", e))?;
+        self.key = key;
+        self.disk.rename(&next, &place).and_then(|()| self.disk.sync_folder(&place)).map_err(cannot)
     }
 
-    fn unseal(&self, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, StoreError> {
-        unseal(&self.key, &MAGIC, "", bytes).map_err(|why| match why {
+    /// Ends a change of the key that was cut off, if there was one.
+    ///
+    /// # Errors
+    /// When the new key cannot take its place.
+    pub fn settled(mut self) -> Result<Self, StoreError> {
+        let place = self.key.origin().to_owned();
+        let next = next_key(&place);
+        let Ok(bytes) = self.disk.read(&next) else { return Ok(self) };
+        let (Some(new), Ok(file)) = (StoreKey::from_bytes(&bytes, &place), self.disk.read(&self.path)) else {
+            return Ok(self);
+        };
+        let opens = |key: &StoreKey| unseal(key, &MAGIC, "", &file).is_ok();
+        if !opens(&self.key) && opens(&new) {
+            let cannot = |e: io::Error| key::problem(&place, format!("cannot be replaced: {e}"));
+            self.key = new;
+            self.disk.rename(&next, &place).and_then(|()| self.disk.sync_folder(&place)).map_err(cannot)?;
+        }
+        Ok(self)
+    }
+
+    /// Writes people for a backup or another board, sealed with a key of its own.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    pub fn write_copy(path: &Path, key: &StoreKey, people: &Gallery) -> Result<(), StoreError> {
+        let io = |e| StoreError::Io { path: path.to_owned(), what: "write", source: e };
+        let sealed = encode(people).and_then(|plain| seal(key, &COPY_MAGIC, "", &plain)).map_err(io)?;
+        disk::replace(&FileSystem, path, &sealed).map_err(io)
+    }
+
+    /// Reads what [`GalleryStore::write_copy`] wrote.
+    ///
+    /// # Errors
+    /// When it cannot be read, was sealed with another key, or is no such file.
+    pub fn read_copy(path: &Path, key: StoreKey) -> Result<Gallery, StoreError> {
+        let store = Self::on(Box::new(FileSystem), path, key);
+        let bytes = store.disk.read(path).map_err(|e| store.io("read", e))?;
+        store.read(&store.key, &COPY_MAGIC, &bytes)
+    }
+
+    fn seal(&self, key: &StoreKey, magic: &Magic, gallery: &Gallery) -> Result<Vec<u8>, StoreError> {
+        let plain = encode(gallery).map_err(|e| self.io("encode", e))?;
+        seal(key, magic, "", &plain).map_err(|e| self.io("seal", e))
+    }
+
+    fn read(&self, key: &StoreKey, magic: &Magic, bytes: &[u8]) -> Result<Gallery, StoreError> {
+        let plain = unseal(key, magic, "", bytes).map_err(|why| match why {
             Unsealable::Short => self.format("the file is cut short"),
-            Unsealable::Foreign => self.format("this is no facelatch gallery"),
+            Unsealable::Foreign => self.format("this is no such file of facelatch's"),
             Unsealable::Newer => self.format("it was written by a newer facelatch"),
             Unsealable::Sealed => {
-                StoreError::Sealed { path: self.path.clone(), key: self.key.origin().to_owned() }
+                StoreError::Sealed { path: self.path.clone(), key: key.origin().to_owned() }
             }
-        })
+        })?;
+        decode(&plain)
+            .ok_or_else(|| self.format("its content is of another version"))?
+            .map_err(|source| StoreError::Content { path: self.path.clone(), source })
     }
 
     fn io(&self, what: &'static str, source: io::Error) -> StoreError {
@@ -249,11 +339,32 @@ impl GalleryStore {
     }
 }
 
+/// People as JSON, templates included, for another process or board. Biometric data: to be sealed before it
+/// is written anywhere.
+pub fn to_json(people: &Gallery) -> serde_json::Value {
+    encode(people).ok().and_then(|plain| serde_json::from_slice(&plain).ok()).unwrap_or_default()
+}
+
+/// What [`to_json`] gave.
+///
+/// # Errors
+/// What is wrong with it, in words.
+pub fn from_json(people: serde_json::Value) -> Result<Gallery, String> {
+    let plain = Zeroizing::new(people.to_string().into_bytes());
+    decode(&plain).ok_or("these are no people exported by facelatch")?.map_err(|e| e.to_string())
+}
+
+/// Where a new key waits until the gallery is sealed with it.
+fn next_key(place: &Path) -> PathBuf {
+    place.with_extension("next")
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::matching::Note;
 
     fn store(dir: &Path) -> GalleryStore {
         let key = StoreKey::open_or_create(&dir.join("key")).unwrap();
@@ -320,19 +431,100 @@ mod tests {
         assert!(matches!(store(dir.path()).load(), Err(StoreError::Sealed { .. })));
     }
 
+    #[test]
+    fn a_file_of_version_1_is_read_and_written_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = store(dir.path());
+        let old = br#"{"version":3,"next_id":5,"subjects":[{"id":4,"name":"Ada","enrolled":7,"model":[9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9],"templates":[[0.5,1.0]]}]}"#;
+        fs::write(dir.path().join("gallery"), seal(&store.key, &MAGIC_1, "", old).unwrap()).unwrap();
+        let gallery = store.load().unwrap();
+        let ada = &gallery.subjects()[0];
+        assert_eq!((ada.id, ada.name.as_str(), ada.enrolled), (SubjectId(4), "Ada", 7));
+        assert_eq!((&ada.consent, ada.expires), (&None, None));
+        store.save(&gallery).unwrap();
+        assert!(fs::read(dir.path().join("gallery")).unwrap().starts_with(&MAGIC));
+        assert_eq!(store.load().unwrap(), gallery);
+    }
+
+    #[test]
+    fn the_key_is_changed_and_the_old_one_opens_nothing_more() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = store(dir.path());
+        store.save(&gallery()).unwrap();
+        let old = fs::read(dir.path().join("key")).unwrap();
+        store.rotate_key().unwrap();
+        assert_eq!(store.load().unwrap(), gallery());
+        drop(store);
+        assert_eq!(super::tests::store(dir.path()).load().unwrap(), gallery());
+        let new = fs::read(dir.path().join("key")).unwrap();
+        assert!(new != old && new.len() == 32 && !dir.path().join("key.next").exists());
+        fs::write(dir.path().join("key"), &old).unwrap();
+        assert!(matches!(super::tests::store(dir.path()).load(), Err(StoreError::Sealed { .. })));
+    }
+
+    #[test]
+    fn copies_open_with_their_own_key_only_and_are_no_gallery() {
+        let dir = tempfile::tempdir().unwrap();
+        let key = |name: &str| StoreKey::open_or_create(&dir.path().join(name)).unwrap();
+        let path = dir.path().join("backup");
+        GalleryStore::write_copy(&path, &key("a"), &gallery()).unwrap();
+        assert_eq!(GalleryStore::read_copy(&path, key("a")).unwrap(), gallery());
+        assert!(matches!(GalleryStore::read_copy(&path, key("b")), Err(StoreError::Sealed { .. })));
+        fs::copy(&path, dir.path().join("gallery")).unwrap();
+        assert!(matches!(store(dir.path()).load(), Err(StoreError::Format { .. })));
+    }
+
     proptest! {
+        /// Whatever stands in the files: an error, never a panic, and never somebody enrolled.
+        #[test]
+        fn arbitrary_files_are_errors(
+            bytes in prop::collection::vec(any::<u8>(), 0..200),
+            head in 0usize..=8,
+            magic in prop::sample::select(vec![MAGIC, MAGIC_1, COPY_MAGIC]),
+        ) {
+            let dir = tempfile::tempdir().unwrap();
+            let bytes = [&magic[..head], &bytes].concat();
+            fs::write(dir.path().join("gallery"), &bytes).unwrap();
+            prop_assert!(store(dir.path()).load().is_err());
+            let key = StoreKey::open(&dir.path().join("key")).unwrap();
+            prop_assert!(GalleryStore::read_copy(&dir.path().join("gallery"), key).is_err());
+        }
+
+        /// Authentic files with senseless content: those that decode are sensible galleries.
+        #[test]
+        fn altered_content_is_an_error_or_a_sensible_gallery(
+            changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut plain = encode(&gallery()).unwrap().to_vec();
+            for (at, byte) in changes {
+                let at = at.index(plain.len());
+                plain[at] = byte;
+            }
+            if let Some(Ok(gallery)) = decode(&plain) {
+                for subject in gallery.subjects() {
+                    prop_assert!(Gallery::check_name(&subject.name).is_ok() && !subject.templates.is_empty());
+                }
+            }
+            prop_assert!(decode(&plain[..cut.index(plain.len())]).is_none());
+        }
+
         #[test]
         fn every_field_returns(
             names in prop::collection::btree_set("[a-zA-Zäß0-9._-]{1,20}", 0..5),
             values in prop::collection::vec(prop::num::f32::NORMAL | prop::num::f32::SUBNORMAL | prop::num::f32::ZERO, 1..20),
             model in any::<[u8; 32]>(),
             enrolled in any::<u64>(),
+            consent in prop::option::of("[ -~äöü]{1,60}"),
+            expires in prop::option::of(any::<u64>()),
         ) {
             let dir = tempfile::tempdir().unwrap();
             let mut gallery = Gallery::default();
             for name in &names {
                 let templates = vec![Embedding::new(values.clone()); 2];
                 let _ = gallery.enrol(name, templates, ModelHash(model), enrolled).unwrap();
+                let note = Note { consent: Some(consent.clone()), expires: Some(expires) };
+                let _ = gallery.note(name, &note).unwrap();
             }
             store(dir.path()).save(&gallery).unwrap();
             prop_assert_eq!(store(dir.path()).load().unwrap(), gallery);

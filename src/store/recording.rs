@@ -38,15 +38,27 @@ impl RecordingFile {
         Ok(RecordingFile { path: path.to_owned(), file, written, max_bytes })
     }
 
+    /// Removes everything that was recorded, in the part set aside as well. The next line should be a
+    /// snapshot.
+    ///
+    /// # Errors
+    /// When a file cannot be emptied.
+    pub fn erase(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.written = 0;
+        match fs::remove_file(old(&self.path)) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+            _ => Ok(()),
+        }
+    }
+
     /// Adds a line.
     ///
     /// # Errors
     /// When it cannot be written; a part of it may be in the file.
     pub fn add(&mut self, line: &Line) -> io::Result<()> {
         if matches!(line, Line::Snapshot(_)) && self.written >= self.max_bytes {
-            let mut old = self.path.clone().into_os_string();
-            old.push(".old");
-            fs::rename(&self.path, old)?;
+            fs::rename(&self.path, old(&self.path))?;
             *self = Self::open(&self.path.clone(), self.max_bytes)?;
         }
         let mut bytes = serde_json::to_vec(line)?;
@@ -55,6 +67,13 @@ impl RecordingFile {
         self.written += bytes.len() as u64;
         Ok(())
     }
+}
+
+/// Where the part before is set aside.
+fn old(path: &Path) -> PathBuf {
+    let mut old = path.as_os_str().to_owned();
+    old.push(".old");
+    old.into()
 }
 
 #[cfg(test)]

@@ -14,10 +14,11 @@ use std::time::Duration;
 
 use facelatch::access::record::{Line, Replay, WhatIf};
 use facelatch::access::{
-    AccessRules, Action, ApproachRules, Civil, CivilTime, EnrolmentRules, Fault, Input, LockoutRules,
-    ModeCommand, Resume, Saved, Seen, Sighting, SubjectId, UnsetClock, Unusable, Weekday, WindowRules,
+    AccessRules, Action, ApproachRules, ButtonRules, Civil, CivilTime, EnrolmentRules, Fault, Input,
+    LockoutRules, ModeCommand, Resume, Saved, Seen, Sighting, SubjectId, UnsetClock, Unusable, Weekday,
+    WindowRules,
 };
-use facelatch::door::{Door, DoorError, Effect, ModelFacts, NamedHours, Report, WallTime};
+use facelatch::door::{Door, DoorError, Effect, ModelFacts, NamedHours, PeopleChange, Report, WallTime};
 use facelatch::matching::{Embedding, Gallery, Metric, ModelHash};
 use facelatch::picture::Rect;
 use facelatch::store::{GalleryStore, StateStore, StoreError, StoreKey};
@@ -28,7 +29,7 @@ use facelatch::vision::{Observation, TrackRules, Tracker};
 use crate::watch::{Known, Random, TICK, Watcher};
 use disk::SimulatedDisk;
 
-const MODEL: ModelFacts = ModelFacts { hash: ModelHash([7; 32]), metric: Metric::Euclidean };
+const MODEL: ModelFacts = ModelFacts { hash: ModelHash([7; 32]), metric: Metric::Euclidean, apart: 0.3 };
 const HOUR: Duration = Duration::from_secs(3_600);
 /// A Monday at midnight.
 const MONDAY: i64 = 1_767_571_200;
@@ -45,6 +46,8 @@ pub fn rules() -> AccessRules {
         window: WindowRules {
             frames: 15,
             threshold: 0.3,
+            gallery_raise: 0.07,
+            margin: 0.05,
             max_gap: Duration::from_millis(500),
             max_age: Duration::from_secs(5),
         },
@@ -64,10 +67,12 @@ pub fn rules() -> AccessRules {
         enrolment: EnrolmentRules {
             countdown: Duration::from_secs(5),
             frames: 15,
+            templates: 3,
             timeout: Duration::from_secs(60),
             max_gap: Duration::from_millis(500),
             restart_after: Duration::from_secs(2),
         },
+        button: ButtonRules::default(),
     }
 }
 
@@ -454,9 +459,9 @@ impl Simulation {
         let (now, choice) = (self.monotonic(), self.random.below(3));
         let Some(process) = &mut self.process else { return Ok(()) };
         let outcome = match choice {
-            0 => process.door.enrol_from(0, "guest", &pictures),
-            1 => process.door.enrol(now, Some("guest")),
-            _ => process.door.remove("guest"),
+            0 => process.door.enrol_from(0, "guest", &pictures, false),
+            1 => process.door.enrol(now, Some("guest"), false),
+            _ => process.door.change_people(&PeopleChange::Remove { name: "guest".into() }),
         };
         match outcome {
             Ok(effects) => self.check(effects, |watcher, actions| watcher.timeout(now, actions)),

@@ -6,8 +6,8 @@
 use std::time::Duration;
 
 use facelatch::access::{
-    AccessRules, Action, ApproachRules, Cause, Civil, DenyReason, EnrolmentRules, Event, Fault, Input,
-    LockoutRules, ModeCommand, Score, Seen, Sighting, SubjectId, TrackId, UnsetClock, WindowRules,
+    AccessRules, Action, ApproachRules, ButtonRules, Cause, Civil, DenyReason, EnrolmentRules, Event, Fault,
+    Input, LockoutRules, ModeCommand, Score, Seen, Sighting, SubjectId, TrackId, UnsetClock, WindowRules,
 };
 use facelatch::time::Timestamp;
 
@@ -20,6 +20,8 @@ pub fn rules() -> AccessRules {
         window: WindowRules {
             frames: 3,
             threshold: 0.3,
+            gallery_raise: 0.07,
+            margin: 0.05,
             max_gap: Duration::from_millis(500),
             max_age: Duration::from_secs(2),
         },
@@ -39,10 +41,12 @@ pub fn rules() -> AccessRules {
         enrolment: EnrolmentRules {
             countdown: Duration::from_secs(1),
             frames: 2,
+            templates: 3,
             timeout: Duration::from_secs(3),
             max_gap: Duration::from_millis(500),
             restart_after: Duration::from_secs(2),
         },
+        button: ButtonRules::default(),
     }
 }
 
@@ -308,7 +312,9 @@ impl Watcher {
                 Action::Report(Event::Released(Cause::Identified { subject, .. })) => {
                     self.identified(now, *subject, input)?;
                 }
-                Action::Report(Event::Denied(DenyReason::Unknown { best_mean: Some(_) })) => {
+                Action::Report(Event::Denied(
+                    DenyReason::Unknown { best_mean: Some(_) } | DenyReason::Ambiguous { .. },
+                )) => {
                     self.denials = self.denials(now) + 1;
                     self.last_attempt = Some(now);
                     if self.denials >= self.rules.lockout.attempts {
@@ -371,11 +377,19 @@ impl Watcher {
         if !window.windows(2).all(gap) || newest.captured.since(oldest.captured) > rule.max_age {
             return Err("the window has a gap or is too old".into());
         }
-        let of = |f: &Frame| f.scores.iter().find(|s| s.subject == subject).map(|s| f64::from(s.similarity));
-        let sum: Option<f64> = window.iter().map(of).sum();
-        let mean = sum.map(|sum| (sum / rule.frames as f64) as f32);
-        if !mean.is_some_and(|mean| mean >= rule.threshold) {
-            return Err(format!("mean similarity {mean:?} does not open"));
+        let of = |f: &Frame, who| f.scores.iter().find(|s| s.subject == who).map(|s| f64::from(s.similarity));
+        let mean = |who| {
+            let sum: Option<f64> = window.iter().map(|f| of(f, who)).sum();
+            sum.map(|sum| (sum / rule.frames as f64) as f32).filter(|mean| mean.is_finite())
+        };
+        let own = mean(subject);
+        let tenfold = (newest.scores.len() as f32).log10();
+        if !own.is_some_and(|own| own >= rule.threshold + rule.gallery_raise * tenfold - 1e-6) {
+            return Err(format!("mean similarity {own:?} does not open"));
+        }
+        let others = newest.scores.iter().map(|s| s.subject).filter(|other| *other != subject);
+        if others.filter_map(mean).any(|other| own.is_some_and(|own| own - other < rule.margin - 1e-6)) {
+            return Err(format!("{subject} does not lead clearly"));
         }
         if self.secure_mode {
             return Err("a face opened in secure mode".into());

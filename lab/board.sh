@@ -18,11 +18,12 @@ part() { case " $PARTS " in *" $1 "*) echo "--- $(now_ms) ms: $1" ;; *) return 1
 
 finish() {
     echo "end $(now_ms) ms after boot" >>/lab/result
-    journalctl -o short-monotonic --no-hostname >/lab/journal.txt
     cp /sys/kernel/tracing/trace /lab/trace.txt 2>/dev/null
     systemctl --force --no-block poweroff
 }
 trap finish EXIT
+# As it comes: a board that hangs leaves it as well.
+journalctl -f -n all -o short-monotonic --no-hostname >/lab/journal.txt 2>/dev/null &
 
 # --- the board: a GPIO chip with all lines of a door, and a camera -----------------------------------
 mount -t configfs none /sys/kernel/config 2>/dev/null
@@ -189,9 +190,10 @@ fi
 
 if part enrol; then # by the button
     mark
-    press 5
-    sleep 0.3
+    # The camera stands still while an emulated board opens the recording, which ends an enrolment.
     camera play /lab/walkup/enrol
+    if [ $SLOW -gt 1 ]; then sleep 8; fi
+    press 5
     if took=$(wait_for 40000 said 'event=enrolled'); then
         ok enrol "by the button in $took ms: $(journal | grep -m1 event=enrolled)"
     else
@@ -229,9 +231,9 @@ if part release; then # the enrolled person, and the hold time by the kernel's s
         [ "$(level 1)" = 1 ] && ok green_light "on while released" || fail green_light "off while released"
         wait_for 10000 relay_is 0 >/dev/null || fail secure "RELAY stays active"
         held=$(held_ms)
-        late=$((SLOW == 1 ? 200 : 2000))
-        if [ -n "$held" ] && [ "$held" -ge $((HOLD_MS - 20)) ] && [ "$held" -le $((HOLD_MS + late)) ]; then
-            ok hold "RELAY held $held ms, $HOLD_MS configured (bound: -20, +$late)"
+        early=$((SLOW == 1 ? 20 : 200)) late=$((SLOW == 1 ? 200 : 2000))
+        if [ -n "$held" ] && [ "$held" -ge $((HOLD_MS - early)) ] && [ "$held" -le $((HOLD_MS + late)) ]; then
+            ok hold "RELAY held $held ms, $HOLD_MS configured (bound: -$early, +$late)"
         else
             fail hold "RELAY held ${held:-?} ms, $HOLD_MS configured: $(writes 4 | tr '\n' ';')"
         fi

@@ -87,5 +87,5 @@ for frame in "$frames"/*.*x*; do
         done
     done
 done | tee "$frames/table"
-awk '{ sub("x", "", $7); s += log($7); if (!n || $7 < least) least = $7; n++ }
+awk '{ sub("x", "", $7); s += log($7); if (!n || $7 + 0 < least) least = $7 + 0; n++ }
     END { printf "geometric mean %.2fx, least %.2fx, %d cases\n", exp(s / n), least, n }' "$frames/table"

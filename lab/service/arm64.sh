@@ -2,7 +2,7 @@
 # The package for 64-bit ARM: what is in it, and its life in a clean Debian for arm64, whose programs and
 # maintainer scripts run under qemu-user. No systemd runs there; run.sh has that.
 #
-#   lab/service/arm64.sh
+#   lab/service/arm64.sh [PACKAGE]      without one, it is made
 #
 # The kernel's table of foreign programs (binfmt_misc) is one of a new user namespace: this machine's own
 # stays as it is.
@@ -15,7 +15,7 @@ as_root unshare --mount --user --map-root-user sh -c \
     'mount -t binfmt_misc none /proc/sys/fs/binfmt_misc && [ -e /proc/sys/fs/binfmt_misc/register ]' 2>/dev/null ||
     skip $name "this kernel gives a user namespace no binfmt_misc of its own (Linux 6.7 does)"
 need lintian=lintian
-package=$("$REPO/tools/deb.sh" arm64)
+package=${1:-$("$REPO/tools/deb.sh" arm64)}
 image=$("$LAB/rootfs.sh" arm64)
 qemu=$(fetch_deb bookworm qemu-user-static)/usr/bin/qemu-aarch64-static
 
@@ -85,7 +85,8 @@ mount -t tmpfs tmpfs "$share/tmp"
 mkdir "$share"/tmp/{lower,upper,work}
 mount -o ro,loop "$image" "$share/tmp/lower"
 mount -t overlay overlay -o "lowerdir=$share/tmp/lower,upperdir=$share/tmp/upper,workdir=$share/tmp/work" "$share/root"
-mkdir -p "$share/root/lab"
+mkdir -p "$share"/root/{lab,proc}
+mount -t proc proc "$share/root/proc"
 mount --bind "$share" "$share/root/lab"
 mkfifo "$share/go/ahead"
 unshare --user --mount bash "$share/inside.sh" "$share" <"$share/go/ahead" &

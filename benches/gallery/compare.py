@@ -21,7 +21,7 @@ import usearch
 from usearch.index import search
 
 VALUES = 128
-SETS = ["portable", "neon", "sse2", "avx2", "avx512vnni"]
+SETS = ["portable", "neon", "sse2", "avx2"]
 STREAMS = ["read 1", "read 2", "read 4"]
 
 

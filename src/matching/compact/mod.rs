@@ -5,9 +5,9 @@
 //! Rounding moves a similarity by a few thousandths ([`Hit::similarity`]), so who needs the full
 //! precision asks for a few hits and compares those again.
 //!
-//! Rows lie one after the other in blocks of 64 bytes, each value raised by 128: an unsigned row times
-//! a signed probe is what the processors' byte instructions multiply, and what the rise adds, 128 times
-//! the sum of the probe, is the same for all rows.
+//! Rows lie one after the other in blocks of 64 bytes, each value raised by 128: bytes without a sign
+//! widen to words in one step on every processor, and what the rise adds, 128 times the sum of the
+//! probe, is the same for all rows.
 
 mod dot;
 

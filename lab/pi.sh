@@ -61,6 +61,8 @@ max_frame_age_ms = 10000
 [enrolment]
 min_face = 30
 min_contrast = 5.0
+min_sharpness = 0.0
+min_symmetry = -1.0
 [strike]
 backend = "$2"
 line = "$pin"

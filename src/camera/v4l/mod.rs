@@ -335,7 +335,8 @@ fn open_node(path: &Path) -> Result<Node, CameraError> {
 
 fn not_a_camera(path: &Path, error: io::Error) -> CameraError {
     match error.raw_os_error() {
-        Some(libc::ENOTTY | libc::EINVAL) => {
+        // ENOSYS: user-mode QEMU knows this request of cameras only.
+        Some(libc::ENOTTY | libc::EINVAL | libc::ENOSYS) => {
             CameraError::NotACamera { path: path.to_owned(), why: "it is no video device".to_owned() }
         }
         _ => io_error(path, "asking what it is", error),

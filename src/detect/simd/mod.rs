@@ -335,6 +335,7 @@ fn scan_level(plan: &LanePlan, ws: &mut Workspace, picture: GrayView<'_>, level:
 }
 
 /// Calls [`Contrast::measure`] compiled for `set`.
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "one instruction set there"))]
 fn measure(set: InstructionSet, contrast: &mut Contrast, picture: GrayView<'_>) {
     #[cfg(target_arch = "x86_64")]
     if set == InstructionSet::Avx2 && set.is_available() {

@@ -43,6 +43,18 @@ need() {
     die "cannot install ${missing[*]}"
 }
 
+# begin_run: sets `began`, and `run` to a folder that goes with the script, as does the process in `emulator`.
+begin_run() {
+    began=$(date +%s%N)
+    run=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-lab.XXXXXX")
+    emulator=
+    trap end_run EXIT
+}
+end_run() {
+    if [ -n "$emulator" ] && kill -0 "$emulator" 2>/dev/null; then as_root kill "$emulator" 2>/dev/null || true; fi
+    as_root rm -rf --one-file-system "$run"
+}
+
 # The Debian mirror that this machine is configured for.
 mirror() {
     local uri

@@ -19,14 +19,7 @@ programs=$(binaries arm64)
 host=$(binaries amd64)
 pin=17
 
-began=$(date +%s%N)
-run=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-lab.XXXXXX")
-emulator=
-cleanup() {
-    if [ -n "$emulator" ] && kill -0 "$emulator" 2>/dev/null; then as_root kill "$emulator" 2>/dev/null || true; fi
-    as_root rm -rf --one-file-system "$run"
-}
-trap cleanup EXIT
+begin_run
 
 hold_ms=4000
 case $model in

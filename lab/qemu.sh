@@ -19,14 +19,7 @@ image=$("$LAB/rootfs.sh" "$arch")
 programs=$(binaries "$arch")
 ours=$(binaries amd64)
 
-began=$(date +%s%N)
-run=$(mktemp -d "${TMPDIR:-/tmp}/facelatch-lab.XXXXXX")
-emulator=
-cleanup() {
-    if [ -n "$emulator" ] && kill -0 "$emulator" 2>/dev/null; then as_root kill "$emulator" 2>/dev/null || true; fi
-    as_root rm -rf --one-file-system "$run"
-}
-trap cleanup EXIT
+begin_run
 
 kind=$arch slow=10 persist=1 kills=1 hold_ms=3000 width=160 height=120 fps=2 min_face=30
 case $arch in

@@ -418,20 +418,7 @@ fn the_whole_command_says_who_is_enrolled_already() {
     let test = "the_whole_command_says_who_is_enrolled_already";
     let Some(walkup) = shared(test, "data/walkup") else { return };
     let folder = tempfile::tempdir().unwrap();
-    let config = folder.path().join("config.toml");
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    let text = format!(
-        "[store]\ngallery = \"{}\"\nkey = \"{}\"\n[daemon]\nsocket = \"{}\"\n[audit]\nfolder = \"{}\"\n\
-         [recording]\nfile = \"{}\"\nframes_folder = \"{}\"\n",
-        path("gallery"),
-        path("key"),
-        path("socket"),
-        path("audit"),
-        path("recording"),
-        path("frames"),
-    );
-    fs::create_dir(folder.path().join("audit")).unwrap();
-    fs::write(&config, text).unwrap();
+    let config = common::config_within(folder.path());
     let pictures = |person: &str, clip: &str| {
         let own = folder.path().join(format!("{person}-{clip}"));
         fs::create_dir_all(&own).unwrap();
@@ -447,7 +434,6 @@ fn the_whole_command_says_who_is_enrolled_already() {
         }
         own.display().to_string()
     };
-    let config = config.display().to_string();
     let enrol = |name: &str, from: &str, more: &[&str]| {
         let fixed = ["enroll", name, "--pictures", from, "--config", &config];
         facelatch(fixed.iter().chain(more))

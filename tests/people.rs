@@ -5,25 +5,13 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{facelatch, one_error_line};
+use common::{config_within, facelatch, one_error_line};
 
 #[test]
 fn people_are_noted_copied_restored_and_moved() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
-    let config = path("config.toml");
-    let text = format!(
-        "[store]\ngallery = \"{}\"\nkey = \"{}\"\n[daemon]\nsocket = \"{}\"\n[audit]\nfolder = \"{}\"\n\
-         [recording]\nfile = \"{}\"\nframes_folder = \"{}\"\n",
-        path("gallery"),
-        path("key"),
-        path("socket"),
-        path("audit"),
-        path("recording"),
-        path("frames"),
-    );
-    fs::write(&config, text).unwrap();
-    fs::create_dir(path("audit")).unwrap();
+    let config = config_within(folder.path());
     fs::write(path("recording"), "similarities\n").unwrap();
     let run = |arguments: &[&str]| facelatch(arguments.iter().chain(&["--config", &config]));
     let done = |arguments: &[&str]| {

@@ -69,7 +69,7 @@ END
 cat >"$share/inside.sh" <<'END'
 set -e
 read -r _
-share=$1 root=$1/root
+share=$1 root=$1/system
 mount -t binfmt_misc none /proc/sys/fs/binfmt_misc
 # An ELF file of 64 bits, little endian, for AArch64; the interpreter is opened now, out of the chroot.
 printf '%s' ":arm64:M::\\x7fELF\\x02\\x01\\x01\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x00\\x02\\x00\\xb7\\x00:\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\x00\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xff\\xfe\\xff\\xff\\xff:$share/qemu:F" \
@@ -80,14 +80,14 @@ cat >"$share/outside.sh" <<'END'
 set -e
 share=$1 image=$2
 mount --make-rprivate /
-mkdir "$share"/{tmp,root,go}
+mkdir "$share"/{tmp,system,go}
 mount -t tmpfs tmpfs "$share/tmp"
 mkdir "$share"/tmp/{lower,upper,work}
 mount -o ro,loop "$image" "$share/tmp/lower"
-mount -t overlay overlay -o "lowerdir=$share/tmp/lower,upperdir=$share/tmp/upper,workdir=$share/tmp/work" "$share/root"
-mkdir -p "$share"/root/{lab,proc}
-mount -t proc proc "$share/root/proc"
-mount --bind "$share" "$share/root/lab"
+mount -t overlay overlay -o "lowerdir=$share/tmp/lower,upperdir=$share/tmp/upper,workdir=$share/tmp/work" "$share/system"
+mkdir -p "$share"/system/{lab,proc}
+mount -t proc proc "$share/system/proc"
+mount --bind "$share" "$share/system/lab"
 mkfifo "$share/go/ahead"
 unshare --user --mount bash "$share/inside.sh" "$share" <"$share/go/ahead" &
 exec 4>"$share/go/ahead"

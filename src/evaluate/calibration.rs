@@ -319,6 +319,12 @@ mod tests {
         }
     }
 
+    /// Whether an interval that took every comparison for a trial would hold the true rate.
+    fn naive_holds(rate: &Rate, truth: f64) -> bool {
+        let (low, high) = clopper_pearson_of_share(rate.share, rate.trials as f64);
+        (low..=high).contains(&truth)
+    }
+
     /// Comparisons of one person are alike, and some people are easily mistaken for others: counting
     /// comparisons would be wrong more often than the interval says.
     #[test]
@@ -331,8 +337,7 @@ mod tests {
             let own: Vec<f64> = (0..count).map(|_| 0.2 * 0.5f64.sqrt() * normal(r)).collect();
             let mut score = |p: usize, _| 0.5 + own[p] + 0.2 * 0.5f64.sqrt() * normal(r);
             let rate = people(&mut score, count, each).rejected(0.3).unwrap();
-            let (low, high) = clopper_pearson_of_share(rate.share, rate.trials as f64);
-            naive_held += usize::from((low..=high).contains(&fnmr));
+            naive_held += usize::from(naive_holds(&rate, fnmr));
             rate
         });
         println!(
@@ -349,8 +354,7 @@ mod tests {
             let own: Vec<f64> = (0..count).map(|_| 0.2 * 0.2f64.sqrt() * normal(r)).collect();
             let mut score = |a: usize, b: usize| -0.4 + own[a] + own[b] + 0.2 * 0.6f64.sqrt() * normal(r);
             let rate = pairs(&mut score, count).accepted(-0.2).unwrap();
-            let (low, high) = clopper_pearson_of_share(rate.share, rate.trials as f64);
-            naive_held += usize::from((low..=high).contains(&fmr));
+            naive_held += usize::from(naive_holds(&rate, fmr));
             rate
         });
         println!(

@@ -34,6 +34,24 @@ pub fn one_error_line(output: &Output) -> String {
     lines[0].to_string()
 }
 
+/// A configuration file in `folder`, all whose files and folders lie there too.
+pub fn config_within(folder: &Path) -> String {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let text = format!(
+        "[store]\ngallery = \"{}\"\nkey = \"{}\"\n[daemon]\nsocket = \"{}\"\n[audit]\nfolder = \"{}\"\n\
+         [recording]\nfile = \"{}\"\nframes_folder = \"{}\"\n",
+        path("gallery"),
+        path("key"),
+        path("socket"),
+        path("audit"),
+        path("recording"),
+        path("frames"),
+    );
+    std::fs::write(path("config.toml"), text).unwrap();
+    std::fs::create_dir(path("audit")).unwrap();
+    path("config.toml")
+}
+
 /// A face that ships with the program.
 pub fn portrait() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/portraits/collins.jpg")

@@ -114,7 +114,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     Ok(Answer::Done)
 }
 
-/// The face of every picture, each read once, on all cores.
+/// The face of every picture, each read once, on all cores. Where pictures cannot be read, the error is
+/// that of the first of them in the list, whichever worker was quicker.
 pub fn read_all(
     pictures: &[PathBuf],
     first: Embedder,
@@ -127,7 +128,7 @@ pub fn read_all(
         readers.push(FaceReader::new(another()?, whole));
     }
     let next = AtomicUsize::new(0);
-    type Part = Result<Vec<(usize, Option<Face>)>, CommandError>;
+    type Part = Result<Vec<(usize, Option<Face>)>, (usize, CommandError)>;
     let parts: Vec<Part> = std::thread::scope(|scope| {
         let work = |mut reader: FaceReader| {
             let next = &next;
@@ -139,9 +140,10 @@ pub fn read_all(
                     match reader.read(path) {
                         Ok(face) => done.push((index, face)),
                         Err(error) => {
-                            // The other workers need not go on.
+                            // The other workers finish the pictures they hold, all that come before this one
+                            // among them, and need not go on.
                             next.store(pictures.len(), Ordering::Relaxed);
-                            return Err(error.into());
+                            return Err((index, error.into()));
                         }
                     }
                 }
@@ -150,16 +152,22 @@ pub fn read_all(
         let running: Vec<_> = readers.into_iter().map(|reader| scope.spawn(work(reader))).collect();
         running
             .into_iter()
-            .map(|w| w.join().unwrap_or_else(|_| Err("a worker stopped; please report this".into())))
+            .map(|w| w.join().unwrap_or_else(|_| Err((0, "a worker stopped; please report this".into()))))
             .collect()
     });
     let mut faces = vec![None; pictures.len()];
+    let mut first_error: Option<(usize, CommandError)> = None;
     for part in parts {
-        for (index, face) in part? {
-            faces[index] = face;
+        match part {
+            Ok(done) => done.into_iter().for_each(|(index, face)| faces[index] = face),
+            Err((index, error)) => {
+                if first_error.as_ref().is_none_or(|(first, _)| index < *first) {
+                    first_error = Some((index, error));
+                }
+            }
         }
     }
-    Ok(faces)
+    first_error.map_or(Ok(faces), |(_, error)| Err(error))
 }
 
 /// Writes a picture as PNG.

@@ -55,7 +55,7 @@ max_frame_age_ms = 10000
 min_face = 30
 min_contrast = 5.0
 min_sharpness = 0.0
-min_symmetry = -1.0
+min_frontality = -1000
 [strike]
 backend = "$2"
 line = "$pin"

@@ -17,7 +17,7 @@ use crate::matching::{Embedding, Gallery, Metric};
 use crate::picture::Rect;
 use crate::strike::StrikeState;
 use crate::time::Timestamp;
-use crate::vision::{Observation, Vision};
+use crate::vision::{Observation, Purpose, Vision};
 
 /// Why a recording could not be played to its end.
 #[derive(Debug, thiserror::Error)]
@@ -150,7 +150,8 @@ impl Simulation {
         })?;
         self.gallery = Arc::clone(door.gallery());
         Ok(outcome.unwrap_or_else(|| {
-            Err("the recording ended before one usable face was seen for long enough".to_owned())
+            Err("the recording ended before one face was seen, and fit for enrolment, for long enough"
+                .to_owned())
         }))
     }
 
@@ -198,7 +199,7 @@ impl Simulation {
         let mut clip = Vec::new();
         loop {
             match source.next(Duration::ZERO)? {
-                Next::Frame(frame) => clip.push(Watched(self.vision.see(&frame, &nobody)?)),
+                Next::Frame(frame) => clip.push(Watched(self.vision.see(&frame, &nobody, Purpose::Enrol)?)),
                 Next::Timeout => {}
                 Next::End => return Ok(clip),
             }
@@ -225,7 +226,10 @@ impl Simulation {
                 break;
             }
         }
-        let unseen = || Err("the recording ended before one usable face was seen for long enough".to_owned());
+        let unseen = || {
+            Err("the recording ended before one face was seen, and fit for enrolment, for long enough"
+                .to_owned())
+        };
         self.gallery = Arc::clone(door.gallery());
         let id = || self.gallery.subjects().iter().find(|s| s.name == name).map(|s| s.id);
         Ok(outcome.unwrap_or_else(unseen).and_then(|()| id().ok_or_else(|| "not stored".to_owned())))
@@ -287,7 +291,11 @@ impl Simulation {
                 Next::Timeout => continue,
                 Next::End => return Ok(()),
             };
-            let observation = self.vision.see(&frame, door.gallery())?;
+            let purpose = match door.controller().is_enrolling() {
+                true => Purpose::Enrol,
+                false => Purpose::Identify,
+            };
+            let observation = self.vision.see(&frame, door.gallery(), purpose)?;
             let step = pass(door, &observation);
             let reports = step.reports;
             strike = step.strike.unwrap_or(strike);

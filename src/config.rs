@@ -297,7 +297,7 @@ impl Default for ScheduleConfig {
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct EnrolmentConfig {
-    /// How long one usable face must be seen in all, in ms, 100 to 60000.
+    /// How long one face must be seen in all, in ms, 100 to 60000.
     pub countdown_ms: u64,
     /// Frames that make the templates, 1 (the reference's single picture) to 100.
     pub frames: u32,
@@ -322,8 +322,8 @@ pub struct EnrolmentConfig {
     pub min_contrast: f32,
     /// Least usable sharpness, 0 (any) to 2.
     pub min_sharpness: f32,
-    /// Least usable likeness of a face to its mirror image, -1 (any) to 1.
-    pub min_symmetry: f32,
+    /// Least usable [`crate::vision::Pose::frontality`], -1000 (any) to 1000.
+    pub min_frontality: i32,
 }
 
 impl Default for EnrolmentConfig {
@@ -337,7 +337,7 @@ impl Default for EnrolmentConfig {
             brightest: 225,
             min_contrast: 12.0,
             min_sharpness: 0.27,
-            min_symmetry: 0.35,
+            min_frontality: 20,
             templates: 3,
             button: ButtonPolicy::Authorised,
             button_window_s: 60,
@@ -631,7 +631,7 @@ impl Config {
         range!("enrolment.templates", self.enrolment.templates, (1..=10));
         range!("enrolment.button_window_s", self.enrolment.button_window_s, (5..=3_600));
         range!("enrolment.min_sharpness", self.enrolment.min_sharpness, (0.0..=2.0));
-        range!("enrolment.min_symmetry", self.enrolment.min_symmetry, (-1.0..=1.0));
+        range!("enrolment.min_frontality", self.enrolment.min_frontality, (-1000..=1000));
         range!("enrolment.timeout_ms", self.enrolment.timeout_ms, (1..=600_000));
         range!("enrolment.min_face", self.enrolment.min_face, (24..=4_096));
         range!("enrolment.min_contrast", self.enrolment.min_contrast, (0.0..=100.0));
@@ -757,7 +757,7 @@ impl Config {
                 brightest: self.enrolment.brightest,
                 min_contrast: self.enrolment.min_contrast,
                 min_sharpness: self.enrolment.min_sharpness,
-                min_symmetry: self.enrolment.min_symmetry,
+                min_frontality: self.enrolment.min_frontality,
             },
         }
     }

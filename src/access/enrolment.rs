@@ -1,4 +1,5 @@
-//! The enrolment countdown (R6): it runs only while exactly one usable face is seen.
+//! The enrolment countdown (R6): it runs only while exactly one face is seen, and only usable frames of it
+//! are taken.
 
 use std::time::Duration;
 
@@ -11,18 +12,18 @@ use crate::time::Timestamp;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct EnrolmentRules {
-    /// How long one usable face must be seen in all. The reference's 5 s.
+    /// How long one face must be seen in all. The reference's 5 s.
     pub countdown: Duration,
-    /// Frames that make the template, spread evenly over the countdown, at least 1. The reference
-    /// takes one, at the end.
+    /// Usable frames that make the template, spread evenly over the countdown as far as there are any, at
+    /// least 1. The reference takes one, at the end.
     pub frames: u32,
     /// The most templates that are made of them, at least 1.
     pub templates: u32,
     /// After this time without an end the enrolment fails.
     pub timeout: Duration,
-    /// Time between two usable frames counts when it is at most this long.
+    /// Time between two frames of one face counts when it is at most this long.
     pub max_gap: Duration,
-    /// After so long without a usable face it may be another person: the countdown starts again.
+    /// After so long without one face it may be another person: the countdown starts again.
     pub restart_after: Duration,
 }
 
@@ -31,9 +32,9 @@ pub struct EnrolmentRules {
 pub(super) struct Counted {
     /// What to do with collected frames, in order.
     pub steps: Vec<EnrolStep>,
-    /// Whole seconds left, rounded up; 0 when the template is taken.
+    /// Whole seconds left, rounded up; at 0 the template is taken as soon as its frames are there.
     pub seconds_left: u32,
-    /// Why it stands still, if it does.
+    /// Why the frame is of no use, if so.
     pub waits_for: Option<EnrolWait>,
 }
 
@@ -44,7 +45,7 @@ pub(super) struct Countdown {
     deadline: Timestamp,
     counted: Duration,
     collected: u32,
-    last_usable: Option<Timestamp>,
+    last_seen: Option<Timestamp>,
     running: bool,
 }
 
@@ -55,7 +56,7 @@ impl Countdown {
             deadline: now + rules.timeout,
             counted: Duration::ZERO,
             collected: 0,
-            last_usable: None,
+            last_seen: None,
             running: false,
         }
     }
@@ -65,27 +66,30 @@ impl Countdown {
         self.deadline
     }
 
-    /// Takes a processed frame: time counts from one usable frame to the next one.
+    /// Takes a processed frame: time counts from one frame of a single face to the next one.
     ///
     /// That all collected frames show one person is checked on their embeddings when the template is
     /// made; here, a long absence starts the countdown again.
     pub fn take(&mut self, sighting: &Sighting) -> Counted {
+        let mut steps = Vec::new();
         let waits_for = match &sighting.seen {
             Seen::NoFace => Some(EnrolWait::Face),
             Seen::SeveralFaces { .. } => Some(EnrolWait::OnePerson),
-            Seen::Face { unusable, .. } => unusable.map(EnrolWait::Better),
+            Seen::Face { unusable, .. } => {
+                self.count(sighting.captured, &mut steps);
+                if unusable.is_none() {
+                    self.collect(&mut steps);
+                }
+                unusable.map(EnrolWait::Better)
+            }
         };
-        let mut steps = Vec::new();
-        if waits_for.is_none() {
-            self.count(sighting.captured, &mut steps);
-        }
-        self.running = waits_for.is_none();
+        self.running = matches!(sighting.seen, Seen::Face { .. });
         let left = self.rules.countdown.saturating_sub(self.counted);
         Counted { steps, seconds_left: left.as_secs_f64().ceil() as u32, waits_for }
     }
 
     fn count(&mut self, captured: Timestamp, steps: &mut Vec<EnrolStep>) {
-        if let Some(last) = self.last_usable {
+        if let Some(last) = self.last_seen {
             let passed = captured.since(last);
             if passed > self.rules.restart_after {
                 self.counted = Duration::ZERO;
@@ -97,17 +101,20 @@ impl Countdown {
                 self.counted += passed;
             }
         }
-        self.last_usable = Some(captured);
-        // Frame k of n is due when k/n of the countdown has passed: the last one at its end.
-        let over = self.counted >= self.rules.countdown;
+        self.last_seen = Some(captured);
+    }
+
+    /// Frame k of n is due when k/n of the countdown has passed: the last one at its end. What was due while
+    /// the frames were of no use is made up for by those that follow.
+    fn collect(&mut self, steps: &mut Vec<EnrolStep>) {
         let frames = self.rules.frames.max(1);
         let due = self.rules.countdown.mul_f64(f64::from(self.collected + 1) / f64::from(frames));
-        if over || (self.collected + 1 < frames && self.counted >= due) {
+        if self.counted >= due {
             steps.push(EnrolStep::Collect);
             self.collected += 1;
-        }
-        if over {
-            steps.push(EnrolStep::Store);
+            if self.collected == frames {
+                steps.push(EnrolStep::Store);
+            }
         }
     }
 }
@@ -161,20 +168,39 @@ mod tests {
     }
 
     #[test]
-    fn stands_still_and_says_why() {
+    fn stands_still_without_one_face_and_says_why() {
         let mut countdown = Countdown::start(RULES, Timestamp::ZERO);
         for (sighting, expected) in [
             (face(0, None), None),
             (seen(100, Seen::NoFace), Some(EnrolWait::Face)),
             (seen(200, Seen::SeveralFaces { count: 2 }), Some(EnrolWait::OnePerson)),
-            (face(300, Some(Unusable::TooDark)), Some(EnrolWait::Better(Unusable::TooDark))),
-            (face(400, None), None),
+            (face(300, None), None),
         ] {
             assert_eq!(countdown.take(&sighting).waits_for, expected);
         }
         assert_eq!(countdown.counted, Duration::ZERO);
-        let _ = countdown.take(&face(500, None));
+        let _ = countdown.take(&face(400, None));
         assert_eq!(countdown.counted, Duration::from_millis(100));
+    }
+
+    #[test]
+    fn no_useless_frame_is_taken_and_later_ones_make_up_for_it() {
+        let mut countdown = Countdown::start(RULES, Timestamp::ZERO);
+        let (mut collected, mut stored) = (Vec::new(), None);
+        for ms in (0..=1_400).step_by(50) {
+            // Of use for a moment, then not until the countdown is over.
+            let unusable = (300..1_200).contains(&ms).then_some(Unusable::TooDark);
+            let counted = countdown.take(&face(ms, unusable));
+            assert_eq!(counted.waits_for, unusable.map(EnrolWait::Better));
+            if counted.steps.contains(&EnrolStep::Collect) {
+                collected.push(ms);
+            }
+            if counted.steps.contains(&EnrolStep::Store) {
+                stored = Some(ms);
+                break;
+            }
+        }
+        assert_eq!((&collected[..], stored), (&[250, 1_200, 1_250, 1_300][..], Some(1_300)));
     }
 
     #[test]

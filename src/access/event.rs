@@ -58,6 +58,8 @@ pub enum Unusable {
     Blurred,
     /// The head is turned or tilted.
     Turned,
+    /// Where the head is turned was not asked, as nobody is being enrolled: the rest is well.
+    PoseUnknown,
 }
 
 impl Unusable {
@@ -69,7 +71,7 @@ impl Unusable {
             Unusable::TooBright => "too bright: less light on the face",
             Unusable::Flat => "no contrast in the face: clean the lens or change the light",
             Unusable::Blurred => "hold still",
-            Unusable::Turned => "look at the camera",
+            Unusable::Turned | Unusable::PoseUnknown => "look at the camera",
         }
     }
 
@@ -78,7 +80,7 @@ impl Unusable {
     pub fn is_the_doors(self) -> bool {
         match self {
             Unusable::TooSmall | Unusable::TooDark | Unusable::TooBright | Unusable::Flat => true,
-            Unusable::Blurred | Unusable::Turned => false,
+            Unusable::Blurred | Unusable::Turned | Unusable::PoseUnknown => false,
         }
     }
 }

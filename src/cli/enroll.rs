@@ -16,6 +16,7 @@ use crate::embed::{Embed, Pixels, View};
 use crate::face::{FaceFinder, Found};
 use crate::matching::{Embedding, mean};
 use crate::picture_file::{list_pictures, load_gray};
+use crate::vision::Pose;
 
 /// Enrol a person: before the running door's camera, or from pictures
 ///
@@ -107,6 +108,7 @@ fn from_pictures(args: &Args, name: &str, pictures: &Path) -> Result<Answer, Com
     let facts = Facts { model: rig.model, rules: rig.rules };
     let quality = rig.config.vision_rules().quality;
     let (mut finder, mut embedder) = (FaceFinder::new(), rig.into_embedder());
+    let mut pose = Pose::default();
     let mut embeddings: Vec<Embedding> = Vec::new();
     let paths = if pictures.is_dir() { list_pictures(pictures)? } else { vec![pictures.to_owned()] };
     for path in &paths {
@@ -114,7 +116,7 @@ fn from_pictures(args: &Args, name: &str, pictures: &Path) -> Result<Answer, Com
         let flaw = match finder.find_only(picture.view()) {
             Found::Nobody => Some("no face found"),
             Found::Several => Some("only one person please"),
-            Found::One(face) => match quality.judge(picture.view(), face) {
+            Found::One(face) => match quality.judge(picture.view(), face, Some(&mut pose)) {
                 Some(unusable) => Some(unusable.advice()),
                 None => {
                     let mut embed = |view| embedder.embed_pixels(Pixels::gray(picture.view()), face, view);

@@ -20,6 +20,7 @@ mod recorder;
 pub mod socket;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,7 +38,7 @@ use crate::notify::Supervisor;
 use crate::store::{self, FrameStore, GalleryStore, RecordingFile, StateStore, StoreError};
 use crate::strike::{Strike, StrikeError, StrikeState};
 use crate::time::Timestamp;
-use crate::vision::{Observation, Vision};
+use crate::vision::{Observation, Purpose, Vision};
 
 use disk::DiskThread;
 use frames::FrameThread;
@@ -246,6 +247,8 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 const EXPIRY: Duration = Duration::from_secs(10);
 
 type SharedGallery = Arc<Mutex<Arc<Gallery>>>;
+/// Whether somebody is being enrolled, as vision needs to know.
+type Enrolling = Arc<AtomicBool>;
 
 /// What the camera's thread counts, for `status`.
 type SharedCounters = Arc<Mutex<Counters>>;
@@ -306,6 +309,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let socket = Socket::bind(&socket)?;
     let (inbox, messages) = sync_channel(64);
     let shared: SharedGallery = Arc::new(Mutex::new(door.comparable()));
+    let enrolling = Enrolling::default();
     let audit = parts.audit;
     let recorder = Recorder::start(move || audit.open(), &inbox)?;
     let disk = DiskThread::start(store, state, recording, &inbox)?;
@@ -320,6 +324,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         indicator,
         shown: (Indication::Idle, clock::now()),
         shared: Arc::clone(&shared),
+        enrolling: Arc::clone(&enrolling),
         enrol_client: None,
         change_client: None,
         progress: Progress::new(clock::now(), parts.stall),
@@ -353,7 +358,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
 
     start_signals(&inbox)?;
     let frames = frames.filter(|_| record);
-    start_camera(source, vision, shared, frames, Arc::clone(&keeper.counters), &inbox)?;
+    start_camera(source, vision, (shared, enrolling), frames, Arc::clone(&keeper.counters), &inbox)?;
     start_lines(inputs, &inbox)?;
     let clients = inbox.clone();
     let socket = Arc::new(socket);
@@ -393,7 +398,7 @@ fn start_signals(inbox: &SyncSender<Message>) -> Result<(), DaemonError> {
 fn start_camera(
     mut source: Box<dyn FrameSource>,
     mut vision: Vision,
-    gallery: SharedGallery,
+    (gallery, enrolling): (SharedGallery, Enrolling),
     frames: Option<FrameThread>,
     counters: SharedCounters,
     inbox: &SyncSender<Message>,
@@ -425,7 +430,11 @@ fn start_camera(
             let frame = slot.take();
             let began = clock::now();
             let gallery = Arc::clone(&gallery.lock().unwrap_or_else(PoisonError::into_inner));
-            let message = match vision.see(&frame, &gallery) {
+            let purpose = match enrolling.load(Ordering::Relaxed) {
+                true => Purpose::Enrol,
+                false => Purpose::Identify,
+            };
+            let message = match vision.see(&frame, &gallery, purpose) {
                 Ok(observation) => {
                     let took = clock::now().since(began);
                     if let Some(frames) = frames.as_ref().filter(|_| !observation.faces.is_empty()) {
@@ -489,6 +498,7 @@ struct Keeper {
     /// What is shown, and since when.
     shown: (Indication, Timestamp),
     shared: SharedGallery,
+    enrolling: Enrolling,
     enrol_client: Option<Replies>,
     /// Who asked for the change of the gallery that is being written.
     change_client: Option<Replies>,
@@ -543,6 +553,8 @@ impl Keeper {
         let started = clock::now();
         let tick = supervisor.interval().unwrap_or(Duration::from_secs(1));
         loop {
+            // A frame that was looked at before this is not fit for enrolment: see `Unusable::PoseUnknown`.
+            self.enrolling.store(self.door.controller().is_enrolling(), Ordering::Relaxed);
             let now = clock::now();
             let (shown, since) = self.shown;
             let blink = next_change(shown, now.since(since));

@@ -168,11 +168,26 @@ impl Cascade {
     }
 
     /// The embedded default: OpenCV's frontal face cascade (`haarcascade_frontalface_default`,
-    /// 24x24, 25 stages of 2,913 stumps). Its licence is `models/frontalface_default.LICENSE`.
+    /// 24x24, 25 stages of 2,913 stumps). Its licence is `models/cascades.LICENSE`.
     pub fn frontal_face() -> Self {
-        static BYTES: &[u8] = include_bytes!("../../models/frontalface_default.cascade");
-        // The file is part of the program; a unit test loads it.
-        Self::from_compact(BYTES).expect("the embedded cascade is sound")
+        Self::embedded(include_bytes!("../../models/frontalface_default.cascade"))
+    }
+
+    /// OpenCV's `haarcascade_frontalface_alt2` (20x20, 20 stages of small trees), which is particular
+    /// about faces being turned to the camera.
+    pub fn frontal_face_alt2() -> Self {
+        Self::embedded(include_bytes!("../../models/frontalface_alt2.cascade"))
+    }
+
+    /// OpenCV's `haarcascade_profileface` (20x20): faces turned to one side; those turned to the other
+    /// are found in the mirrored picture.
+    pub fn profile_face() -> Self {
+        Self::embedded(include_bytes!("../../models/profileface.cascade"))
+    }
+
+    fn embedded(bytes: &[u8]) -> Self {
+        // The files are part of the program; a unit test loads them.
+        Self::from_compact(bytes).expect("the embedded cascade is sound")
     }
 
     /// Window width and height in pixels.
@@ -306,12 +321,16 @@ mod tests {
     }
 
     #[test]
-    fn the_embedded_cascade_is_the_frontal_face() {
+    fn the_embedded_cascades_are_whole() {
         let cascade = Cascade::frontal_face();
         assert_eq!(cascade.window(), (24, 24));
         assert_eq!(cascade.stages().len(), 25);
         assert_eq!(cascade.stages().iter().map(|s| s.trees.len()).sum::<usize>(), 2913);
         assert_eq!(Cascade::from_compact(&cascade.to_compact()), Ok(cascade));
+        for other in [Cascade::frontal_face_alt2(), Cascade::profile_face()] {
+            assert_eq!(other.window(), (20, 20));
+            assert_eq!(Cascade::from_compact(&other.to_compact()), Ok(other));
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! Detect, track, crop, embed, compare. What goes on to the decision is the [`Sighting`], which holds
 //! no biometric data; the embedding rides beside it for enrolment only.
 
+mod pose;
 mod quality;
 mod tracker;
 
+pub use pose::Pose;
 pub use quality::QualityRules;
 pub use tracker::{TrackRules, Tracker};
 
@@ -38,6 +40,15 @@ pub struct Observation {
     pub embedding: Option<Embedding>,
 }
 
+/// What a frame is looked at for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Who it is.
+    Identify,
+    /// That, and whether the face is fit for enrolment: its pose is judged too.
+    Enrol,
+}
+
 /// Turns frames into observations, one after the other.
 pub struct Vision {
     rules: VisionRules,
@@ -45,6 +56,7 @@ pub struct Vision {
     embedder: Box<dyn Embed + Send>,
     metric: Metric,
     tracker: Tracker,
+    pose: Pose,
     /// The view of the face embedded last.
     view: View,
 }
@@ -63,6 +75,7 @@ impl Vision {
             embedder,
             metric,
             tracker: Tracker::new(rules.tracking),
+            pose: Pose::default(),
             view: View::Mirrored,
         }
     }
@@ -78,7 +91,12 @@ impl Vision {
     ///
     /// # Errors
     /// When the embedder fails.
-    pub fn see(&mut self, frame: &Frame, gallery: &Gallery) -> Result<Observation, EmbedError> {
+    pub fn see(
+        &mut self,
+        frame: &Frame,
+        gallery: &Gallery,
+        purpose: Purpose,
+    ) -> Result<Observation, EmbedError> {
         // While the scene is still, the faces are those of the frame scanned last. The probe is this
         // frame's all the same: sightings come at the camera's rate, and no score is used twice.
         self.searcher.search(frame.captured, frame.gray.view());
@@ -103,7 +121,11 @@ impl Vision {
                     track: self.tracker.follow(frame.captured, *face),
                     face: *face,
                     scores,
-                    unusable: self.rules.quality.judge(frame.gray.view(), *face),
+                    unusable: self.rules.quality.judge(
+                        gray,
+                        *face,
+                        (purpose == Purpose::Enrol).then_some(&mut self.pose),
+                    ),
                 }
             }
             several => {

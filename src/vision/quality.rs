@@ -1,5 +1,6 @@
 //! Whether a face is good enough to be enrolled: its size, light, contrast, sharpness and pose.
 
+use super::pose::Pose;
 use crate::access::Unusable;
 use crate::picture::{GrayView, Rect};
 
@@ -16,13 +17,14 @@ pub struct QualityRules {
     pub min_contrast: f32,
     /// Least sharpness, see `sharpness` in `src/vision/quality.rs`.
     pub min_sharpness: f32,
-    /// Least symmetry, see `symmetry` there.
-    pub min_symmetry: f32,
+    /// Least [`Pose::frontality`].
+    pub min_frontality: i32,
 }
 
 impl QualityRules {
-    /// Why the face cannot be enrolled, if so: the reason that must be mended first.
-    pub fn judge(&self, picture: GrayView<'_>, face: Rect) -> Option<Unusable> {
+    /// Why the face cannot be enrolled, if so: the reason that must be mended first. Without `pose`, which
+    /// takes a good part of a scan's time, no face can.
+    pub fn judge(&self, picture: GrayView<'_>, face: Rect, pose: Option<&mut Pose>) -> Option<Unusable> {
         let Some(region) = picture.region(face) else { return Some(Unusable::TooSmall) };
         if face.width < self.min_width {
             return Some(Unusable::TooSmall);
@@ -45,24 +47,23 @@ impl QualityRules {
             Some(Unusable::Flat)
         } else if sharpness(region) < self.min_sharpness {
             Some(Unusable::Blurred)
-        } else if symmetry(region) < self.min_symmetry {
-            Some(Unusable::Turned)
         } else {
-            None
+            match pose.map(|pose| pose.frontality(picture, face)) {
+                None => Some(Unusable::PoseUnknown),
+                Some(frontality) => (frontality < self.min_frontality).then_some(Unusable::Turned),
+            }
         }
     }
 }
 
 /// Side of the face when its sharpness is judged: what is lost below is lost to the network as well.
 const SHARP: usize = 48;
-/// Side of the face when its pose is judged.
-const POSE: usize = 32;
 
 /// How sharp a face is, whatever its light and contrast: the standard deviation of the second derivative
 /// along rows or along columns, whichever is less (a head moves one way), over that of the gray values, on
 /// the inner three quarters of the face at 48 pixels. 0.26 and less for faces that move or are out of focus.
 pub fn sharpness(face: GrayView<'_>) -> f32 {
-    let small = reduce(face, SHARP);
+    let small: Vec<f32> = reduce(face, SHARP, SHARP).collect();
     let rim = SHARP / 8;
     let mut gray = Spread::default();
     let (mut across, mut down) = (Spread::default(), Spread::default());
@@ -75,46 +76,6 @@ pub fn sharpness(face: GrayView<'_>) -> f32 {
         }
     }
     across.deviation().min(down.deviation()) / gray.deviation().max(1.0)
-}
-
-/// How like its mirror image a face is, -1 to 1, about the best axis near the middle: the correlation of
-/// both after light and contrast were evened out. 0.35 and less for heads that are turned or tilted.
-pub fn symmetry(face: GrayView<'_>) -> f32 {
-    const RIM: usize = 3;
-    const SIDE: usize = POSE - 2 * RIM;
-    const NEAR: isize = 5;
-    const OFF: isize = 5;
-    let small = reduce(face, POSE);
-    let inner = |x: usize, y: usize| small[(y + RIM) * POSE + x + RIM];
-    let mut even = [[0f32; SIDE]; SIDE];
-    for (y, row) in even.iter_mut().enumerate() {
-        for (x, value) in row.iter_mut().enumerate() {
-            let mut around = Spread::default();
-            let near = |v: usize| v.saturating_sub(NEAR as usize)..(v + NEAR as usize + 1).min(SIDE);
-            for j in near(y) {
-                for i in near(x) {
-                    around.add(inner(i, j));
-                }
-            }
-            *value = (inner(x, y) - around.mean()) / around.deviation().max(5.0);
-        }
-    }
-    (-OFF..=OFF)
-        .map(|off| {
-            let (mut both, mut own) = (0f32, 1e-6f32);
-            for row in &even {
-                // Column x and its image about the axis at (SIDE - 1 + off) / 2.
-                for x in 0..SIDE as isize {
-                    let image = SIDE as isize - 1 + off - x;
-                    if (0..SIDE as isize).contains(&image) {
-                        both += row[x as usize] * row[image as usize];
-                        own += row[x as usize] * row[x as usize];
-                    }
-                }
-            }
-            both / own
-        })
-        .fold(-1.0, f32::max)
 }
 
 /// Mean and deviation as they are added up.
@@ -141,22 +102,20 @@ impl Spread {
     }
 }
 
-/// The face as `side` by `side` means of its pixels, row by row.
-fn reduce(face: GrayView<'_>, side: usize) -> Vec<f32> {
-    let (width, height) = (face.width(), face.height());
-    let mut small = Vec::with_capacity(side * side);
-    for y in 0..side {
-        let rows = y * height / side..((y + 1) * height / side).max(y * height / side + 1);
-        for x in 0..side {
-            let columns = x * width / side..((x + 1) * width / side).max(x * width / side + 1);
-            let mut sum = 0u32;
-            for row in rows.clone() {
-                sum += face.row(row)[columns.clone()].iter().map(|p| u32::from(*p)).sum::<u32>();
-            }
-            small.push(sum as f32 / (rows.len() * columns.len()) as f32);
-        }
-    }
-    small
+/// The picture as `across` by `down` means of its pixels, row by row.
+pub(super) fn reduce(
+    picture: GrayView<'_>,
+    across: usize,
+    down: usize,
+) -> impl Iterator<Item = f32> + use<'_> {
+    let span = |i: usize, of: usize, to: usize| i * of / to..((i + 1) * of / to).max(i * of / to + 1);
+    (0..across * down).map(move |i| {
+        let columns = span(i % across, picture.width(), across);
+        let rows = span(i / across, picture.height(), down);
+        let count = rows.len() * columns.len();
+        let row_sum = |y| picture.row(y)[columns.clone()].iter().map(|p| u32::from(*p)).sum::<u32>();
+        rows.map(row_sum).sum::<u32>() as f32 / count as f32
+    })
 }
 
 #[cfg(test)]
@@ -170,7 +129,7 @@ mod tests {
         brightest: 220,
         min_contrast: 12.0,
         min_sharpness: 0.27,
-        min_symmetry: 0.35,
+        min_frontality: -1000,
     };
 
     #[test]
@@ -180,6 +139,7 @@ mod tests {
             let pixels = (0..100 * 100).map(|n| if blot(n) { low } else { high }).collect();
             Gray::from_pixels(100, 100, pixels).unwrap()
         };
+        let mut pose = Pose::default();
         for (low, high, width, expected) in [
             (80, 160, 48, None),
             (80, 160, 39, Some(Unusable::TooSmall)),
@@ -187,10 +147,14 @@ mod tests {
             (200, 255, 48, Some(Unusable::TooBright)),
             (120, 130, 48, Some(Unusable::Flat)),
         ] {
-            let judged = RULES.judge(stripes(low, high).view(), Rect::new(8, 8, width, width));
+            let judged =
+                RULES.judge(stripes(low, high).view(), Rect::new(8, 8, width, width), Some(&mut pose));
             assert_eq!(judged, expected, "{low} {high} {width}");
         }
-        assert_eq!(RULES.judge(stripes(80, 160).view(), Rect::new(200, 0, 50, 50)), Some(Unusable::TooSmall));
+        let judged = RULES.judge(stripes(80, 160).view(), Rect::new(200, 0, 50, 50), Some(&mut pose));
+        assert_eq!(judged, Some(Unusable::TooSmall));
+        let judged = RULES.judge(stripes(80, 160).view(), Rect::new(8, 8, 48, 48), None);
+        assert_eq!(judged, Some(Unusable::PoseUnknown));
     }
 
     /// A picture of 96 pixels.
@@ -216,24 +180,10 @@ mod tests {
     }
 
     #[test]
-    fn a_mirrored_half_is_symmetric_about_its_own_axis() {
-        // Blots of eight pixels that differ from place to place.
-        let blot = |x: i32, y: i32| ((x / 8) * 37 + (y / 8) * 91 + (x / 8) * (y / 8) * 13) % 160 + 40;
-        let mirrored = |axis: i32| draw(move |x, y| blot((x - axis).abs(), y));
-        for axis in [40, 48, 56] {
-            assert!(symmetry(mirrored(axis).view()) > 0.8, "{axis}");
-        }
-        assert!(symmetry(draw(blot).view()) < 0.5);
-        let lit = draw(|x, y| blot((x - 48).abs(), y) / 2 + x);
-        assert!(symmetry(lit.view()) > 0.7, "light from the side is not pose");
-        assert!(symmetry(Gray::filled(96, 96, 100).view()).abs() < 1e-3);
-    }
-
-    #[test]
     fn any_size_is_judged() {
         for (width, height) in [(1, 1), (1, 90), (47, 49), (300, 2)] {
             let gray = Gray::filled(width, height, 7);
-            assert!(sharpness(gray.view()).is_finite() && symmetry(gray.view()).is_finite());
+            assert!(sharpness(gray.view()).is_finite());
         }
     }
 }

@@ -8,8 +8,9 @@ mod common;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use facelatch::detect::{Cascade, Detector, ScanParams};
+use facelatch::detect::{Cascade, Detector, Job, ScanParams, Sequential, Workers};
 use facelatch::picture::Rect;
 use facelatch::picture_file::load_gray;
 
@@ -47,6 +48,47 @@ fn stored(wanted: impl Fn(&str) -> bool) -> Vec<Case> {
 fn the_shipped_portraits() {
     let (cases, rectangles) = check(&stored(|path| path.starts_with("assets/")));
     assert!(cases == 4 && rectangles >= 4, "{cases} cases, {rectangles} rectangles");
+}
+
+/// A thread for each job, begun from the last; counts them.
+struct Threads(usize, AtomicUsize);
+
+impl Workers for Threads {
+    fn count(&self) -> usize {
+        self.0
+    }
+
+    fn run(&self, jobs: &mut [Job<'_>]) {
+        self.1.fetch_add(jobs.len(), Ordering::Relaxed);
+        std::thread::scope(|scope| {
+            for job in jobs.iter_mut().rev() {
+                scope.spawn(|| job.run());
+            }
+        });
+    }
+}
+
+#[test]
+fn several_threads_find_the_same_in_the_same_order() {
+    let picture = load_gray(&root().join("assets/portraits/collins.jpg")).unwrap();
+    let (mut alone, mut together) = (Vec::new(), Vec::new());
+    let mut detector = Detector::new(Cascade::frontal_face());
+    for scale_factor in [1.1, 1.6] {
+        let params = ScanParams { scale_factor, min_neighbors: 0, ..Default::default() };
+        detector.detect_into(picture.view(), &params, &Sequential, &mut alone);
+        assert!(!alone.is_empty());
+        for count in [2, 3, 7] {
+            let threads = Threads(count, AtomicUsize::new(0));
+            detector.detect_into(picture.view(), &params, &threads, &mut together);
+            assert_eq!(together, alone, "{count} threads, {params:?}");
+            assert!(threads.1.into_inner() > 1);
+        }
+    }
+    // A scan too small to be worth it stays with one.
+    let threads = Threads(2, AtomicUsize::new(0));
+    let params = ScanParams { min_size: 300, ..Default::default() };
+    detector.detect_into(picture.view(), &params, &threads, &mut together);
+    assert_eq!(threads.1.into_inner(), 0);
 }
 
 #[test]

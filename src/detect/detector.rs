@@ -82,12 +82,16 @@ impl ScanParams {
 
 /// Who does the work of a scan: the core spawns no threads, its caller may.
 pub trait Workers {
-    /// How many jobs to divide a scan into, at least 1.
+    /// How many jobs to divide a scan into, at least 1; a small scan is divided into fewer.
     fn count(&self) -> usize;
 
     /// Runs every job to its end, in any order, preferably at the same time.
     fn run(&self, jobs: &mut [Job<'_>]);
 }
+
+/// Pixels of the pyramid that a worker gets at the least: starting a thread for less costs more time than
+/// it gains where most windows fail at once.
+const LEAST_SHARE: usize = 16 * 1024;
 
 /// All the work on the calling thread.
 #[derive(Clone, Copy, Debug, Default)]
@@ -250,7 +254,8 @@ impl Detector {
             plan.prepare(picture, &self.levels);
         }
 
-        let count = workers.count().clamp(1, self.levels.len());
+        let pixels: usize = self.levels.iter().map(|level| level.width * level.height).sum();
+        let count = workers.count().min(self.levels.len()).min(pixels / LEAST_SHARE).max(1);
         self.workers.resize_with(count.max(self.workers.len()), Worker::default);
         let next = AtomicUsize::new(0);
         let (levels, engine) = (&self.levels[..], &self.engine);

@@ -21,6 +21,11 @@ test-planted: needs
 bench-embedder: needs
 	benches/networks/run.sh
 
+# Instructions of an embedding on aarch64, under qemu-user.
+.PHONY: count-embedder-aarch64
+count-embedder-aarch64: needs
+	benches/networks/aarch64.sh
+
 # Exact search among a million templates beside FAISS and usearch, taking turns.
 .PHONY: bench-gallery
 bench-gallery: needs

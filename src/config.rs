@@ -19,6 +19,8 @@ use crate::access::{
 use crate::audit::Rotation;
 use crate::camera::{CameraSettings, PixelFormat};
 use crate::clock::{WallClock, ZoneError};
+use crate::daemon::protocol::Right;
+use crate::daemon::socket::{GatewayPlace, Rights};
 use crate::detect::{ScanParams, SearchParams};
 use crate::door::NamedHours;
 use crate::embed::Card;
@@ -93,6 +95,8 @@ pub struct Config {
     pub audit: AuditConfig,
     /// The daemon itself.
     pub daemon: DaemonConfig,
+    /// What the gateway may do.
+    pub gateway: GatewayConfig,
 }
 
 /// `[camera]`
@@ -551,6 +555,23 @@ impl Default for DaemonConfig {
     }
 }
 
+/// `[gateway]`
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GatewayConfig {
+    /// The Unix socket for `facelatch gateway`, in a folder that is there and says by its group who comes
+    /// in; "" for none.
+    pub socket: PathBuf,
+    /// What comes by it may do: view, enrol, release.
+    pub rights: Vec<Right>,
+}
+
+impl Default for GatewayConfig {
+    fn default() -> Self {
+        GatewayConfig { socket: "/run/facelatch-gateway/socket".into(), rights: vec![Right::View] }
+    }
+}
+
 impl Config {
     /// Reads and checks a configuration file.
     ///
@@ -792,6 +813,13 @@ impl Config {
             hang_timeout: Duration::from_millis(self.camera.hang_ms),
             ..CameraSettings::default()
         }
+    }
+
+    /// Where the gateway comes in, if it may.
+    pub fn gateway_place(&self) -> Option<GatewayPlace> {
+        let GatewayConfig { socket, rights } = &self.gateway;
+        let place = || GatewayPlace { socket: socket.clone(), rights: Rights::new(rights.iter().copied()) };
+        (!socket.as_os_str().is_empty()).then(place)
     }
 
     /// When the audit log begins a new file, and how many it keeps.

@@ -4,7 +4,7 @@
 //!
 //! | Layer | Modules |
 //! |---|---|
-//! | composition | [`cli`], [`daemon`], [`config`] |
+//! | composition | [`cli`], [`daemon`], [`gateway`], [`config`] |
 //! | edges, one device each | [`camera`], [`strike`], [`store`], [`audit`] |
 //! | pipeline | [`vision`], [`embed`], [`draw`] |
 //! | core, pure | [`detect`], [`matching`], [`access`], [`picture`], [`time`] |
@@ -27,6 +27,7 @@ pub mod draw;
 pub mod embed;
 pub mod evaluate;
 pub mod face;
+pub mod gateway;
 pub mod gpio;
 pub mod lines;
 pub mod matching;

@@ -30,6 +30,11 @@ impl Supervisor {
         self.watchdog.map(|time| time / 4)
     }
 
+    /// Without a sign of life for so long it kills.
+    pub fn limit(&self) -> Option<Duration> {
+        self.watchdog
+    }
+
     /// The door works.
     pub fn ready(&self) {
         tell(&[NotifyState::Ready]);
@@ -50,13 +55,15 @@ impl Supervisor {
     }
 
     /// Feeds the watchdog. The caller does so only while it gets somewhere; more often than needed is
-    /// fine.
-    pub fn feed(&self, now: Timestamp) {
-        let Some(interval) = self.interval() else { return };
-        if self.fed.get().is_none_or(|fed| now.since(fed) >= interval) {
+    /// fine. True when it was told.
+    pub fn feed(&self, now: Timestamp) -> bool {
+        let Some(interval) = self.interval() else { return false };
+        let due = self.fed.get().is_none_or(|fed| now.since(fed) >= interval);
+        if due {
             self.fed.set(Some(now));
             tell(&[NotifyState::Watchdog]);
         }
+        due
     }
 }
 

@@ -120,8 +120,7 @@ pub fn list_pictures(folder: &Path) -> Result<Vec<PathBuf>, PictureFileError> {
 ///
 /// # Errors
 /// What the encoder says, in words.
-pub fn encode_jpeg(gray: &Gray) -> Result<Vec<u8>, String> {
-    const QUALITY: i32 = 90;
+pub fn encode_jpeg(gray: &Gray, quality: i32) -> Result<Vec<u8>, String> {
     let image = turbojpeg::Image {
         pixels: gray.pixels(),
         width: gray.width(),
@@ -129,7 +128,7 @@ pub fn encode_jpeg(gray: &Gray) -> Result<Vec<u8>, String> {
         height: gray.height(),
         format: turbojpeg::PixelFormat::GRAY,
     };
-    turbojpeg::compress(image, QUALITY, turbojpeg::Subsamp::Gray)
+    turbojpeg::compress(image, quality, turbojpeg::Subsamp::Gray)
         .map(|jpeg| jpeg.to_vec())
         .map_err(|e| e.to_string())
 }

@@ -217,6 +217,11 @@ impl Controller {
         self.window.len()
     }
 
+    /// The best subject's mean similarity over the frames in the window.
+    pub fn window_mean(&self) -> Option<super::Score> {
+        self.window.best_means().0
+    }
+
     /// What the latest frames of the face in front of the camera say.
     pub fn verdict(&self) -> Verdict {
         self.window.verdict()

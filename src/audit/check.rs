@@ -133,6 +133,33 @@ fn stated_start(text: &[u8]) -> Result<Checkpoint, &'static str> {
     entry.after.ok_or("it does not start a file of the log")
 }
 
+/// Up to `limit` entries behind entry `since`, in their order, as far as the chain of their file holds,
+/// along with the number of the last good entry of the log. Of each file only the own chain is checked:
+/// [`check`] has the whole.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn entries_since(disk: &impl Disk, since: u64, limit: usize) -> Result<(Vec<Entry>, u64), AuditError> {
+    let files = log_files(disk.names().map_err(|e| io(disk, "", "read", e))?);
+    let (mut entries, mut head) = (Vec::new(), 0);
+    for (n, name) in files.iter().enumerate() {
+        let next = files.get(n + 1).and_then(|name| first_of(name));
+        let ends_before = next.is_some_and(|next| next <= since.saturating_add(1));
+        let last = n + 1 == files.len();
+        if ends_before || (entries.len() >= limit && !last) {
+            continue;
+        }
+        let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
+        let found = scan(name, &bytes, |line, _| {
+            if line.entry.seq > since && entries.len() < limit {
+                entries.push(line.entry.clone());
+            }
+        });
+        head = found.head.entries;
+    }
+    Ok((entries, head))
+}
+
 /// Reads the whole log, tells `each` good entry with its line, and stops at the first broken one.
 /// With a checkpoint the log must still hold that entry with that hash, unless it was retired.
 ///

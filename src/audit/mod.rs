@@ -19,7 +19,7 @@ pub mod disk;
 pub mod entry;
 pub mod writer;
 
-pub use check::{Break, Report, check, read_checkpoint};
+pub use check::{Break, Report, check, entries_since, read_checkpoint};
 pub use disk::{Disk, FolderDisk};
 pub use entry::{Checkpoint, Context, Entry, Fact, Hash, Stamp};
 pub use writer::{AuditLog, Rotation};

@@ -32,6 +32,8 @@ pub struct AuditLog<D> {
     dirty: bool,
     /// A file that a failed rotation left behind.
     unfinished: Option<String>,
+    /// Entries that have reached the disk and that nobody has asked for yet.
+    written: Vec<Entry>,
 }
 
 /// What a start finds at the end of the last file.
@@ -75,6 +77,7 @@ impl<D: Disk> AuditLog<D> {
             head: Checkpoint::START,
             dirty: false,
             unfinished: None,
+            written: Vec::new(),
         };
         log.recover(now)?;
         Ok(log)
@@ -83,6 +86,12 @@ impl<D: Disk> AuditLog<D> {
     /// The last entry that is on the disk.
     pub fn head(&self) -> Checkpoint {
         self.head
+    }
+
+    /// The entries that have reached the disk since this was asked last, those about the log itself
+    /// included.
+    pub fn take_written(&mut self) -> Vec<Entry> {
+        std::mem::take(&mut self.written)
     }
 
     fn recover(&mut self, now: Stamp) -> Result<(), AuditError> {
@@ -156,9 +165,12 @@ impl<D: Disk> AuditLog<D> {
     }
 
     fn write(&mut self, facts: &[(Stamp, Fact)], after: Option<Checkpoint>) -> Result<(), AuditError> {
-        let mut bytes = Vec::new();
+        let (mut bytes, mut entries) = (Vec::new(), Vec::with_capacity(facts.len()));
         let head = facts.iter().fold(self.head, |head, (stamp, fact)| {
-            self.entry(head, *stamp, fact, after).chained(head, &mut bytes)
+            let entry = self.entry(head, *stamp, fact, after);
+            let head = entry.chained(head, &mut bytes);
+            entries.push(entry);
+            head
         });
         let name = self.last_file();
         self.dirty = true;
@@ -167,6 +179,7 @@ impl<D: Disk> AuditLog<D> {
         self.dirty = false;
         self.len += bytes.len() as u64;
         self.head = head;
+        self.written.append(&mut entries);
         Ok(())
     }
 
@@ -192,7 +205,8 @@ impl<D: Disk> AuditLog<D> {
         let name = file_name(after.entries + 1);
         let mut bytes = Vec::new();
         let start = Fact { event: entry::FILE.to_owned(), detail: note, ..Fact::default() };
-        let head = self.entry(after, now, &start, Some(after)).chained(after, &mut bytes);
+        let entry = self.entry(after, now, &start, Some(after));
+        let head = entry.chained(after, &mut bytes);
         self.unfinished = Some(name.clone());
         self.disk.create(&name).map_err(|e| io(&self.disk, &name, "make", e))?;
         self.disk.write_at(&name, 0, &bytes).map_err(|e| io(&self.disk, &name, "write", e))?;
@@ -203,6 +217,7 @@ impl<D: Disk> AuditLog<D> {
         }
         self.len = bytes.len() as u64;
         self.head = head;
+        self.written.push(entry);
         Ok(())
     }
 

@@ -47,6 +47,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         context: Context { model: Hash(rig.model.hash.0), config: Hash::of(&bytes) },
     };
     let parts = Parts {
+        gateway: config.gateway_place(),
+        quality: config.vision_rules().quality,
         rules: rig.rules,
         model: rig.model,
         vision: rig.vision(),

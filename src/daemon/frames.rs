@@ -18,6 +18,8 @@ use crate::store::{FrameError, FrameNote, FrameStore};
 
 /// Frames that wait for a slow disk.
 const QUEUE: usize = 4;
+/// Of the JPEGs kept, of 100.
+const QUALITY: i32 = 90;
 /// Between two sweeps.
 const SWEEP: Duration = Duration::from_secs(60);
 
@@ -122,7 +124,7 @@ fn serve(mut store: FrameStore, queue: &Receiver<Option<Box<Shot>>>, orders: &Or
                     sequence: frame.sequence,
                     faces,
                 };
-                match encode_jpeg(&frame.gray) {
+                match encode_jpeg(&frame.gray, QUALITY) {
                     Ok(jpeg) => {
                         let _ = trouble.note(store.add(&note, &jpeg));
                     }

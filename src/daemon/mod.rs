@@ -9,17 +9,21 @@
 //!                                                       vision ──────┴── frames: recorded frames
 //! ```
 //!
+//! Watchers are told by threads of their own ([`live`]), which nobody who works for the door waits for.
+//!
 //! This thread owns the strike and waits no longer than the door's next deadline, so that nothing a
 //! camera, a network or a client does can delay securing. Every way out of [`run`] secures the strike
 //! first; a panic does so by dropping it, a kill by the unit's `ExecStopPost=`.
 
 mod disk;
 mod frames;
+pub mod live;
+pub mod metrics;
 pub mod protocol;
 mod recorder;
 pub mod socket;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -38,14 +42,16 @@ use crate::notify::Supervisor;
 use crate::store::{self, FrameStore, GalleryStore, RecordingFile, StateStore, StoreError};
 use crate::strike::{Strike, StrikeError, StrikeState};
 use crate::time::Timestamp;
-use crate::vision::{Observation, Purpose, Vision};
+use crate::vision::{Observation, Purpose, QualityRules, Stage, Vision};
 
 use disk::DiskThread;
 use frames::FrameThread;
-use protocol::{Reply, Request, Status, people};
+use live::{Live, Publisher, Viewfinder, Words};
+use metrics::StageTimes;
+use protocol::{Reply, Request, Right, State, Status, people};
 use recorder::{Recorder, Ticket};
 pub use recorder::{fact, stamp};
-use socket::{Asked, Replies, Socket};
+use socket::{Asked, Budget, Desk, GatewayPlace, Peer, Replies, Socket};
 
 /// Why the daemon stopped or a client got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -120,7 +126,7 @@ impl DaemonError {
 #[derive(Debug)]
 pub enum Message {
     /// A frame was processed, in so long.
-    Seen(Box<Observation>, Duration),
+    Seen(Box<Observation>, StageTimes),
     /// The camera gives no frames at present, and says so.
     CameraIdle,
     /// The recording is over.
@@ -135,6 +141,8 @@ pub enum Message {
     GallerySaved(Result<(), String>),
     /// A client asks.
     Asked(Asked),
+    /// The gateway has asked for what it may not, by this name.
+    Refused(&'static str),
     /// Entries of the audit log have reached the disk.
     Recorded,
     /// Stop in good order.
@@ -171,6 +179,10 @@ pub struct Parts {
     pub indicator: Box<dyn Indicator>,
     /// The socket's path.
     pub socket: PathBuf,
+    /// The gateway's socket, if there is to be one.
+    pub gateway: Option<GatewayPlace>,
+    /// What makes a face fit for enrolment, as people who look are told.
+    pub quality: QualityRules,
     /// Without progress for so long the watchdog is not fed.
     pub stall: Duration,
     /// The audit log.
@@ -311,7 +323,9 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let shared: SharedGallery = Arc::new(Mutex::new(door.comparable()));
     let enrolling = Enrolling::default();
     let audit = parts.audit;
-    let recorder = Recorder::start(move || audit.open(), &inbox)?;
+    let live = Arc::new(Live::default());
+    let log_folder = audit.folder.clone();
+    let recorder = Recorder::start(move || audit.open(), &inbox, Arc::clone(&live))?;
     let disk = DiskThread::start(store, state, recording, &inbox)?;
     let record = parts.frames.as_ref().is_some_and(|frames| frames.record);
     let frames = parts.frames.map(|frames| FrameThread::start(frames.store, &inbox)).transpose()?;
@@ -343,6 +357,8 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         unrecorded: parts.unrecorded,
         waiting: None,
         erase: frames.clone(),
+        public: Publisher::new(Arc::clone(&live), rules.window),
+        refusals: Refusals::default(),
     };
     keeper.record(Fact::new("started").with(format!("version={}", env!("CARGO_PKG_VERSION"))));
     let effects = keeper.door.start(clock::now(), resume);
@@ -358,12 +374,18 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
 
     start_signals(&inbox)?;
     let frames = frames.filter(|_| record);
-    start_camera(source, vision, (shared, enrolling), frames, Arc::clone(&keeper.counters), &inbox)?;
+    let viewfinder = Viewfinder::start(Arc::clone(&live), parts.quality)?;
+    let takers = (frames, viewfinder);
+    start_camera(source, vision, (shared, enrolling), takers, Arc::clone(&keeper.counters), &inbox)?;
     start_lines(inputs, &inbox)?;
-    let clients = inbox.clone();
     let socket = Arc::new(socket);
+    let desk = Arc::new(Desk::operator(inbox.clone(), Arc::clone(&live), log_folder.clone()));
     let serving = Arc::clone(&socket);
-    spawn("socket", Some(inbox.clone()), move || serving.serve(&clients))?;
+    spawn("socket", Some(inbox.clone()), move || serving.serve(&desk))?;
+    let gateway = parts.gateway.and_then(|place| {
+        let desk = Desk::gateway(inbox.clone(), live, log_folder, place.rights);
+        start_gateway(&place.socket, desk)
+    });
 
     let supervisor = Supervisor::from_env();
     supervisor.ready();
@@ -376,10 +398,33 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         frames.finish(LAST_WRITES);
     }
     socket.close();
+    if let Some(gateway) = gateway {
+        gateway.close();
+    }
     let why = outcome.as_ref().map_or_else(ToString::to_string, |()| "in good order".to_owned());
     keeper.record(Fact::new("stopped").with(format!("reason={why:?}")));
     keeper.recorder.finish(LAST_WRITES);
     outcome.and(secured)
+}
+
+/// The gateway's socket. What goes wrong with it is said; the door does without.
+fn start_gateway(path: &Path, desk: Desk) -> Option<Arc<Socket>> {
+    let folder = path.parent().unwrap_or(path);
+    if !folder.is_dir() {
+        log::info!(
+            "event=no_gateway folder={} reason=\"the folder is not there\" remedy=\"the package makes it; \
+             gateway.socket = \\\"\\\" does without\"",
+            folder.display()
+        );
+        return None;
+    }
+    let started = Socket::bind_gateway(path).and_then(|socket| {
+        let socket = Arc::new(socket);
+        let (serving, desk) = (Arc::clone(&socket), Arc::new(desk));
+        spawn("gateway", None, move || serving.serve(&desk))?;
+        Ok(socket)
+    });
+    started.inspect_err(|error| log::error!("event=gateway_failed error={:?}", error.to_string())).ok()
 }
 
 fn start_signals(inbox: &SyncSender<Message>) -> Result<(), DaemonError> {
@@ -399,7 +444,7 @@ fn start_camera(
     mut source: Box<dyn FrameSource>,
     mut vision: Vision,
     (gallery, enrolling): (SharedGallery, Enrolling),
-    frames: Option<FrameThread>,
+    (frames, mut viewfinder): (Option<FrameThread>, Viewfinder),
     counters: SharedCounters,
     inbox: &SyncSender<Message>,
 ) -> Result<(), DaemonError> {
@@ -434,13 +479,25 @@ fn start_camera(
                 true => Purpose::Enrol,
                 false => Purpose::Identify,
             };
-            let message = match vision.see(&frame, &gallery, purpose) {
+            let mut times = StageTimes { wait: began.since(frame.captured), ..StageTimes::default() };
+            let mut last = began;
+            let mut mark = |stage| {
+                let now = clock::now();
+                let took = Some(now.since(std::mem::replace(&mut last, now)));
+                match stage {
+                    Stage::Detect => times.detect = took,
+                    Stage::Embed => times.embed = took,
+                    Stage::Compare => times.compare = took,
+                }
+            };
+            let message = match vision.see_marked(&frame, &gallery, purpose, &mut mark) {
                 Ok(observation) => {
-                    let took = clock::now().since(began);
+                    times.vision = clock::now().since(began);
+                    viewfinder.offer(&frame, &observation.faces);
                     if let Some(frames) = frames.as_ref().filter(|_| !observation.faces.is_empty()) {
                         frames.keep(frame, observation.faces.clone());
                     }
-                    Message::Seen(Box::new(observation), took)
+                    Message::Seen(Box::new(observation), times)
                 }
                 Err(error) => Message::Failed(error.into()),
             };
@@ -521,6 +578,23 @@ struct Keeper {
     waiting: Option<WaitingRelease>,
     /// Recorded frames, to be erased with a person.
     erase: Option<FrameThread>,
+    /// What is counted and published.
+    public: Publisher,
+    refusals: Refusals,
+}
+
+/// What the gateway was refused. The audit log takes so many entries of it: a gateway that has been taken
+/// over must not be able to wear out the disk, or to push out what else happened.
+struct Refusals {
+    entries: Budget,
+    /// Refusals without an entry of their own.
+    more: u64,
+}
+
+impl Default for Refusals {
+    fn default() -> Self {
+        Refusals { entries: Budget::new(10.0, 0.1), more: 0 }
+    }
 }
 
 /// What a request wants changed among the people enrolled.
@@ -552,6 +626,7 @@ impl Keeper {
     fn run(&mut self, messages: &Receiver<Message>, supervisor: &Supervisor) -> Result<(), DaemonError> {
         let started = clock::now();
         let tick = supervisor.interval().unwrap_or(Duration::from_secs(1));
+        self.public.watched_by(supervisor.limit());
         loop {
             // A frame that was looked at before this is not fit for enrolment: see `Unusable::PoseUnknown`.
             self.enrolling.store(self.door.controller().is_enrolling(), Ordering::Relaxed);
@@ -570,6 +645,7 @@ impl Keeper {
             if blink.is_some() {
                 self.light(now);
             }
+            let mut decided = false;
             let effects = match message {
                 Err(RecvTimeoutError::Timeout) | Ok(Message::Recorded) => self.door.handle_timeout(now),
                 Err(RecvTimeoutError::Disconnected) => {
@@ -597,18 +673,28 @@ impl Keeper {
                 }
                 Ok(Message::GallerySaved(outcome)) => self.gallery_saved(outcome),
                 Ok(Message::NotSaved) => self.door.handle(now, Input::Fault(Fault::Store)),
-                Ok(Message::Seen(observation, took)) => {
+                Ok(Message::Seen(observation, times)) => {
                     self.progress.seen = now;
                     self.progress.idle = None;
                     self.frames += 1;
                     self.frames_with_face += u64::from(!observation.faces.is_empty());
-                    self.last_frame = took;
+                    self.last_frame = times.vision;
+                    self.public.metrics.stages.add(&times);
+                    self.public.seen(observation.sighting.captured);
+                    decided = true;
                     self.door.observe(now, self.wall_time(), &observation)
                 }
                 Ok(Message::Line(event)) => self.line(now, event)?,
                 Ok(Message::Asked(asked)) => self.answer(now, started, asked),
+                Ok(Message::Refused(request)) => {
+                    self.refused(now, request);
+                    Vec::new()
+                }
             };
             self.carry_out(effects)?;
+            if decided {
+                self.public.metrics.stages.decide.add(clock::now().since(now));
+            }
             // Securing must not wait for a pause in what is asked.
             if self.door.poll_timeout().is_some_and(|due| due <= now) {
                 let effects = self.door.handle_timeout(now);
@@ -624,10 +710,25 @@ impl Keeper {
                     self.carry_out(effects)?;
                 }
             }
-            if self.progress.is_made(now) {
-                supervisor.feed(now);
+            if self.progress.is_made(now) && supervisor.feed(now) {
+                self.public.fed(now);
+            }
+            if self.public.is_due(now) {
+                let state = self.state(now, started);
+                self.public.publish(now, state);
             }
         }
+    }
+
+    fn refused(&mut self, now: Timestamp, request: &str) {
+        log::warn!("event=refused command={request} by=gateway");
+        if !self.refusals.entries.take(now) {
+            self.refusals.more += 1;
+            return;
+        }
+        let more = std::mem::take(&mut self.refusals.more);
+        let more = if more > 0 { format!(" more={more}") } else { String::new() };
+        self.record(Fact::new("refused").with(format!("command={request} by=gateway{more}")));
     }
 
     fn line(&mut self, now: Timestamp, event: LineEvent) -> Result<Vec<Effect>, DaemonError> {
@@ -649,7 +750,10 @@ impl Keeper {
     }
 
     fn answer(&mut self, now: Timestamp, started: Timestamp, asked: Asked) -> Vec<Effect> {
-        let Asked { request, client } = asked;
+        let Asked { request, peer, client } = asked;
+        if peer == Peer::Gateway && request.right() != Some(Right::View) {
+            self.record(Fact::new("command").with(format!("command={} by=gateway", request.name())));
+        }
         let done = |outcome: Result<Vec<Effect>, DoorError>| match outcome {
             Ok(effects) => (Reply::ok(), effects),
             Err(error) => (Reply::Error { message: error.to_string() }, Vec::new()),
@@ -720,6 +824,17 @@ impl Keeper {
                 let status = self.status(now, started);
                 (Reply::Ok { result: serde_json::to_value(status).unwrap_or_default() }, Vec::new())
             }
+            Request::State {} => {
+                let state = self.state(now, started);
+                (Reply::Ok { result: serde_json::to_value(state).unwrap_or_default() }, Vec::new())
+            }
+            // The client's own thread answers these.
+            Request::Hello { .. }
+            | Request::Watch { .. }
+            | Request::Entries { .. }
+            | Request::VerifyLog {} => {
+                (Reply::Error { message: "not for the door's thread".to_owned() }, Vec::new())
+            }
         };
         client.send(answer);
         effects
@@ -733,6 +848,15 @@ impl Keeper {
             });
         }
         self.door.gallery_saved(clock::now(), outcome)
+    }
+
+    fn state(&self, now: Timestamp, started: Timestamp) -> State {
+        let words = Words { denial: self.last_denial.as_deref(), enrolment: self.enrol_advice.as_deref() };
+        State {
+            status: self.status(now, started),
+            attempt: self.public.attempt(&self.door, self.shown.0, words),
+            metrics: self.public.metrics.clone(),
+        }
     }
 
     fn status(&self, now: Timestamp, started: Timestamp) -> Status {
@@ -771,6 +895,9 @@ impl Keeper {
     /// Carries out effects in order. A strike that cannot be driven ends the daemon.
     fn carry_out(&mut self, effects: Vec<Effect>) -> Result<(), DaemonError> {
         let waits = effects.iter().any(|e| matches!(e, Effect::Report(r) if recorder::is_recorded_first(r)));
+        if waits {
+            self.public.releases_for_face();
+        }
         for effect in effects {
             match effect {
                 Effect::Strike(StrikeState::Secured) => self.secure()?,
@@ -830,6 +957,7 @@ impl Keeper {
             return Err(error.into());
         }
         self.strike_state = state;
+        self.public.driven(clock::now(), state == StrikeState::Released);
         Ok(())
     }
 
@@ -938,6 +1066,7 @@ impl Keeper {
                 self.door.recording_lost();
             }
         }
+        self.public.reported(report, &self.door);
         self.last_event = Some(line);
         if let Some(fact) = recorder::fact(report) {
             let ticket = self.record(fact);

@@ -1,15 +1,23 @@
 //! What goes over the daemon's Unix socket: one JSON object a line, both ways.
 //!
-//! A client sends one request and reads replies until `ok` or `error`; an enrolment sends `progress`
-//! lines in between. A client that goes away cancels the enrolment it started.
+//! A client sends one request and reads replies until `ok`, `error` or `refused`; an enrolment sends
+//! `progress` lines in between, and `watch` its news without an end. A client that goes away cancels the
+//! enrolment it started. `docs/protocol.md` describes all of it.
 
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::metrics::Metrics;
 use crate::access::{Alarm, Mode, ModeCommand};
+use crate::audit::{Checkpoint, Entry};
 use crate::camera::Counters;
 use crate::matching::{ModelHash, Note};
+use crate::picture::Rect;
+
+/// The version of the protocol: another number means that something has changed its meaning or is gone.
+/// What is new has a name of its own, and a client passes over names that it does not know.
+pub const PROTOCOL: u32 = 1;
 
 /// A longer request is refused: 100 templates of 512 values fit.
 pub const MAX_REQUEST: u64 = 1 << 20;
@@ -85,6 +93,104 @@ pub enum Request {
     },
     /// Lift the lockout and forget the denials.
     ClearLockout {},
+    /// Which protocol and which rights there are.
+    Hello {
+        /// The client's [`PROTOCOL`].
+        protocol: u32,
+    },
+    /// State, attempt and figures.
+    State {},
+    /// News as they come, until the client hangs up.
+    Watch {
+        /// The last entry of the audit log that the client has; without it, entries from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        since: Option<u64>,
+        /// With pictures.
+        #[serde(default, skip_serializing_if = "is_false")]
+        picture: bool,
+    },
+    /// Entries of the audit log.
+    Entries {
+        /// Those behind this one.
+        since: u64,
+        /// At most so many, and at most [`MAX_ENTRIES`].
+        limit: usize,
+    },
+    /// Whether the audit log's chain holds.
+    VerifyLog {},
+}
+
+/// As many entries of the audit log as one answer holds.
+pub const MAX_ENTRIES: usize = 1_000;
+
+/// What a client may do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Right {
+    /// See state, people, entries and picture.
+    View,
+    /// Enrol, rename, remove, note consent and expiry; let the button enrol.
+    Enrol,
+    /// Modes: hold open, secure, normal; secure now; lift a lockout.
+    Release,
+}
+
+impl Right {
+    /// The name in configuration, log and audit log.
+    pub fn name(self) -> &'static str {
+        match self {
+            Right::View => "view",
+            Right::Enrol => "enrol",
+            Right::Release => "release",
+        }
+    }
+}
+
+impl Request {
+    /// The right that it takes; `None`: not for the gateway, whatever its rights.
+    pub fn right(&self) -> Option<Right> {
+        match self {
+            Request::Hello { .. }
+            | Request::Status {}
+            | Request::State {}
+            | Request::People {}
+            | Request::Watch { .. }
+            | Request::Entries { .. }
+            | Request::VerifyLog {} => Some(Right::View),
+            Request::Enroll { .. }
+            | Request::AllowEnrolment { .. }
+            | Request::Remove { .. }
+            | Request::Rename { .. }
+            | Request::Note { .. } => Some(Right::Enrol),
+            Request::Secure {} | Request::Mode { .. } | Request::ClearLockout {} => Some(Right::Release),
+            // Templates do not leave the door by the gateway, nor come in.
+            Request::Add { .. } | Request::Export { .. } | Request::Import { .. } => None,
+        }
+    }
+
+    /// What the audit log calls it.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Request::Enroll { .. } => "enroll",
+            Request::AllowEnrolment { .. } => "allow_enrolment",
+            Request::Add { .. } => "add",
+            Request::People {} => "people",
+            Request::Remove { .. } => "remove",
+            Request::Rename { .. } => "rename",
+            Request::Note { .. } => "note",
+            Request::Export { .. } => "export",
+            Request::Import { .. } => "import",
+            Request::Status {} => "status",
+            Request::Secure {} => "secure",
+            Request::Mode { .. } => "mode",
+            Request::ClearLockout {} => "clear_lockout",
+            Request::Hello { .. } => "hello",
+            Request::State {} => "state",
+            Request::Watch { .. } => "watch",
+            Request::Entries { .. } => "entries",
+            Request::VerifyLog {} => "verify_log",
+        }
+    }
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -111,6 +217,28 @@ pub enum Reply {
         /// Why, and what to do.
         message: String,
     },
+    /// Not done: the client may not.
+    Refused {
+        /// The right that it takes.
+        right: Option<Right>,
+        /// What to do.
+        message: String,
+    },
+    /// To a watcher: how the door is. The latest one; those in between are left out.
+    State {
+        /// How it is.
+        state: Box<State>,
+    },
+    /// To a watcher: an entry of the audit log that has reached the disk. Each one, in order, once.
+    Entry {
+        /// The entry.
+        entry: Box<Entry>,
+    },
+    /// To a watcher who wants pictures: the latest one.
+    View {
+        /// The picture.
+        view: Box<View>,
+    },
 }
 
 impl Reply {
@@ -121,7 +249,7 @@ impl Reply {
 
     /// True for the reply that ends a request.
     pub fn is_last(&self) -> bool {
-        !matches!(self, Reply::Progress { .. })
+        matches!(self, Reply::Ok { .. } | Reply::Error { .. } | Reply::Refused { .. })
     }
 }
 
@@ -214,6 +342,129 @@ pub struct Status {
     pub last_event: Option<String>,
 }
 
+/// What `hello` answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// [`PROTOCOL`] of the daemon.
+    pub protocol: u32,
+    /// Its version.
+    pub version: String,
+    /// What this client may do.
+    pub rights: Vec<Right>,
+}
+
+/// How the door is, with what it counts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct State {
+    /// As `status` answers.
+    pub status: Status,
+    /// The attempt under way.
+    pub attempt: Attempt,
+    /// What was counted since the start.
+    pub metrics: Metrics,
+}
+
+/// The colour of the box around a face.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Colour {
+    /// Nothing goes on.
+    #[default]
+    None,
+    /// It is being identified or enrolled.
+    Orange,
+    /// It is let in.
+    Green,
+    /// It is not.
+    Red,
+}
+
+/// The attempt under way, as the person at the door sees it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Attempt {
+    /// The colour of the box.
+    pub colour: Colour,
+    /// What is said: `Identifying ...`, `Identity: NAME`, `Identity Unknown!`, or another reason.
+    pub words: String,
+    /// Frames collected.
+    pub frames: usize,
+    /// As many are needed.
+    pub of: usize,
+    /// The best person's mean similarity over the frames collected.
+    pub mean: Option<f32>,
+    /// The mean that releases.
+    pub required: f32,
+}
+
+/// How good the face is for enrolment.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Aim {
+    /// Width of the face in the camera's pixels.
+    pub face_px: i32,
+    /// The least width that can be enrolled.
+    pub least_px: i32,
+    /// Mean gray value of the face, 0 to 255.
+    pub light: f32,
+    /// Sharpness of the face.
+    pub sharpness: f32,
+    /// The least sharpness that can be enrolled.
+    pub least_sharpness: f32,
+    /// What would be better; `None` when the face can be enrolled as it is.
+    pub advice: Option<String>,
+}
+
+/// What the door sees, reduced.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+pub struct View {
+    /// The camera's frame number.
+    pub sequence: u64,
+    /// Time since the capture when it was packed, ms.
+    pub age_ms: u64,
+    /// Pixels a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Faces found, in pixels of this picture.
+    pub faces: Vec<Rect>,
+    /// How good the only face is for enrolment.
+    pub aim: Option<Aim>,
+    /// The attempt under way.
+    pub attempt: Attempt,
+    /// The gray picture as JPEG in base64.
+    pub jpeg: String,
+}
+
+// It shows people.
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "View {{ sequence: {}, picture redacted }}", self.sequence)
+    }
+}
+
+/// What `entries` answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Entries {
+    /// In their order; the first can be later than asked for, where older ones were retired.
+    pub entries: Vec<Entry>,
+    /// The last entry of the log.
+    pub head: u64,
+}
+
+/// What `verify_log` answers.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Verified {
+    /// True when the chain holds from the first entry kept to the last.
+    pub holds: bool,
+    /// The first entry kept.
+    pub first: Option<u64>,
+    /// The last entry, where the chain holds.
+    pub head: Option<Checkpoint>,
+    /// Where and how it breaks.
+    pub problem: Option<String>,
+    /// When this was found, seconds since 1970; an answer may be a minute old.
+    pub checked: u64,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -228,6 +479,10 @@ mod tests {
             (r#"{"command":"people"}"#, Request::People {}),
             (r#"{"command":"secure"}"#, Request::Secure {}),
             (r#"{"command":"mode","mode":"secure"}"#, Request::Mode { mode: ModeCommand::Secure }),
+            (
+                r#"{"command":"watch","since":7,"picture":true}"#,
+                Request::Watch { since: Some(7), picture: true },
+            ),
         ] {
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
             assert_eq!(serde_json::to_string(&request).unwrap(), text);

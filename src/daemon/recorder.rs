@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use super::live::Live;
 use super::{DaemonError, Message, spawn};
 use crate::access::{Cause, DenyReason, EnrolGrant, Event};
 use crate::audit::{AuditError, AuditLog, Checkpoint, Disk, Fact, Stamp};
@@ -48,19 +49,20 @@ pub struct Recorder {
 
 impl Recorder {
     /// Starts the thread that opens the log and writes it, and tries again until either works; `inbox`
-    /// is woken when entries have reached the disk.
+    /// is woken when entries have reached the disk, and `live` is given them.
     ///
     /// # Errors
     /// When the thread cannot be started.
     pub fn start<D: Disk + 'static>(
         open: impl FnMut() -> Result<AuditLog<D>, AuditError> + Send + 'static,
         inbox: &SyncSender<Message>,
+        live: Arc<Live>,
     ) -> Result<Self, DaemonError> {
         let (jobs, queue) = sync_channel(QUEUE);
         let (synced, failing) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let disk = Attempts { failing: Arc::clone(&failing) };
         let (done, woken) = (Arc::clone(&synced), inbox.clone());
-        spawn("audit", Some(inbox.clone()), move || serve(&disk, open, &queue, &done, &woken))?;
+        spawn("audit", Some(inbox.clone()), move || serve(&disk, open, &queue, &done, &woken, &live))?;
         Ok(Recorder { jobs, synced, failing, last: Ticket(0), lost: 0 })
     }
 
@@ -150,6 +152,7 @@ fn serve<D: Disk>(
     queue: &Receiver<Job>,
     synced: &AtomicU64,
     inbox: &SyncSender<Message>,
+    live: &Live,
 ) {
     let mut log = disk.until_done(open);
     let Checkpoint { entries, hash } = log.head();
@@ -163,6 +166,7 @@ fn serve<D: Disk>(
         }
         disk.until_done(|| log.append(&facts));
         synced.store(last.0, Ordering::Release);
+        live.audited(log.take_written());
         // A full inbox wakes its owner by itself.
         let _ = inbox.try_send(Message::Recorded);
     }

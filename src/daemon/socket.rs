@@ -1,5 +1,13 @@
-//! The daemon's Unix socket: accepts clients, hands their requests to the controller's thread.
+//! The daemon's Unix sockets: accept clients, hand their requests to the controller's thread.
+//!
+//! There are two: the operator's, for the daemon's own user and root, where everything may be asked, and
+//! the gateway's, for its group, where the configured rights hold. Who a client is, is a matter of the
+//! socket that it comes by: file modes decide, which hold in every namespace. (`SO_PEERCRED` would not:
+//! in the unit's user namespace every other user is `nobody`.)
+//!
+//! What watchers ask, and what only reads the audit log, is answered in the client's own thread.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -7,22 +15,66 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::thread;
 use std::time::Duration;
 
-use super::protocol::{MAX_REQUEST, Reply, Request};
+use super::live::{Live, Watcher};
+use super::protocol::{Entries, Hello, MAX_ENTRIES, MAX_REQUEST, PROTOCOL, Reply, Request, Right, Verified};
 use super::{DaemonError, Message, spawn};
+use crate::audit::{self, FolderDisk};
+use crate::clock;
+use crate::time::Timestamp;
 
-/// Clients served at a time; further ones are turned away.
+/// Clients served at a time, on each socket; further ones are turned away.
 const MAX_CLIENTS: usize = 8;
 /// A client that neither sends nor reads for so long is dropped.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
+/// The gateway's requests are small.
+const MAX_GATEWAY_REQUEST: u64 = 4_096;
+/// Between two clients of the gateway's socket: hammering it must not cost the door its time.
+const GATEWAY_PAUSE: Duration = Duration::from_millis(5);
+/// A check of the audit log answers for so long.
+const VERIFY_EVERY: Duration = Duration::from_secs(60);
+/// A watcher is looked after at least so often.
+const WATCH_TICK: Duration = Duration::from_millis(500);
+
+/// Who asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// The daemon's own user, or root.
+    Operator,
+    /// The gateway.
+    Gateway,
+}
+
+/// What clients of a socket may do.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Rights(BTreeSet<Right>);
+
+impl Rights {
+    /// Those and no others.
+    pub fn new(rights: impl IntoIterator<Item = Right>) -> Self {
+        Rights(rights.into_iter().collect())
+    }
+}
+
+/// The gateway's socket.
+#[derive(Clone, Debug)]
+pub struct GatewayPlace {
+    /// Its path, in a folder that is there already and belongs to the gateway's group.
+    pub socket: PathBuf,
+    /// What the gateway may do.
+    pub rights: Rights,
+}
 
 /// A request with the way back to its client.
 #[derive(Debug)]
 pub struct Asked {
     /// What is asked.
     pub request: Request,
+    /// By whom.
+    pub peer: Peer,
     /// Where the replies go.
     pub client: Replies,
 }
@@ -61,11 +113,29 @@ pub struct Socket {
 }
 
 impl Socket {
-    /// Binds the socket, for the daemon's own user only (mode 0600).
+    /// Binds the operator's socket, for the daemon's own user only (mode 0600).
     ///
     /// # Errors
     /// When another daemon answers there, or the folder cannot be written.
     pub fn bind(path: &Path) -> Result<Self, DaemonError> {
+        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+            let error =
+                |source| DaemonError::Socket { path: path.to_owned(), what: "make the folder of", source };
+            fs::create_dir_all(dir).map_err(error)?;
+        }
+        Self::bind_with(path, 0o600)
+    }
+
+    /// Binds the gateway's socket, for its folder's group as well (mode 0660). The folder must be there:
+    /// whoever makes it says who comes in.
+    ///
+    /// # Errors
+    /// When another daemon answers there, or the folder is missing or cannot be written.
+    pub fn bind_gateway(path: &Path) -> Result<Self, DaemonError> {
+        Self::bind_with(path, 0o660)
+    }
+
+    fn bind_with(path: &Path, mode: u32) -> Result<Self, DaemonError> {
         let error = |what, source| DaemonError::Socket { path: path.to_owned(), what, source };
         if UnixStream::connect(path).is_ok() {
             return Err(DaemonError::AlreadyRunning { path: path.to_owned() });
@@ -74,11 +144,8 @@ impl Socket {
             Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(error("replace", e)),
             _ => {}
         }
-        if let Some(dir) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
-            fs::create_dir_all(dir).map_err(|e| error("make the folder of", e))?;
-        }
         let listener = UnixListener::bind(path).map_err(|e| error("bind", e))?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o600)).map_err(|e| error("protect", e))?;
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).map_err(|e| error("protect", e))?;
         Ok(Socket { path: path.to_owned(), listener })
     }
 
@@ -88,49 +155,296 @@ impl Socket {
     }
 
     /// Accepts clients until the process ends.
-    pub fn serve(&self, inbox: &SyncSender<Message>) {
-        static CLIENTS: AtomicUsize = AtomicUsize::new(0);
+    pub(super) fn serve(&self, desk: &Arc<Desk>) {
+        let clients = Arc::new(AtomicUsize::new(0));
         for stream in self.listener.incoming() {
             let Ok(stream) = stream else {
                 // Out of descriptors, say: clients come back, the door goes on.
-                std::thread::sleep(Duration::from_millis(100));
+                thread::sleep(Duration::from_millis(100));
                 continue;
             };
-            if CLIENTS.fetch_add(1, Ordering::Relaxed) >= MAX_CLIENTS {
-                CLIENTS.fetch_sub(1, Ordering::Relaxed);
+            if desk.peer == Peer::Gateway {
+                thread::sleep(GATEWAY_PAUSE);
+            }
+            if clients.fetch_add(1, Ordering::Relaxed) >= MAX_CLIENTS {
+                clients.fetch_sub(1, Ordering::Relaxed);
                 continue;
             }
-            let inbox = inbox.clone();
+            let (desk, done) = (Arc::clone(desk), Arc::clone(&clients));
             let served = spawn("client", None, move || {
-                if let Err(error) = serve_client(stream, &inbox) {
+                if let Err(error) = desk.serve(stream) {
                     log::debug!("client=gone error={error}");
                 }
-                CLIENTS.fetch_sub(1, Ordering::Relaxed);
+                done.fetch_sub(1, Ordering::Relaxed);
             });
             if served.is_err() {
-                CLIENTS.fetch_sub(1, Ordering::Relaxed);
+                clients.fetch_sub(1, Ordering::Relaxed);
             }
         }
     }
 }
 
-fn serve_client(mut stream: UnixStream, inbox: &SyncSender<Message>) -> io::Result<()> {
-    stream.set_read_timeout(Some(CLIENT_TIMEOUT))?;
-    stream.set_write_timeout(Some(CLIENT_TIMEOUT))?;
-    let mut line = Vec::new();
-    BufReader::new((&stream).take(MAX_REQUEST)).read_until(b'\n', &mut line)?;
-    let (client, replies, _alive) = Replies::new();
-    match serde_json::from_slice(&line) {
-        Ok(request) => {
-            let gone = || io::Error::other("the daemon is stopping");
-            inbox.send(Message::Asked(Asked { request, client })).map_err(|_| gone())?;
+/// So many at once, and then so many a second.
+#[derive(Debug)]
+pub(super) struct Budget {
+    left: f64,
+    most: f64,
+    per_s: f64,
+    at: Timestamp,
+}
+
+impl Budget {
+    pub(super) fn new(most: f64, per_s: f64) -> Self {
+        Budget { left: most, most, per_s, at: Timestamp::ZERO }
+    }
+
+    /// Takes one; false when there is none.
+    pub(super) fn take(&mut self, now: Timestamp) -> bool {
+        self.left = (self.left + now.since(self.at).as_secs_f64() * self.per_s).min(self.most);
+        self.at = now;
+        let enough = self.left >= 1.0;
+        self.left -= f64::from(u8::from(enough));
+        enough
+    }
+}
+
+/// What the clients of one socket are served with.
+#[derive(Debug)]
+pub(super) struct Desk {
+    inbox: SyncSender<Message>,
+    live: Arc<Live>,
+    audit: PathBuf,
+    peer: Peer,
+    rights: Rights,
+    /// What reaches the thread that owns the strike.
+    requests: Mutex<Budget>,
+    /// Reading the log takes time of the disk and of the processor: one at a time, and not all the time.
+    log: Mutex<Budget>,
+    verified: Mutex<Option<(Timestamp, Verified)>>,
+}
+
+impl Desk {
+    pub(super) fn operator(inbox: SyncSender<Message>, live: Arc<Live>, audit: PathBuf) -> Self {
+        let rights = Rights::new([Right::View, Right::Enrol, Right::Release]);
+        Desk::new(inbox, live, audit, Peer::Operator, rights)
+    }
+
+    pub(super) fn gateway(
+        inbox: SyncSender<Message>,
+        live: Arc<Live>,
+        audit: PathBuf,
+        rights: Rights,
+    ) -> Self {
+        Desk::new(inbox, live, audit, Peer::Gateway, rights)
+    }
+
+    fn new(inbox: SyncSender<Message>, live: Arc<Live>, audit: PathBuf, peer: Peer, rights: Rights) -> Self {
+        let requests = Mutex::new(Budget::new(40.0, 20.0));
+        let log = Mutex::new(Budget::new(6.0, 2.0));
+        Desk { inbox, live, audit, peer, rights, requests, log, verified: Mutex::default() }
+    }
+
+    fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
+        let limit = match self.peer {
+            Peer::Operator => MAX_REQUEST,
+            Peer::Gateway => MAX_GATEWAY_REQUEST,
+        };
+        stream.set_write_timeout(Some(CLIENT_TIMEOUT))?;
+        let line = read_line(&stream, limit)?;
+        let reply = match serde_json::from_slice(&line) {
+            Ok(request) => match self.answer(request, &mut stream)? {
+                Some(reply) => reply,
+                None => return Ok(()),
+            },
+            Err(error) => Reply::Error { message: format!("request not understood: {error}") },
+        };
+        write_reply(&mut stream, &reply)
+    }
+
+    /// The reply, unless it is sent already.
+    fn answer(&self, request: Request, stream: &mut UnixStream) -> io::Result<Option<Reply>> {
+        let gone = |_| io::Error::other("the daemon is stopping");
+        let right = request.right();
+        let may = self.peer == Peer::Operator || right.is_some_and(|right| self.rights.0.contains(&right));
+        // A hello is answered to whoever comes in.
+        if !may && !matches!(request, Request::Hello { .. }) {
+            let message = match right {
+                Some(right) => format!(
+                    "the gateway has not got the right \"{}\": the owner gives it by gateway.rights in the \
+                     daemon's configuration",
+                    right.name()
+                ),
+                None => "not by the gateway: use the command line on the board itself".to_owned(),
+            };
+            self.inbox.send(Message::Refused(request.name())).map_err(gone)?;
+            return Ok(Some(Reply::Refused { right, message }));
         }
-        Err(error) => {
-            let message = format!("request not understood: {error}");
-            return write_reply(&mut stream, &Reply::Error { message });
+        let enough = |budget: &Mutex<Budget>| {
+            let mut budget = budget.lock().unwrap_or_else(PoisonError::into_inner);
+            self.peer == Peer::Operator || budget.take(clock::now())
+        };
+        let busy = || Reply::Error { message: "too many requests: try again in a second".to_owned() };
+        Ok(Some(match request {
+            Request::Hello { protocol } => self.hello(protocol),
+            Request::Watch { since, picture } => {
+                self.watch(since, picture, stream)?;
+                return Ok(None);
+            }
+            Request::Entries { since, limit } if enough(&self.log) => self.entries(since, limit),
+            Request::VerifyLog {} => self.verify(),
+            Request::Entries { .. } => busy(),
+            request => {
+                if !enough(&self.requests) {
+                    return Ok(Some(busy()));
+                }
+                let (client, replies, _alive) = Replies::new();
+                let asked = Asked { request, peer: self.peer, client };
+                self.inbox.send(Message::Asked(asked)).map_err(gone)?;
+                forward(stream, &replies)?;
+                return Ok(None);
+            }
+        }))
+    }
+
+    fn hello(&self, protocol: u32) -> Reply {
+        if protocol != PROTOCOL {
+            let message = format!(
+                "the daemon speaks protocol {PROTOCOL}, the client {protocol}: install the same version of both"
+            );
+            return Reply::Error { message };
+        }
+        let hello = Hello {
+            protocol: PROTOCOL,
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            rights: self.rights.0.iter().copied().collect(),
+        };
+        Reply::Ok { result: serde_json::to_value(hello).unwrap_or_default() }
+    }
+
+    fn entries(&self, since: u64, limit: usize) -> Reply {
+        // One at a time.
+        let _budget = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        let disk = FolderDisk::for_reading(&self.audit);
+        match audit::entries_since(&disk, since, limit.min(MAX_ENTRIES)) {
+            Ok((mut entries, mut head)) => {
+                if let Some(synced) = self.live.head() {
+                    entries.retain(|entry| entry.seq <= synced);
+                    head = head.min(synced);
+                }
+                let entries = Entries { entries, head };
+                Reply::Ok { result: serde_json::to_value(entries).unwrap_or_default() }
+            }
+            Err(error) => Reply::Error { message: error.to_string() },
         }
     }
-    forward(&mut stream, &replies)
+
+    fn verify(&self) -> Reply {
+        let mut verified = self.verified.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, answer)) = &*verified
+            && clock::now().since(*at) < VERIFY_EVERY
+        {
+            return Reply::Ok { result: serde_json::to_value(answer).unwrap_or_default() };
+        }
+        let disk = FolderDisk::for_reading(&self.audit);
+        let checked = clock::unix();
+        let answer = match audit::check(&disk, None, |_, _| ()) {
+            Ok(Ok(report)) => Verified {
+                holds: true,
+                first: Some(report.first),
+                head: Some(report.head),
+                problem: None,
+                checked,
+            },
+            Ok(Err(broken)) => {
+                Verified { holds: false, first: None, head: None, problem: Some(broken.to_string()), checked }
+            }
+            Err(error) => return Reply::Error { message: error.to_string() },
+        };
+        let result = serde_json::to_value(&answer).unwrap_or_default();
+        *verified = Some((clock::now(), answer));
+        Reply::Ok { result }
+    }
+
+    /// Sends news until the client hangs up or does not read.
+    fn watch(&self, since: Option<u64>, picture: bool, stream: &mut UnixStream) -> io::Result<()> {
+        let mut watcher = Watcher::new(Arc::clone(&self.live), picture, since);
+        loop {
+            let news = watcher.next(WATCH_TICK);
+            if news.is_empty() && has_hung_up(stream)? {
+                return Ok(());
+            }
+            if news.behind {
+                self.catch_up(&mut watcher, stream)?;
+            }
+            for entry in news.entries {
+                write_reply(stream, &Reply::Entry { entry: Box::new(Arc::unwrap_or_clone(entry)) })?;
+            }
+            if let Some(state) = news.state {
+                write_reply(stream, &Reply::State { state: Box::new(Arc::unwrap_or_clone(state)) })?;
+            }
+            if let Some(view) = news.view {
+                write_all(stream, &view)?;
+            }
+        }
+    }
+
+    /// Sends what the board no longer has from the log itself.
+    fn catch_up(&self, watcher: &mut Watcher, stream: &mut UnixStream) -> io::Result<()> {
+        let (since, first) = (watcher.last.unwrap_or(0), watcher.first().unwrap_or(0));
+        let mut budget = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.peer == Peer::Gateway && !budget.take(clock::now()) {
+            drop(budget);
+            thread::sleep(WATCH_TICK);
+            return Ok(());
+        }
+        let disk = FolderDisk::for_reading(&self.audit);
+        let (mut entries, _) = audit::entries_since(&disk, since, MAX_ENTRIES).map_err(io::Error::other)?;
+        drop(budget);
+        // Those at hand have reached the disk; what the log has behind them perhaps not yet.
+        entries.retain(|entry| entry.seq < first);
+        if entries.is_empty() {
+            // Retired, or kept from being read by damage: `verify_log` says so.
+            watcher.last = Some(first.saturating_sub(1));
+        }
+        for entry in entries {
+            watcher.last = Some(entry.seq);
+            write_reply(stream, &Reply::Entry { entry: Box::new(entry) })?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads a line of at most `limit` bytes; all of it must come within [`CLIENT_TIMEOUT`].
+fn read_line(mut stream: &UnixStream, limit: u64) -> io::Result<Vec<u8>> {
+    let until = clock::now() + CLIENT_TIMEOUT;
+    let (mut line, mut part) = (Vec::new(), [0; 4_096]);
+    loop {
+        let left = until.since(clock::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_read_timeout(Some(left))?;
+        let count = stream.read(&mut part)?;
+        line.extend_from_slice(&part[..count]);
+        if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+            line.truncate(end);
+            return Ok(line);
+        }
+        if count == 0 || line.len() as u64 >= limit {
+            return Ok(line);
+        }
+    }
+}
+
+fn has_hung_up(stream: &mut UnixStream) -> io::Result<bool> {
+    stream.set_nonblocking(true)?;
+    let peek = stream.read(&mut [0]);
+    stream.set_nonblocking(false)?;
+    match peek {
+        Ok(0) => Ok(true),
+        Err(e) if e.kind() != io::ErrorKind::WouldBlock => Err(e),
+        _ => Ok(false),
+    }
 }
 
 fn forward(stream: &mut UnixStream, replies: &Receiver<Reply>) -> io::Result<()> {
@@ -144,13 +458,8 @@ fn forward(stream: &mut UnixStream, replies: &Receiver<Reply>) -> io::Result<()>
             }
             Err(RecvTimeoutError::Timeout) => {
                 // A client that has hung up must not keep an enrolment alive.
-                stream.set_nonblocking(true)?;
-                let peek = stream.read(&mut [0]);
-                stream.set_nonblocking(false)?;
-                match peek {
-                    Ok(0) => return Ok(()),
-                    Err(e) if e.kind() != io::ErrorKind::WouldBlock => return Err(e),
-                    _ => {}
+                if has_hung_up(stream)? {
+                    return Ok(());
                 }
             }
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
@@ -161,7 +470,24 @@ fn forward(stream: &mut UnixStream, replies: &Receiver<Reply>) -> io::Result<()>
 fn write_reply(stream: &mut UnixStream, reply: &Reply) -> io::Result<()> {
     let mut line = serde_json::to_vec(reply)?;
     line.push(b'\n');
-    stream.write_all(&line)
+    write_all(stream, &line)
+}
+
+/// Writes all of it within [`CLIENT_TIMEOUT`]: one who reads a byte now and then is stuck as well.
+fn write_all(stream: &mut UnixStream, mut bytes: &[u8]) -> io::Result<()> {
+    let until = clock::now() + CLIENT_TIMEOUT;
+    while !bytes.is_empty() {
+        let left = until.since(clock::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        stream.set_write_timeout(Some(left))?;
+        match stream.write(bytes)? {
+            0 => return Err(io::ErrorKind::WriteZero.into()),
+            count => bytes = &bytes[count..],
+        }
+    }
+    Ok(())
 }
 
 /// A client's side of the socket.
@@ -212,7 +538,11 @@ impl Client {
             match serde_json::from_str(&answer).map_err(|e| lost(e.into()))? {
                 Reply::Progress { text } => progress(&text),
                 Reply::Ok { result } => return Ok(result),
-                Reply::Error { message } => return Err(DaemonError::Refused { message }),
+                Reply::Error { message } | Reply::Refused { message, .. } => {
+                    return Err(DaemonError::Refused { message });
+                }
+                // For watchers.
+                Reply::State { .. } | Reply::Entry { .. } | Reply::View { .. } => {}
             }
         }
     }

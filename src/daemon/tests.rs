@@ -189,7 +189,7 @@ impl Bench {
             let disk = AuditDisk(FolderDisk::for_writing(&place.folder)?, troubled.clone());
             AuditLog::open(disk, place.rotation, place.context, stamp(clock::now()))
         };
-        let recorder = Recorder::start(open, &inbox).unwrap();
+        let recorder = Recorder::start(open, &inbox, Arc::default()).unwrap();
         let people = Arc::new(Gallery::default());
         let strike = Simulated::new();
         let transitions = strike.transitions();
@@ -221,6 +221,8 @@ impl Bench {
             unrecorded: UnrecordedRules { wait, release: false },
             waiting: None,
             erase: None,
+            public: Publisher::new(Arc::default(), rules().window),
+            refusals: Refusals::default(),
         };
         let effects = keeper.door.start(clock::now(), Resume::Fresh);
         keeper.carry_out(effects).unwrap();
@@ -247,7 +249,7 @@ impl Bench {
             let captured = clock::now();
             let sighting = Sighting { captured, sequence: n, gallery_version: 0, seen };
             let observation = Observation { sighting, faces: Vec::new(), embedding: None };
-            self.send(Message::Seen(Box::new(observation), Duration::ZERO));
+            self.send(Message::Seen(Box::new(observation), StageTimes::default()));
         }
     }
 
@@ -261,7 +263,7 @@ impl Bench {
 
     fn ask(&self, request: Request) -> (Receiver<Reply>, Arc<()>) {
         let (client, replies, alive) = Replies::new();
-        self.send(Message::Asked(Asked { request, client }));
+        self.send(Message::Asked(Asked { request, peer: Peer::Operator, client }));
         (replies, alive)
     }
 

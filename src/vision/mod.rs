@@ -8,7 +8,7 @@ mod quality;
 mod tracker;
 
 pub use pose::Pose;
-pub use quality::QualityRules;
+pub use quality::{QualityRules, sharpness};
 pub use tracker::{TrackRules, Tracker};
 
 use crate::access::{Seen, Sighting};
@@ -47,6 +47,17 @@ pub enum Purpose {
     Identify,
     /// That, and whether the face is fit for enrolment: its pose is judged too.
     Enrol,
+}
+
+/// A stage of vision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Looking for faces.
+    Detect,
+    /// Crop and network.
+    Embed,
+    /// Comparing with everybody.
+    Compare,
 }
 
 /// Turns frames into observations, one after the other.
@@ -97,9 +108,24 @@ impl Vision {
         gallery: &Gallery,
         purpose: Purpose,
     ) -> Result<Observation, EmbedError> {
+        self.see_marked(frame, gallery, purpose, &mut |_| ())
+    }
+
+    /// As [`Vision::see`]; `mark` is told of each stage when it is done.
+    ///
+    /// # Errors
+    /// As [`Vision::see`].
+    pub fn see_marked(
+        &mut self,
+        frame: &Frame,
+        gallery: &Gallery,
+        purpose: Purpose,
+        mark: &mut dyn FnMut(Stage),
+    ) -> Result<Observation, EmbedError> {
         // While the scene is still, the faces are those of the frame scanned last. The probe is this
         // frame's all the same: sightings come at the camera's rate, and no score is used twice.
         self.searcher.search(frame.captured, frame.gray.view());
+        mark(Stage::Detect);
         let faces = self.searcher.faces();
         let mut embedding = None;
         let seen = match faces {
@@ -115,7 +141,9 @@ impl Vision {
                 };
                 let pixels = colour.unwrap_or(Pixels::gray(gray));
                 let probe = self.embedder.embed_pixels(pixels, *face, self.view)?;
+                mark(Stage::Embed);
                 let scores = gallery.scores(&probe, self.metric);
+                mark(Stage::Compare);
                 embedding = Some(probe);
                 Seen::Face {
                     track: self.tracker.follow(frame.captured, *face),

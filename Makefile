@@ -70,6 +70,11 @@ count-detector-aarch64: needs
 lab: needs
 	@lab/run.sh || [ $$? = 77 ]
 
+# Debian's own kernel under QEMU, which enforces the unit's device policy.
+.PHONY: lab-policy
+lab-policy: needs
+	@lab/qemu.sh amd64 || [ $$? = 77 ]
+
 # The same and all other kinds: stock kernels under QEMU (device policy, aarch64), emulated Raspberry Pis.
 .PHONY: lab-full test-aarch64
 lab-full: needs

@@ -4,6 +4,7 @@
 #   PARITY=small|sample|full   how many frames and cases (default sample; full takes hours)
 #   PARITY_SETS=all            or names: portable,sse2,sse4.2,avx2,neon
 #   PARITY_CASCADES="..."      names of opencv-data's cascades (default frontalface_default)
+#   PARITY_AARCH64=1           the build for aarch64, under qemu-user
 #   PARITY_DATA=../shared/data
 #
 # OpenCV's answers are kept in the user's cache folder, so that a broken-off run continues.
@@ -19,14 +20,21 @@ if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
   python3 -m venv "$venv"
   "$venv/bin/pip" install -q 'opencv-python-headless>=4.10,<5' numpy
 fi
-cargo build --release --example parity
+if [ -n "${PARITY_AARCH64:-}" ]; then
+  tools/aarch64.sh cargo build --release --example parity
+  ours="qemu-aarch64 -L /usr/aarch64-linux-gnu target/aarch64-unknown-linux-gnu/release/examples/parity"
+else
+  cargo build --release --example parity
+  ours=target/release/examples/parity
+fi
 status=0
 for name in ${PARITY_CASCADES:-frontalface_default}; do
   xml=$cascades/haarcascade_$name.xml
   echo "cascade $name"
   "$venv/bin/python" tests/parity/expect.py --cascade "$xml" --data "$data" \
       --set "${PARITY:-sample}" --cache "$cache/expected" > "$cache/cases.$$"
-  target/release/examples/parity "$xml" "${PARITY_SETS:-all}" < "$cache/cases.$$" || status=1
+  # shellcheck disable=SC2086
+  $ours "$xml" "${PARITY_SETS:-all}" < "$cache/cases.$$" || status=1
   rm -f "$cache/cases.$$"
 done
 exit $status

@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 card=${1:-models/embedder.toml}
 program=${FACELATCH_BENCH:-}
-[ -n "$program" ] || program=$(tools/aarch64.sh cargo bench --bench embedder --no-run 2>&1 | tee /dev/stderr |
+[ -n "$program" ] || program=$(tools/aarch64.sh cargo bench --bench embedder --no-run 2>&1 | tee >(cat >&2) |
     sed -n 's/.*Executable .* (\(.*\))$/\1/p')
 [ -n "$program" ] || { echo "the bench does not build for aarch64" >&2; exit 2; }
 

@@ -273,6 +273,8 @@ pub(super) struct Workspace {
     rising: Vec<u16>,
     column_sums: Vec<u16>,
     column_squares: Vec<u32>,
+    band_sums: Vec<u16>,
+    band_squares: Vec<u32>,
     /// A row of zeros.
     black: Vec<u8>,
     sums: Vec<u32>,
@@ -384,6 +386,7 @@ fn level_in_lanes<I: Isa>(
 
     // The row of windows that the column sums stand at.
     let mut summed: Option<usize> = None;
+    let gated = (ww - 2) * (wh - 2) <= LARGEST_AREA && wh + BAND <= table::MOST_ROWS as usize;
     for top in (0..level.rows).step_by(BAND) {
         let end = level.rows.min(top + BAND);
         let range = if plan.measured {
@@ -394,9 +397,17 @@ fn level_in_lanes<I: Isa>(
         if range.is_empty() {
             continue;
         }
-        let span = range.start / 64..range.end.div_ceil(64);
+        let mut span = range.start / 64..range.end.div_ceil(64);
+        reduce::<I>(ws, picture, level, map, top, end - 1 + wh);
+        if gated {
+            sum_columns::<I>(ws, row, summed, top, wh);
+            summed = Some(top);
+            span = with_contrast::<I>(ws, plan, level, (top, end - 1), span, windows, ww, wh);
+        }
+        if span.is_empty() {
+            continue;
+        }
         for y in (top..end).step_by(level.step) {
-            reduce::<I>(ws, picture, level, map, y, y + wh);
             sum_columns::<I>(ws, row, summed, y, wh);
             summed = Some(y);
             if !normalise::<I>(ws, plan, level, span.clone(), windows, ww, wh) {
@@ -420,6 +431,9 @@ fn level_in_lanes<I: Isa>(
 
 /// Rows of a level that are looked at together for whether there is contrast.
 const BAND: usize = 8;
+
+/// Pixels of a window without its rim for which `area x sqsum - sum^2` fits 32 bits.
+const LARGEST_AREA: usize = 513;
 
 /// Pixels from one row of the reduced picture to the next: loops over a row do whole vectors. What is
 /// behind the level's last column is of no consequence.
@@ -590,6 +604,103 @@ fn put_line(line: &[u16], row: &mut [u16], split: bool) {
     }
 }
 
+/// Running sums, along the row, of the columns (of a band of rows, or of one row of windows) from the
+/// `first` window's on, for `padded` windows. A window's sum is the difference of two values that lie
+/// `width` apart, the next window's is `stride` further: returns both.
+#[inline(always)]
+fn running_sums<I: Isa>(
+    ws: &mut Workspace,
+    level: &Level,
+    first: usize,
+    padded: usize,
+    ww: usize,
+    band: bool,
+) -> (usize, usize) {
+    let left = first * level.step;
+    let paired = level.step == 2 && ww.is_multiple_of(2);
+    // Columns are summed two and two where no window starts or ends between them.
+    let (width, stride) = if paired { ((ww - 2) / 2, 1) } else { (ww - 2, level.step) };
+    // Whole vectors, reaching beyond the last column.
+    let count = ((padded - 1) * stride + width).next_multiple_of(4);
+    for sums in [&mut ws.sums, &mut ws.squares] {
+        // The first is the sum of no columns.
+        sums.resize((count + 1).max(sums.len()), 0);
+    }
+    let (columns, column_squares) =
+        if band { (&ws.band_sums, &ws.band_squares) } else { (&ws.column_sums, &ws.column_squares) };
+    // SAFETY: the caller runs on the instruction set; a column's sum is at most that of
+    // `table::MOST_ROWS` pixels, below 32768.
+    unsafe {
+        I::running_sums16(&columns[left + 1..], paired, &mut ws.sums[1..=count]);
+        I::running_sums32(&column_squares[left + 1..], paired, &mut ws.squares[1..=count]);
+    }
+    (width, stride)
+}
+
+/// Which words of `span` have windows in the rows `top..=bottom` that may have contrast.
+///
+/// The squared deviations of a window's pixels from their mean sum up to no more than those of a region
+/// that holds the window. One look at all of a band's rows therefore settles for most of a wall what
+/// would take one for each row.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "as `normalise`, and the band")]
+fn with_contrast<I: Isa>(
+    ws: &mut Workspace,
+    plan: &LanePlan,
+    level: &Level,
+    (top, bottom): (usize, usize),
+    span: Range<usize>,
+    windows: usize,
+    ww: usize,
+    wh: usize,
+) -> Range<usize> {
+    let row = row_length(level);
+    ws.band_sums.clear();
+    ws.band_sums.extend_from_slice(&ws.column_sums);
+    ws.band_squares.clear();
+    ws.band_squares.extend_from_slice(&ws.column_squares);
+    for y in top + wh - 1..bottom + wh - 1 {
+        let pixels = &ws.reduced[y * row..][..row];
+        // SAFETY: the caller runs on the instruction set.
+        unsafe { I::move_columns(&mut ws.band_sums, &mut ws.band_squares, &ws.black[..row], pixels) };
+    }
+    let first = span.start * 64;
+    let windows = windows.min(span.end * 64) - first;
+    let padded = windows.next_multiple_of(8);
+    let (width, stride) = running_sums::<I>(ws, level, first, padded, ww, true);
+    let (sums, squares) = (&ws.sums[..], &ws.squares[..]);
+    let window_sums = sums.iter().zip(&sums[width..]).map(|(a, b)| b.wrapping_sub(*a));
+    let window_squares = squares.iter().zip(&squares[width..]).map(|(a, b)| b.wrapping_sub(*a));
+
+    // In single precision. Each step rounds by at most 2^-24 of the largest possible product, and there
+    // are fewer than sixteen.
+    let area = ((ww - 2) * (wh - 2 + bottom - top)) as f32;
+    let rounding = area * area * 65025.0 / (1 << 20) as f32;
+    let limit = plan.least_nf as f32 / ((ww - 2) * (wh - 2)) as f32 * area - rounding;
+    // The sign says whether it is below the limit.
+    let below = |out: &mut u32, (sum, square): (u32, u32)| {
+        let (sum, square) = (sum as i32 as f32, square as i32 as f32);
+        *out = (area * square - sum * sum - limit).to_bits();
+    };
+    ws.nf[..span.len() * 64].fill(1 << 31);
+    let out = ws.nf[..padded].iter_mut();
+    let window_sums = window_sums.zip(window_squares);
+    if stride == 1 {
+        out.zip(window_sums).for_each(|(out, sums)| below(out, sums));
+    } else {
+        out.zip(window_sums.step_by(2)).for_each(|(out, sums)| below(out, sums));
+    }
+    let open = |word: &[u32; 64]| word.iter().fold(u32::MAX, |all, bits| all & bits) >> 31 == 0;
+    let words = &ws.nf.as_chunks::<64>().0[..span.len()];
+    match words.iter().position(open) {
+        Some(from) => {
+            let to = words.iter().rposition(open).map_or(from, |last| last + 1);
+            span.start + from..span.start + to
+        }
+        None => span.start..span.start,
+    }
+}
+
 /// Computes the normalisers of a row of windows, of those in words `span`, times 2^-16, and the bits of those with enough
 /// contrast; says whether there is any.
 #[inline(always)]
@@ -605,29 +716,14 @@ fn normalise<I: Isa>(
     let area = ((ww - 2) * (wh - 2)) as u64;
     let first = span.start * 64;
     let windows = windows.min(span.end * 64) - first;
-    let left = first * level.step;
-    let paired = level.step == 2 && ww.is_multiple_of(2);
-    // Columns are summed two and two where no window starts or ends between them.
-    let (width, stride) = if paired { ((ww - 2) / 2, 1) } else { (ww - 2, level.step) };
-    // Whole vectors, reaching beyond the last column.
     let padded = windows.next_multiple_of(8);
-    let count = ((padded - 1) * stride + width).next_multiple_of(4);
-    for sums in [&mut ws.sums, &mut ws.squares] {
-        // The first is the sum of no columns.
-        sums.resize((count + 1).max(sums.len()), 0);
-    }
-    // SAFETY: the caller runs on the instruction set; a column's sum is at most that of
-    // `table::MOST_ROWS` pixels, below 32768.
-    unsafe {
-        I::running_sums16(&ws.column_sums[left + 1..], paired, &mut ws.sums[1..=count]);
-        I::running_sums32(&ws.column_squares[left + 1..], paired, &mut ws.squares[1..=count]);
-    }
-    let (sums, squares) = (&ws.sums[..=count], &ws.squares[..=count]);
+    let (width, stride) = running_sums::<I>(ws, level, first, padded, ww, false);
+    let (sums, squares) = (&ws.sums[..], &ws.squares[..]);
     let window_sums = sums.iter().zip(&sums[width..]).map(|(a, b)| b.wrapping_sub(*a));
     let window_squares = squares.iter().zip(&squares[width..]).map(|(a, b)| b.wrapping_sub(*a));
 
-    // area^2 * 127.5^2 bounds nf: up to 513 pixels it fits into 32 bits and wrapping is harmless.
-    if area <= 513 {
+    // area^2 * 127.5^2 bounds nf: up to so many pixels it fits into 32 bits and wrapping is harmless.
+    if area <= LARGEST_AREA as u64 {
         let area = area as u32;
         let normaliser = |nf: &mut u32, (sum, square): (u32, u32)| {
             *nf = area.wrapping_mul(square).wrapping_sub(sum.wrapping_mul(sum));

@@ -51,6 +51,8 @@ hold_ms = $hold_ms
 max_gap_ms = 5000
 max_age_ms = 60000
 max_frame_age_ms = 10000
+[liveness]
+check = false
 [enrolment]
 min_face = 30
 min_contrast = 5.0

@@ -257,9 +257,9 @@ impl Simulation {
         let mut peaks = Peaks::new();
         for watched in clip {
             match watched.before(gallery, self.model.metric).sighting {
-                Sighting { captured, seen: Seen::Face { track, scores, unusable, .. }, .. } => {
+                Sighting { captured, seen: Seen::Face { track, scores, unusable, cues, .. }, .. } => {
                     if let Verdict::Identified { subject, mean_similarity } =
-                        window.push(track, captured, scores, unusable)
+                        window.push(track, captured, scores, unusable, cues)
                     {
                         let peak = peaks.entry(subject).or_insert(f32::MIN);
                         *peak = peak.max(mean_similarity - raise);

@@ -26,6 +26,7 @@ use crate::door::NamedHours;
 use crate::embed::Card;
 use crate::gpio::{Backend, Bias, LineAddress, Polarity};
 use crate::lines::{IndicatorLine, IndicatorSettings, InputLine, InputSettings};
+use crate::liveness::{Cue, CueSet, LivenessRules, Unsure};
 use crate::store::FrameLimits;
 use crate::strike::{LockType, StrikeSettings};
 use crate::vision::{QualityRules, TrackRules, VisionRules};
@@ -77,6 +78,8 @@ pub struct Config {
     pub tracking: TrackingConfig,
     /// When the strike is released.
     pub access: AccessConfig,
+    /// Whether a face is alive.
+    pub liveness: LivenessConfig,
     /// What denied attempts cost.
     pub lockout: LockoutConfig,
     /// Who may come in when.
@@ -247,6 +250,41 @@ impl Default for AccessConfig {
     }
 }
 
+/// `[liveness]`: a picture of a face must not open the door.
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct LivenessConfig {
+    /// Whether it is judged at all; without it a photograph opens the door.
+    pub check: bool,
+    /// A card of another liveness network instead of the built-in one.
+    pub card: Option<PathBuf>,
+    /// Which cues count.
+    pub cues: Vec<Cue>,
+    /// Evidence from which a face is alive, -10 to 10.
+    pub live: f32,
+    /// Evidence up to which it is a picture, -10 to `live`.
+    pub spoof: f32,
+    /// What to do in between: deny or second-factor.
+    pub unsure: Unsure,
+    /// How long the second factor counts, in ms, 1000 to 60000.
+    pub factor_ms: u64,
+}
+
+impl Default for LivenessConfig {
+    fn default() -> Self {
+        let LivenessRules { live, spoof, unsure, factor, .. } = LivenessRules::default();
+        LivenessConfig {
+            check: true,
+            card: None,
+            cues: Cue::ALL.to_vec(),
+            live,
+            spoof,
+            unsure,
+            factor_ms: factor.as_millis() as u64,
+        }
+    }
+}
+
 /// `[lockout]`
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -391,6 +429,8 @@ pub struct LinesConfig {
     pub enrol_key: Option<InputConfig>,
     /// Request to exit: releases the strike at once.
     pub rex: Option<InputConfig>,
+    /// A keypad's or card reader's relay, for `liveness.unsure = "second-factor"`.
+    pub second_factor: Option<InputConfig>,
     /// The door's contact, active while the door is open: relocks as soon as it closed again.
     pub door_sensor: Option<InputConfig>,
     /// Lit while the strike is released.
@@ -639,6 +679,9 @@ impl Config {
         range!("access.cooldown_ms", self.access.cooldown_ms, (1_000..=3_600_000));
         range!("access.max_hold_open_s", self.access.max_hold_open_s, (0..=86_400));
         range!("access.held_open_ms", self.access.held_open_ms, (1_000..=3_600_000));
+        range!("liveness.live", self.liveness.live, (-10.0..=10.0));
+        range!("liveness.spoof", self.liveness.spoof, (-10.0..=10.0));
+        range!("liveness.factor_ms", self.liveness.factor_ms, (1_000..=60_000));
         range!("lockout.attempts", self.lockout.attempts, (0..=100));
         range!("lockout.first_s", self.lockout.first_s, (1..=3_600));
         range!("lockout.longest_s", self.lockout.longest_s, (1..=86_400));
@@ -685,11 +728,23 @@ impl Config {
                 "no release could wait for its entry: give it time, or write unrecorded = \"release\"";
             return fail("audit.wait_ms", "0".into(), problem);
         }
-        for input in [&self.lines.button, &self.lines.enrol_key, &self.lines.rex, &self.lines.door_sensor]
+        let lines = &self.lines;
+        for input in [&lines.button, &lines.enrol_key, &lines.rex, &lines.second_factor, &lines.door_sensor]
             .into_iter()
             .flatten()
         {
             range!("lines debounce_ms", input.debounce_ms, (0..=1_000));
+        }
+        if self.liveness.spoof > self.liveness.live {
+            let value = self.liveness.spoof.to_string();
+            return fail("liveness.spoof", value, "must be at most liveness.live");
+        }
+        if self.liveness.check && self.liveness.cues.is_empty() {
+            let problem = "name at least one cue, or write check = false";
+            return fail("liveness.cues", "[]".into(), problem);
+        }
+        if self.liveness.unsure == Unsure::SecondFactor && self.lines.second_factor.is_none() {
+            return fail("liveness.unsure", "second-factor".into(), "needs lines.second_factor");
         }
         if self.strike.backend != Backend::Simulated && self.strike.line.is_none() {
             return fail("strike.line", "(none)".into(), "this backend needs a line");
@@ -751,6 +806,14 @@ impl Config {
                 policy: self.enrolment.button,
                 window: Duration::from_secs(self.enrolment.button_window_s),
             },
+            liveness: self.liveness.check.then(|| LivenessRules {
+                cues: CueSet::of(|cue| self.liveness.cues.contains(&cue)),
+                live: self.liveness.live,
+                spoof: self.liveness.spoof,
+                unsure: self.liveness.unsure,
+                factor: Duration::from_millis(self.liveness.factor_ms),
+                ..LivenessRules::default()
+            }),
         })
     }
 
@@ -854,6 +917,7 @@ impl LinesConfig {
             (InputLine::Button, &self.button),
             (InputLine::EnrolKey, &self.enrol_key),
             (InputLine::Rex, &self.rex),
+            (InputLine::SecondFactor, &self.second_factor),
             (InputLine::DoorSensor, &self.door_sensor),
         ];
         let settings = |(line, config): (InputLine, &Option<InputConfig>)| {

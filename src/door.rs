@@ -708,6 +708,11 @@ fn numbers(reason: &DenyReason) -> String {
         DenyReason::AlreadyReleased { subject }
         | DenyReason::OutOfHours { subject }
         | DenyReason::ClockNotSet { subject } => format!(" subject={subject}"),
+        DenyReason::Spoof { subject, evidence }
+        | DenyReason::NotSureAlive { subject, evidence }
+        | DenyReason::SecondFactor { subject, evidence } => {
+            format!(" subject={subject} evidence={evidence:.2}")
+        }
         DenyReason::LockedOut { left } => format!(" left_s={:.0}", left.as_secs_f64().ceil()),
         DenyReason::Unknown { best_mean: None } | DenyReason::SecureMode | DenyReason::NotRecorded => {
             String::new()

@@ -7,7 +7,7 @@
 //! | composition | [`cli`], [`daemon`], [`gateway`], [`config`] |
 //! | edges, one device each | [`camera`], [`strike`], [`store`], [`audit`] |
 //! | pipeline | [`vision`], [`embed`], [`draw`] |
-//! | core, pure | [`detect`], [`matching`], [`access`], [`picture`], [`time`] |
+//! | core, pure | [`detect`], [`matching`], [`access`], [`liveness`], [`picture`], [`time`] |
 //!
 //! The core knows no clock, file, thread, environment or device: time is an argument.
 //! `docs/architecture.md` explains the whole to a newcomer.
@@ -30,6 +30,7 @@ pub mod face;
 pub mod gateway;
 pub mod gpio;
 pub mod lines;
+pub mod liveness;
 pub mod matching;
 pub mod notify;
 pub mod picture;

@@ -74,7 +74,7 @@ fn record(folder: &Path, who: Portrait, walk: Walk) {
 fn config(dir: &Path, recording: &Path) -> std::path::PathBuf {
     let path = dir.join("facelatch.toml");
     let text = format!(
-        "[camera]\nrecording = \"{1}\"\nfps = 20\n[access]\nhold_ms = 400\n\
+        "[camera]\nrecording = \"{1}\"\nfps = 20\n[liveness]\ncheck = false\n[access]\nhold_ms = 400\n\
          [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\n\
          state = \"{0}/state\"\n[recording]\nenabled = true\nfile = \"{0}/recording\"\n\
          frames = true\nframes_folder = \"{0}/frames\"\n[audit]\nfolder = \"{0}/audit\"\n[daemon]\nsocket = \"{0}/socket\"\n\

@@ -95,7 +95,13 @@ impl Bench {
 
 fn face(track: u64, similarity: f32, unusable: Option<Unusable>) -> Seen {
     let scores = vec![Score { subject: SubjectId(1), similarity }];
-    Seen::Face { track: TrackId(track), face: Rect::new(0, 0, 99, 99), scores, unusable }
+    Seen::Face {
+        track: TrackId(track),
+        face: Rect::new(0, 0, 99, 99),
+        scores,
+        unusable,
+        cues: Default::default(),
+    }
 }
 
 fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {

@@ -42,7 +42,7 @@ fn offences(modules: &[&str], forbidden: &[&str]) -> Vec<String> {
     found
 }
 
-const CORE: [&str; 5] = ["detect", "matching", "access", "picture", "time"];
+const CORE: [&str; 6] = ["detect", "matching", "access", "liveness", "picture", "time"];
 const EDGES: [&str; 7] = ["camera", "strike", "lines", "store", "audit", "notify", "picture_file"];
 
 #[test]

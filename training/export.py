@@ -60,14 +60,14 @@ class Graph:
         norm = self.node("ReduceL2", [x], axes=[1], keepdims=1)
         return self.node("Div", [x, norm])
 
-    def model(self, output):
+    def model(self, output, shape=(1, 1, 112, 92), size=networks.VECTOR):
         self.nodes[-1].output[0] = "vector"
         assert self.nodes[-1].name == output
         graph = helper.make_graph(
             self.nodes,
             "facelatch",
-            [helper.make_tensor_value_info("face", TensorProto.FLOAT, [1, 1, 112, 92])],
-            [helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, networks.VECTOR])],
+            [helper.make_tensor_value_info("face", TensorProto.FLOAT, list(shape))],
+            [helper.make_tensor_value_info("vector", TensorProto.FLOAT, [1, size])],
             self.figures,
         )
         model = helper.make_model(

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::event::SubjectId;
 use crate::time::Timestamp;
 
 /// The numbers of an approach.
@@ -22,11 +23,13 @@ pub(super) struct Approach {
     rules: ApproachRules,
     last_face: Option<Timestamp>,
     spent: Option<Timestamp>,
+    /// A picture of a face was shown: whose, and how sure that is. Nothing opens in this approach.
+    refused: Option<(SubjectId, f32)>,
 }
 
 impl Approach {
     pub fn new(rules: ApproachRules) -> Self {
-        Approach { rules, last_face: None, spent: None }
+        Approach { rules, last_face: None, spent: None, refused: None }
     }
 
     /// There is a face, or several: after a long enough absence this begins a new approach.
@@ -36,12 +39,26 @@ impl Approach {
         if left || cooled {
             self.spent = None;
         }
+        // Time alone does not turn a picture into a person.
+        if left {
+            self.refused = None;
+        }
         self.last_face = Some(now);
     }
 
     /// The approach has had its release, or shall get none.
     pub fn spend(&mut self, now: Timestamp) {
         self.spent = Some(now);
+    }
+
+    /// A picture was shown: nothing opens until it has left.
+    pub fn refuse(&mut self, subject: SubjectId, evidence: f32) {
+        self.refused = Some((subject, evidence));
+    }
+
+    /// Whose picture was shown, and the evidence.
+    pub fn refused(&self) -> Option<(SubjectId, f32)> {
+        self.refused
     }
 
     pub fn is_spent(&self) -> bool {

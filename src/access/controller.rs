@@ -19,6 +19,7 @@ use super::reason::{DenyCode, DenyReason};
 use super::release::Release;
 use super::schedule::{Civil, Timetable, UnsetClock};
 use super::window::{Verdict, Window, WindowRules};
+use crate::liveness::{Liveness, LivenessRules, Unsure};
 use crate::time::Timestamp;
 
 /// A state that could not be written is tried again after so long.
@@ -48,6 +49,8 @@ pub struct AccessRules {
     pub enrolment: EnrolmentRules,
     /// Who may start one by the button.
     pub button: ButtonRules,
+    /// Whether a known face must be alive, and how that is told; `None` lets pictures in.
+    pub liveness: Option<LivenessRules>,
 }
 
 /// What was last said of the picture in front of the camera.
@@ -85,6 +88,8 @@ pub struct Controller {
     unrecorded: bool,
     lockout: Lockout,
     last_denial: Option<Timestamp>,
+    /// When the second factor was last given, until it is used.
+    factor: Option<Timestamp>,
     secure_mode: bool,
     release: Option<Release>,
     secured: Option<Timestamp>,
@@ -111,6 +116,7 @@ impl Controller {
             unrecorded: false,
             lockout: Lockout::new(rules.lockout),
             last_denial: None,
+            factor: None,
             secure_mode: false,
             release: None,
             secured: None,
@@ -254,6 +260,7 @@ impl Controller {
                 let time = self.authority.allow(now, time);
                 actions.push(Action::Report(Event::EnrolAllowed { by: EnrolGrant::Operator, time }));
             }
+            Input::SecondFactor => self.factor = Some(now),
             Input::EnrolKey { active } => self.authority.key(active),
             Input::CancelEnrol => self.fail_enrolment(EnrolFailure::Cancelled, &mut actions),
             Input::Secure => self.close(now, Relock::Command, &mut actions),
@@ -339,11 +346,15 @@ impl Controller {
                 let left = self.lockout.left(now).unwrap_or_default();
                 self.turn_away(now, DenyReason::LockedOut { left }, actions);
             }
+            Seen::Face { .. } if self.approach.refused().is_some() && self.rules.liveness.is_some() => {
+                let (subject, evidence) = self.approach.refused().unwrap_or((SubjectId(0), 0.0));
+                self.turn_away(now, DenyReason::Spoof { subject, evidence }, actions);
+            }
             Seen::Face { .. } if sighting.gallery_version != self.gallery_version => self.window.clear(),
-            Seen::Face { track, scores, unusable, .. } => {
+            Seen::Face { track, scores, unusable, cues, .. } => {
                 // What is asked of an enrolment beyond the light excuses nobody here.
                 let excuse = unusable.filter(|flaw| flaw.is_the_doors());
-                let verdict = self.window.push(track, sighting.captured, scores, excuse);
+                let verdict = self.window.push(track, sighting.captured, scores, excuse, cues);
                 match verdict {
                     Verdict::Undecided { collected } => {
                         if collected == 1 && self.enter(Stage::Identifying) {
@@ -373,11 +384,42 @@ impl Controller {
                             }
                             permission => permission,
                         };
-                        self.note_administrator(now, subject, &permission, actions);
+                        let (permission, alive) = self.alive(now, subject, permission);
+                        // A picture of an administrator authorises nothing.
+                        if alive {
+                            self.note_administrator(now, subject, &permission, actions);
+                        }
                         self.decide(now, permission, actions);
                     }
                 }
             }
+        }
+    }
+
+    /// What liveness makes of a permission, and whether the face may count as alive. A picture that would
+    /// have opened the door is refused for as long as it stays.
+    fn alive(&mut self, now: Timestamp, subject: SubjectId, permission: Permission) -> (Permission, bool) {
+        let Some(rules) = self.rules.liveness else { return (permission, true) };
+        let liveness = self.window.evidence().judge(&rules);
+        let granted = matches!(permission, Permission::Granted(_));
+        match liveness {
+            Liveness::Live { .. } => (permission, true),
+            // Who is denied anyway, or was let in already, is not judged again.
+            Liveness::Spoof { .. } | Liveness::NotSure { .. } if !granted => (permission, false),
+            Liveness::Spoof { evidence } => {
+                self.window.clear();
+                self.approach.refuse(subject, evidence);
+                (Permission::Denied(DenyReason::Spoof { subject, evidence }), false)
+            }
+            Liveness::NotSure { evidence } => match rules.unsure {
+                Unsure::Deny => (Permission::Denied(DenyReason::NotSureAlive { subject, evidence }), false),
+                Unsure::SecondFactor => {
+                    match self.factor.take().filter(|given| now.since(*given) <= rules.factor) {
+                        Some(_) => (permission, false),
+                        None => (Permission::Denied(DenyReason::SecondFactor { subject, evidence }), false),
+                    }
+                }
+            },
         }
     }
 
@@ -673,6 +715,9 @@ mod tests {
     use super::super::event::{Score, SubjectId, TrackId, Unusable};
     use super::super::lockout::{SavedLock, SavedLockout};
     use super::*;
+    use std::collections::BTreeSet;
+
+    use crate::liveness::Cues;
     use crate::picture::Rect;
 
     fn rules() -> AccessRules {
@@ -707,6 +752,7 @@ mod tests {
                 restart_after: Duration::from_secs(2),
             },
             button: ButtonRules::default(),
+            liveness: None,
         }
     }
 
@@ -777,6 +823,7 @@ mod tests {
             face: Rect::new(0, 0, 100, 100),
             scores: vec![Score { subject: SubjectId(1), similarity }],
             unusable: None,
+            cues: Cues::default(),
         }
     }
 
@@ -967,9 +1014,15 @@ mod tests {
             face: Rect::new(0, 0, 100, 100),
             scores: vec![Score { subject: SubjectId(1), similarity: 0.1 }],
             unusable: Some(Unusable::TooDark),
+            cues: Cues::default(),
         };
-        let nobody =
-            Seen::Face { track: TrackId(2), face: Rect::new(0, 0, 100, 100), scores: vec![], unusable: None };
+        let nobody = Seen::Face {
+            track: TrackId(2),
+            face: Rect::new(0, 0, 100, 100),
+            scores: vec![],
+            unusable: None,
+            cues: Cues::default(),
+        };
         for _ in 0..10 {
             door.frames(20, &dark);
             door.frames(20, &nobody);
@@ -1164,6 +1217,7 @@ mod tests {
             face: Rect::new(0, 0, 9, 9),
             scores: vec![],
             unusable: Some(Unusable::TooDark),
+            cues: Cues::default(),
         });
         door.frames(80, &face(1, 0.9));
         let events: Vec<Event> = door.take().into_iter().map(|e| e.1).collect();
@@ -1196,5 +1250,162 @@ mod tests {
         door.input(Input::Enrol);
         door.input(Input::CancelEnrol);
         assert_eq!(door.events.last().unwrap().1, Event::EnrolFailed(EnrolFailure::Cancelled));
+    }
+
+    /// Frames of subject 1's face; alive, a picture, or neither clearly.
+    fn shown(track: u64, residual: f32, network: f32) -> Seen {
+        match face(track, 0.5) {
+            Seen::Face { track, face, scores, unusable, .. } => Seen::Face {
+                track,
+                face,
+                scores,
+                unusable,
+                cues: Cues {
+                    motion: Some(0.05),
+                    residual: Some(residual),
+                    along: None,
+                    peak: Some(1.2),
+                    network: Some(network),
+                },
+            },
+            other => other,
+        }
+    }
+
+    fn alive() -> Seen {
+        shown(1, 0.012, 0.9)
+    }
+
+    fn picture() -> Seen {
+        shown(1, 0.002, 0.05)
+    }
+
+    fn unclear() -> Seen {
+        shown(1, 0.003, 0.8)
+    }
+
+    fn checking(change: impl FnOnce(&mut LivenessRules)) -> Door {
+        let mut door = Door::new();
+        let mut liveness = LivenessRules::default();
+        change(&mut liveness);
+        let rules = AccessRules { liveness: Some(liveness), ..rules() };
+        door.controller = Controller::new(rules, 1, Timetable::default());
+        let actions = door.controller.start(Timestamp::ZERO, Resume::Fresh);
+        door.carry_out(actions);
+        door
+    }
+
+    fn denied(door: &mut Door) -> Vec<DenyCode> {
+        let code = |(_, event)| match event {
+            Event::Denied(reason) => Some(reason.code()),
+            _ => None,
+        };
+        door.take().into_iter().filter_map(code).collect()
+    }
+
+    #[test]
+    fn a_picture_is_refused_until_it_has_left() {
+        let mut door = checking(|_| {});
+        door.frames(15, &picture());
+        assert!(!door.released);
+        assert_eq!(denied(&mut door), [DenyCode::Spoof]);
+        // It stays for longer than the cooldown, and shows a living face meanwhile: still refused.
+        door.frames(100, &alive());
+        assert!(!door.released);
+        door.frame(Seen::NoFace);
+        door.frames(20, &alive());
+        assert!(!door.released, "a blink of an eye is no leaving");
+        let _ = denied(&mut door);
+        door.frames(31, &Seen::NoFace);
+        door.frames(15, &alive());
+        assert!(door.released);
+    }
+
+    #[test]
+    fn time_alone_does_not_make_a_picture_a_person() {
+        let mut door = checking(|_| {});
+        door.frames(15, &picture());
+        let cooldown = rules().approach.cooldown.as_millis() as usize / 50;
+        for _ in 0..2 * cooldown {
+            door.frame(alive());
+            if door.controller.lockout_left(Timestamp::from_millis(door.now)).is_some() {
+                door.input(Input::ClearLockout);
+            }
+        }
+        assert!(!door.released);
+    }
+
+    #[test]
+    fn pictures_count_towards_the_lockout() {
+        let mut door = checking(|_| {});
+        for attempt in 1..=3 {
+            door.frames(15, &picture());
+            let locked = door.controller.lockout_left(Timestamp::from_millis(door.now)).is_some();
+            assert_eq!(locked, attempt == 3);
+            door.frames(31, &Seen::NoFace);
+        }
+        door.frames(15, &alive());
+        assert!(!door.released, "locked out");
+    }
+
+    #[test]
+    fn who_is_not_clearly_alive_waits_and_is_no_attempt() {
+        let mut door = checking(|_| {});
+        door.frames(60, &unclear());
+        assert!(!door.released);
+        assert_eq!(denied(&mut door), [DenyCode::NotSureAlive]);
+        assert_eq!(door.controller.lockout.saved().denials, 0);
+        door.frames(15, &alive());
+        assert!(door.released, "it became clear");
+    }
+
+    #[test]
+    fn a_second_factor_settles_doubt_and_no_picture() {
+        let second = |rules: &mut LivenessRules| rules.unsure = Unsure::SecondFactor;
+        let mut door = checking(second);
+        door.frames(20, &unclear());
+        assert_eq!(denied(&mut door), [DenyCode::SecondFactor]);
+        door.input(Input::SecondFactor);
+        door.frame(unclear());
+        assert!(door.released);
+
+        let mut door = checking(second);
+        door.input(Input::SecondFactor);
+        door.frames(15, &picture());
+        assert!(!door.released);
+        // And it is used up neither by a picture nor lasts for ever.
+        door.now += 9_000;
+        door.frames(31, &Seen::NoFace);
+        door.frames(30, &unclear());
+        assert!(!door.released);
+    }
+
+    #[test]
+    fn a_picture_of_an_administrator_authorises_nothing() {
+        let administrators: BTreeSet<SubjectId> = [SubjectId(1)].into();
+        let allowed = |seen: &Seen| {
+            let mut door = checking(|_| {});
+            let timetable = Timetable { administrators: administrators.clone(), ..Timetable::default() };
+            door.input(Input::GalleryChanged { version: 1, timetable });
+            door.frames(15, seen);
+            door.take().iter().any(|(_, event)| matches!(event, Event::EnrolAllowed { .. }))
+        };
+        assert!(allowed(&alive()));
+        assert!(!allowed(&picture()));
+        assert!(!allowed(&unclear()));
+        // Nor does one that is shown once a living person has been let in.
+        let mut door = checking(|_| {});
+        let timetable = Timetable { administrators, ..Timetable::default() };
+        door.frames(15, &alive());
+        door.input(Input::GalleryChanged { version: 1, timetable });
+        door.frames(20, &picture());
+        assert!(!door.take().iter().any(|(_, event)| matches!(event, Event::EnrolAllowed { .. })));
+    }
+
+    #[test]
+    fn without_the_check_pictures_pass() {
+        let mut door = Door::new();
+        door.frames(15, &picture());
+        assert!(door.released);
     }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::lockout::SavedLockout;
 use super::reason::{DenyCode, DenyReason};
 use super::schedule::{Civil, Timetable};
+use crate::liveness::Cues;
 use crate::picture::Rect;
 use crate::time::Timestamp;
 
@@ -106,6 +107,9 @@ pub enum Seen {
         scores: Vec<Score>,
         /// Why it cannot be enrolled, if so. Matching takes it all the same.
         unusable: Option<Unusable>,
+        /// What speaks for or against its being alive.
+        #[serde(default)]
+        cues: Cues,
     },
 }
 
@@ -156,6 +160,8 @@ pub enum Input {
         /// At most [`super::ButtonRules::window`].
         time: Duration,
     },
+    /// The second factor's line became active: a keypad's relay, say.
+    SecondFactor,
     /// The key line that lets the button enrol.
     EnrolKey {
         /// True while it is closed.

@@ -64,6 +64,28 @@ pub enum DenyReason {
     SecureMode,
     /// The person was identified, but the entry of it did not reach the audit log in time.
     NotRecorded,
+    /// A picture of a known face was held before the camera: nothing opens until it has left. Counts
+    /// towards a lockout.
+    Spoof {
+        /// Whose.
+        subject: SubjectId,
+        /// The evidence, below 0.
+        evidence: f32,
+    },
+    /// The person was identified, and is neither clearly alive nor clearly a picture.
+    NotSureAlive {
+        /// Who.
+        subject: SubjectId,
+        /// The evidence.
+        evidence: f32,
+    },
+    /// The same where a second factor settles it.
+    SecondFactor {
+        /// Who.
+        subject: SubjectId,
+        /// The evidence.
+        evidence: f32,
+    },
 }
 
 /// A [`DenyReason`] without its numbers: what lights, buzzer, status and audit log tell apart.
@@ -92,11 +114,17 @@ pub enum DenyCode {
     SecureMode,
     /// The audit log did not take the entry.
     NotRecorded,
+    /// A picture of a face.
+    Spoof,
+    /// Neither clearly alive nor clearly a picture.
+    NotSureAlive,
+    /// The same, and a second factor is waited for.
+    SecondFactor,
 }
 
 impl DenyCode {
     /// Every code.
-    pub const ALL: [DenyCode; 11] = [
+    pub const ALL: [DenyCode; 14] = [
         DenyCode::Unknown,
         DenyCode::Ambiguous,
         DenyCode::NobodyEnrolled,
@@ -108,6 +136,9 @@ impl DenyCode {
         DenyCode::ClockNotSet,
         DenyCode::SecureMode,
         DenyCode::NotRecorded,
+        DenyCode::Spoof,
+        DenyCode::NotSureAlive,
+        DenyCode::SecondFactor,
     ];
 
     /// The name in logs, status and the audit log; it does not change between versions.
@@ -124,15 +155,23 @@ impl DenyCode {
             DenyCode::ClockNotSet => "clock_not_set",
             DenyCode::SecureMode => "secure_mode",
             DenyCode::NotRecorded => "not_recorded",
+            DenyCode::Spoof => "spoof",
+            DenyCode::NotSureAlive => "not_sure_alive",
+            DenyCode::SecondFactor => "second_factor",
         }
     }
 }
 
 impl DenyReason {
-    /// True for what counts towards a lockout: a stranger's face that could be seen well. An empty
-    /// gallery has nothing to be guessed.
+    /// True for what counts towards a lockout: a stranger's face that could be seen well, and a picture of
+    /// a face. An empty gallery has nothing to be guessed.
     pub fn is_an_attempt(&self) -> bool {
-        matches!(self, DenyReason::Unknown { best_mean: Some(_) } | DenyReason::Ambiguous { .. })
+        matches!(
+            self,
+            DenyReason::Unknown { best_mean: Some(_) }
+                | DenyReason::Ambiguous { .. }
+                | DenyReason::Spoof { .. }
+        )
     }
 
     /// The reason without its numbers.
@@ -149,6 +188,9 @@ impl DenyReason {
             DenyReason::ClockNotSet { .. } => DenyCode::ClockNotSet,
             DenyReason::SecureMode => DenyCode::SecureMode,
             DenyReason::NotRecorded => DenyCode::NotRecorded,
+            DenyReason::Spoof { .. } => DenyCode::Spoof,
+            DenyReason::NotSureAlive { .. } => DenyCode::NotSureAlive,
+            DenyReason::SecondFactor { .. } => DenyCode::SecondFactor,
         }
     }
 }
@@ -178,6 +220,18 @@ impl fmt::Display for DenyReason {
             DenyReason::SecureMode => write!(f, "the door is closed by an operator"),
             DenyReason::NotRecorded => {
                 write!(f, "the door's log cannot be written: tell an operator, and come again")
+            }
+            DenyReason::Spoof { .. } => {
+                write!(
+                    f,
+                    "this looks like a picture of a face: step out of the camera's sight and come again"
+                )
+            }
+            DenyReason::NotSureAlive { .. } => {
+                write!(f, "not sure that this is a living face: move your head a little")
+            }
+            DenyReason::SecondFactor { .. } => {
+                write!(f, "not sure that this is a living face: give the second factor (code or key)")
             }
         }
     }

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::event::{Score, SubjectId, TrackId, Unusable};
 use super::planted::{self, Bug};
+use crate::liveness::{Cues, Evidence};
 use crate::time::Timestamp;
 
 /// The numbers of the rule.
@@ -86,6 +87,7 @@ struct Entry {
     captured: Timestamp,
     scores: Vec<Score>,
     unusable: Option<Unusable>,
+    cues: Cues,
 }
 
 /// The latest frames of one tracked face.
@@ -128,6 +130,11 @@ impl Window {
         self.entries.iter().find_map(|entry| entry.unusable)
     }
 
+    /// What the frames collected say of liveness.
+    pub fn evidence(&self) -> Evidence {
+        Evidence::of(self.entries.iter().map(|entry| &entry.cues))
+    }
+
     /// Adds a frame and returns what the window says now.
     ///
     /// A frame of another track, a frame no later than the last one, or one that comes after too long
@@ -139,12 +146,13 @@ impl Window {
         captured: Timestamp,
         scores: Vec<Score>,
         unusable: Option<Unusable>,
+        cues: Cues,
     ) -> Verdict {
         if !self.continues(track, captured) {
             self.clear();
         }
         self.track = Some(track);
-        self.entries.push_back(Entry { captured, scores, unusable });
+        self.entries.push_back(Entry { captured, scores, unusable, cues });
         while self.entries.len() > self.rules.frames.max(1)
             || self.entries.front().is_some_and(|first| captured.since(first.captured) > self.rules.max_age)
         {
@@ -234,7 +242,13 @@ mod tests {
     fn run(frames: &[(u64, u64, f32)]) -> Verdict {
         let mut window = Window::new(RULES);
         for &(track, ms, s) in frames {
-            let _ = window.push(TrackId(track), Timestamp::from_millis(ms), scores(&[(7, s)]), None);
+            let _ = window.push(
+                TrackId(track),
+                Timestamp::from_millis(ms),
+                scores(&[(7, s)]),
+                None,
+                Cues::default(),
+            );
         }
         window.verdict()
     }
@@ -263,7 +277,13 @@ mod tests {
     fn means_are_per_subject_and_not_per_best_frame() {
         let mut window = Window::new(RULES);
         for (ms, a, b) in [(0, 0.6, 0.0), (50, 0.0, 0.6), (100, 0.2, 0.2)] {
-            let _ = window.push(TrackId(1), Timestamp::from_millis(ms), scores(&[(1, a), (2, b)]), None);
+            let _ = window.push(
+                TrackId(1),
+                Timestamp::from_millis(ms),
+                scores(&[(1, a), (2, b)]),
+                None,
+                Cues::default(),
+            );
         }
         let Verdict::Unknown { best_mean: Some(mean) } = window.verdict() else {
             panic!("{:?}", window.verdict());
@@ -278,7 +298,7 @@ mod tests {
     fn the_lead_counts_and_so_does_the_size_of_the_gallery() {
         let rules = WindowRules { frames: 1, margin: 0.1, gallery_raise: 0.2, ..RULES };
         let verdict = |values: &[(u32, f32)]| {
-            Window::new(rules).push(TrackId(1), Timestamp::ZERO, scores(values), None)
+            Window::new(rules).push(TrackId(1), Timestamp::ZERO, scores(values), None, Cues::default())
         };
         let alone = verdict(&[(1, 0.31)]);
         assert!(matches!(alone, Verdict::Identified { subject: SubjectId(1), .. }), "{alone:?}");
@@ -305,16 +325,18 @@ mod tests {
     #[test]
     fn a_subject_missing_in_one_frame_is_not_identified() {
         let mut window = Window::new(RULES);
-        let _ = window.push(TrackId(1), Timestamp::from_millis(0), scores(&[(1, 0.9)]), None);
-        let _ = window.push(TrackId(1), Timestamp::from_millis(50), scores(&[]), None);
-        let verdict = window.push(TrackId(1), Timestamp::from_millis(100), scores(&[(1, 0.9)]), None);
+        let _ =
+            window.push(TrackId(1), Timestamp::from_millis(0), scores(&[(1, 0.9)]), None, Cues::default());
+        let _ = window.push(TrackId(1), Timestamp::from_millis(50), scores(&[]), None, Cues::default());
+        let verdict =
+            window.push(TrackId(1), Timestamp::from_millis(100), scores(&[(1, 0.9)]), None, Cues::default());
         assert_eq!(verdict, Verdict::Unknown { best_mean: None });
     }
 
     #[test]
     fn an_empty_gallery_is_unknown() {
         let mut window = Window::new(WindowRules { frames: 1, ..RULES });
-        let verdict = window.push(TrackId(1), Timestamp::ZERO, vec![], None);
+        let verdict = window.push(TrackId(1), Timestamp::ZERO, vec![], None, Cues::default());
         assert_eq!(verdict, Verdict::Unknown { best_mean: None });
     }
 }

@@ -50,7 +50,8 @@ fn named_path(text: &str) -> Result<(String, PathBuf), String> {
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let rig = Rig::load(args.config.as_deref())?;
     let size = Some((rig.config.camera.width, rig.config.camera.height));
-    let open = |path: &Path| Recording::open(path, args.rate, size, args.out.is_some());
+    let colour = args.out.is_some() || rig.wants_colour();
+    let open = |path: &Path| Recording::open(path, args.rate, size, colour);
     // Every path is tried before the first, possibly long, enrolment.
     for path in args.enroll.iter().map(|(_, path)| path).chain([&args.probe]) {
         open(path)?;
@@ -196,6 +197,12 @@ pub(super) fn event_line(
                 DenyReason::SeveralFaces { count } => {
                     line["count"] = json!(count);
                     format!("{count} faces at once: nobody is identified")
+                }
+                DenyReason::Spoof { evidence, .. }
+                | DenyReason::NotSureAlive { evidence, .. }
+                | DenyReason::SecondFactor { evidence, .. } => {
+                    line["evidence"] = json!(round(f64::from(*evidence)));
+                    format!("{reason} (evidence {evidence:.2})")
                 }
                 other => other.to_string(),
             };

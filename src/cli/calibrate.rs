@@ -243,7 +243,8 @@ fn attempts(
 ) -> Result<(Option<Measured>, Vec<(String, String)>), CommandError> {
     let size = Some((rig.config.camera.width, rig.config.camera.height));
     let threshold = f64::from(rig.rules.window.threshold);
-    let mut simulation = rig.simulation();
+    // Error rates of identity: they hold for whoever is alive.
+    let mut simulation = rig.without_liveness().simulation();
     // Who is who is given.
     simulation.enrol_anyway();
     let mut not_enrolled = Vec::new();

@@ -9,7 +9,9 @@ use crate::attempt::Simulation;
 use crate::config::Config;
 use crate::detect::{Cascade, Detector};
 use crate::door::ModelFacts;
-use crate::embed::{Card, Embedder};
+use crate::embed::card::{Colour, InputSection};
+use crate::embed::{Card, Embedder, LivenessNetwork};
+use crate::liveness::Cue;
 use crate::vision::Vision;
 
 /// A configuration with its network and cascade loaded and checked.
@@ -21,6 +23,7 @@ pub struct Rig {
     /// What the network's card says.
     pub model: ModelFacts,
     embedder: Embedder,
+    liveness: Option<LivenessNetwork>,
     cascade: Cascade,
 }
 
@@ -37,24 +40,47 @@ impl Rig {
             Some(card) => Embedder::open(card)?,
             None => Embedder::embedded_default()?,
         };
+        let network = config.liveness.check && config.liveness.cues.contains(&Cue::Network);
+        let liveness = match &config.liveness.card {
+            _ if !network => None,
+            Some(card) => Some(LivenessNetwork::open(card)?),
+            None => Some(LivenessNetwork::embedded_default()?),
+        };
         let cascade = match &config.detector.cascade {
             Some(file) => load_cascade(file)?,
             None => Cascade::frontal_face(),
         };
         let rules = config.access_rules(embedder.card(), path)?;
         let model = model_facts(&embedder);
-        Ok(Rig { config, rules, model, embedder, cascade })
+        Ok(Rig { config, rules, model, embedder, liveness, cascade })
     }
 
     /// The pipeline from frames to sightings.
     pub fn vision(self) -> Vision {
         let rules = self.config.vision_rules();
-        Vision::new(rules, Detector::new(self.cascade), Box::new(self.embedder), self.model.metric)
+        let vision =
+            Vision::new(rules, Detector::new(self.cascade), Box::new(self.embedder), self.model.metric);
+        if self.rules.liveness.is_some() { vision.watching(self.liveness) } else { vision }
     }
 
     /// The network's card.
     pub fn card(&self) -> &Card {
         self.embedder.card()
+    }
+
+    /// Lets pictures of faces count as faces, whatever the configuration says: for recordings that are
+    /// made of pictures, and for measurements of identity alone.
+    #[must_use]
+    pub fn without_liveness(mut self) -> Self {
+        self.rules.liveness = None;
+        self
+    }
+
+    /// Whether a network wants frames in colour.
+    pub fn wants_colour(&self) -> bool {
+        let coloured = |input: &InputSection| input.colour != Colour::Gray;
+        coloured(&self.embedder.card().input)
+            || self.liveness.as_ref().is_some_and(|network| coloured(&network.card().input))
     }
 
     /// The network alone, for single pictures.

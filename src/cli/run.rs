@@ -8,7 +8,7 @@ use clap::Args as ClapArgs;
 use super::rig::Rig;
 use super::{Answer, CommandError};
 use crate::audit::{Context, Hash};
-use crate::camera::{FrameSource, Recording};
+use crate::camera::{CameraSettings, FrameSource, Recording};
 use crate::config::{Config, PersistentOutputs, Unrecorded};
 use crate::daemon::{self, AuditPlace, Frames, Parts, UnrecordedRules};
 use crate::gpio::Backend;
@@ -31,15 +31,16 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     check_persistence(&config, &args.config.path)?;
     let rig = Rig::from_config(config, &args.config.path)?;
     let config = rig.config.clone();
+    let colour = rig.wants_colour();
     let key = StoreKey::open_or_create(&config.store.key)?;
     let store = GalleryStore::open(&config.store.gallery, key)?;
     let recording = config.recording.enabled.then(|| open_recording(&config)).flatten();
     let source: Box<dyn FrameSource> = match &config.camera.recording {
         Some(path) => {
             let size = Some((config.camera.width, config.camera.height));
-            Box::new(camera::Paced::new(Recording::open(path, f64::from(config.camera.fps), size, false)?))
+            Box::new(camera::Paced::new(Recording::open(path, f64::from(config.camera.fps), size, colour)?))
         }
-        None => camera::open(&config.camera_settings())?,
+        None => camera::open(&CameraSettings { colour, ..config.camera_settings() })?,
     };
     let audit = AuditPlace {
         folder: config.audit.folder.clone(),

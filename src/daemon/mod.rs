@@ -744,7 +744,8 @@ impl Keeper {
                 }
                 self.door.handle(now, Input::Rex)
             }
-            (InputLine::Button | InputLine::Rex, false) => Vec::new(),
+            (InputLine::SecondFactor, true) => self.door.handle(now, Input::SecondFactor),
+            (InputLine::Button | InputLine::Rex | InputLine::SecondFactor, false) => Vec::new(),
             (InputLine::DoorSensor, open) => self.door.handle(now, Input::Door { open }),
         })
     }

@@ -222,7 +222,10 @@ pub fn fact(report: &Report) -> Option<Fact> {
         Event::Denied(
             DenyReason::AlreadyReleased { subject }
             | DenyReason::OutOfHours { subject }
-            | DenyReason::ClockNotSet { subject },
+            | DenyReason::ClockNotSet { subject }
+            | DenyReason::Spoof { subject, .. }
+            | DenyReason::NotSureAlive { subject, .. }
+            | DenyReason::SecondFactor { subject, .. },
         ) => (Some(*subject), None),
         Event::Denied(
             DenyReason::SeveralFaces { .. }
@@ -250,6 +253,11 @@ pub fn fact(report: &Report) -> Option<Fact> {
     let detail = match event {
         Event::Released(Cause::Identified { .. }) => "cause=identified".to_owned(),
         Event::EnrolAllowed { by: EnrolGrant::Administrator { .. }, .. } => "by=administrator".to_owned(),
+        Event::Denied(
+            reason @ (DenyReason::Spoof { evidence, .. }
+            | DenyReason::NotSureAlive { evidence, .. }
+            | DenyReason::SecondFactor { evidence, .. }),
+        ) => format!("reason={} evidence={evidence:.2}", reason.code().name()),
         Event::Denied(reason) if subject.is_some() || similarity.is_some() => {
             format!("reason={}", reason.code().name())
         }

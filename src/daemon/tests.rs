@@ -145,6 +145,7 @@ fn rules() -> AccessRules {
             restart_after: ms(1_000),
         },
         button: ButtonRules::default(),
+        liveness: None,
     }
 }
 
@@ -245,6 +246,7 @@ impl Bench {
                 face: Rect::new(0, 0, 99, 99),
                 scores: vec![Score { subject: crate::access::SubjectId(0), similarity }],
                 unusable: None,
+                cues: crate::liveness::Cues::default(),
             };
             let captured = clock::now();
             let sighting = Sighting { captured, sequence: n, gallery_version: 0, seen };

@@ -4,5 +4,7 @@
 //! shows is that the chain works from frame to strike; it says nothing about accuracy, because each
 //! person's walk-ups come from one photograph.
 
+pub mod attack;
+mod noise;
 pub mod portrait;
 pub mod walkup;

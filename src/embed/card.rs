@@ -157,27 +157,10 @@ pub struct TrainingSection {
     pub train_your_own: String,
 }
 
-impl Card {
-    /// A card from the text of its file; `path` is for messages.
-    ///
-    /// # Errors
-    /// When the text is no card, or says something that makes no sense.
-    pub fn parse(text: &str, path: &Path) -> Result<Card, EmbedError> {
-        let card: Card = toml::from_str(text).map_err(|e| {
-            let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
-            let key = text.lines().nth(line - 1).unwrap_or("").trim();
-            EmbedError::card(path, format!("line {line} (`{key}`): {}", e.message().trim()))
-        })?;
-        card.check().map_err(|message| EmbedError::card(path, message))?;
-        Ok(card)
-    }
-
-    /// Whether the figures make sense: ranges, lengths, and thresholds that rise as the rate falls.
-    ///
-    /// # Errors
-    /// A sentence that names the first key at fault and the remedy.
-    pub fn check(&self) -> Result<(), String> {
-        let ModelSection { file, sha256, .. } = &self.model;
+impl ModelSection {
+    /// Whether it names a file beside the card; a sentence that names the key at fault if not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let ModelSection { file, sha256, .. } = self;
         if file.is_empty() || file.contains(['/', '\\']) || file == ".." {
             return Err(format!(
                 "model.file = {file:?} must be the name of a file in the card's folder, without a path"
@@ -186,7 +169,14 @@ impl Card {
         if sha256.len() != 64 || !sha256.bytes().all(|b| b.is_ascii_hexdigit()) {
             return Err("model.sha256 must be 64 hexadecimal digits; `sha256sum` prints them".into());
         }
-        let InputSection { width, height, colour, mean, deviation, .. } = &self.input;
+        Ok(())
+    }
+}
+
+impl InputSection {
+    /// Whether sizes and scaling make sense; a sentence that names the key at fault if not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let InputSection { width, height, colour, mean, deviation, .. } = self;
         for (key, value) in [("width", width), ("height", height)] {
             if !(16..=1024).contains(value) {
                 return Err(format!("input.{key} = {value} is not within 16 to 1024"));
@@ -207,7 +197,14 @@ impl Card {
         if !deviation.iter().all(|d| d.is_finite() && *d > 0.0) {
             return Err("input.deviation must be finite figures above 0".into());
         }
-        let CropRule { width, height, shift_x, shift_y } = self.crop;
+        Ok(())
+    }
+}
+
+impl CropRule {
+    /// Whether the crop has a sensible size and place; a sentence that names the key at fault if not.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let CropRule { width, height, shift_x, shift_y } = *self;
         for (key, value, low, high) in [
             ("width", width, 0.1, 10.0),
             ("height", height, 0.1, 10.0),
@@ -218,6 +215,29 @@ impl Card {
                 return Err(format!("crop.{key} = {value} is not within {low} to {high}"));
             }
         }
+        Ok(())
+    }
+}
+
+impl Card {
+    /// A card from the text of its file; `path` is for messages.
+    ///
+    /// # Errors
+    /// When the text is no card, or says something that makes no sense.
+    pub fn parse(text: &str, path: &Path) -> Result<Card, EmbedError> {
+        let card: Card = read(text, path)?;
+        card.check().map_err(|message| EmbedError::card(path, message))?;
+        Ok(card)
+    }
+
+    /// Whether the figures make sense: ranges, lengths, and thresholds that rise as the rate falls.
+    ///
+    /// # Errors
+    /// A sentence that names the first key at fault and the remedy.
+    pub fn check(&self) -> Result<(), String> {
+        self.model.check()?;
+        self.input.check()?;
+        self.crop.check()?;
         if !(1..=4096).contains(&self.output.size) {
             return Err(format!("output.size = {} is not within 1 to 4096", self.output.size));
         }
@@ -303,6 +323,15 @@ impl Card {
     pub fn metric(&self) -> Metric {
         self.output.metric
     }
+}
+
+/// A card's text as what it says; `path` is for messages.
+pub(super) fn read<T: serde::de::DeserializeOwned>(text: &str, path: &Path) -> Result<T, EmbedError> {
+    toml::from_str(text).map_err(|e| {
+        let line = e.span().map_or(1, |span| 1 + text[..span.start].matches('\n').count());
+        let key = text.lines().nth(line - 1).unwrap_or("").trim();
+        EmbedError::card(path, format!("line {line} (`{key}`): {}", e.message().trim()))
+    })
 }
 
 fn same_rate(a: f64, b: f64) -> bool {

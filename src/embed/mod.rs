@@ -7,6 +7,7 @@ pub mod card;
 pub mod check;
 pub mod crop;
 mod graph;
+pub mod liveness;
 mod network;
 pub mod quantize;
 
@@ -17,6 +18,7 @@ use sha2::{Digest, Sha256};
 
 pub use card::{Card, CropRule};
 pub use crop::{Pixels, View};
+pub use liveness::LivenessNetwork;
 
 use crate::matching::{Embedding, ModelHash};
 use crate::picture::{GrayView, Rect};
@@ -123,18 +125,9 @@ impl Embedder {
     /// # Errors
     /// When either cannot be read, makes no sense, or they do not belong together.
     pub fn open(card: &Path) -> Result<Self, EmbedError> {
-        let text = fs::read_to_string(card).map_err(|source| EmbedError::Read {
-            path: card.to_path_buf(),
-            source,
-            remedy: "give the path of a model card (a TOML file such as models/embedder.toml)",
-        })?;
+        let text = read_card(card)?;
         let parsed = Card::parse(&text, card)?;
-        let file = card.with_file_name(&parsed.model.file);
-        let network = fs::read(&file).map_err(|source| EmbedError::Read {
-            path: file.clone(),
-            source,
-            remedy: "the model card names this network file: put it beside the card, or train it first (training/)",
-        })?;
+        let network = read_network(card, &parsed.model.file)?;
         Self::from_parts(parsed, card, &network)
     }
 
@@ -153,29 +146,14 @@ impl Embedder {
     /// As [`Embedder::open`].
     pub fn from_parts(card: Card, path: &Path, network: &[u8]) -> Result<Self, EmbedError> {
         card.check().map_err(|message| EmbedError::card(path, message))?;
-        let file = path.with_file_name(&card.model.file);
-        let refuse = |message: String| EmbedError::Network { path: file.clone(), message };
-        if network.is_empty() {
-            return Err(refuse("the file is empty".into()));
-        }
-        let hash = ModelHash(Sha256::digest(network).into());
-        let found = hex(&hash);
-        if !found.eq_ignore_ascii_case(&card.model.sha256) {
-            let said = card.model.sha256;
-            return Err(EmbedError::Hash { path: file, card: path.to_path_buf(), found, said });
-        }
-        let shape = input_shape(&card.input);
-        let mut loaded = Network::load(network, &shape, card.output.name.as_deref()).map_err(refuse)?;
-        if loaded.size() != card.output.size {
-            return Err(refuse(format!(
-                "it gives {} values, the card says output.size = {}",
-                loaded.size(),
-                card.output.size
-            )));
-        }
+        let (hash, mut loaded) =
+            load(&card.model, &card.input, (card.output.name.as_deref(), card.output.size), path, network)?;
         // One run shows whether it runs at all, before anybody stands at the door.
         let values = vec![0.5; loaded.input_len()];
-        loaded.run(&values).map_err(refuse)?;
+        loaded.run(&values).map_err(|message| EmbedError::Network {
+            path: path.with_file_name(&card.model.file),
+            message,
+        })?;
         Ok(Embedder { card, hash, network: loaded, cropper: crop::Cropper::new(), values })
     }
 
@@ -261,6 +239,53 @@ impl Embedder {
         }
         Ok(Embedding::new(vector))
     }
+}
+
+fn read_card(card: &Path) -> Result<String, EmbedError> {
+    fs::read_to_string(card).map_err(|source| EmbedError::Read {
+        path: card.to_path_buf(),
+        source,
+        remedy: "give the path of a model card (a TOML file such as models/embedder.toml)",
+    })
+}
+
+fn read_network(card: &Path, file: &str) -> Result<Vec<u8>, EmbedError> {
+    let file = card.with_file_name(file);
+    fs::read(&file).map_err(|source| EmbedError::Read {
+        path: file.clone(),
+        source,
+        remedy: "the model card names this network file: put it beside the card, or train it first (training/)",
+    })
+}
+
+/// The network that `model` names, if these are its bytes and it takes and gives what its card says.
+/// `output` is the name of the output, where it has one, and its size.
+fn load(
+    model: &card::ModelSection,
+    input: &card::InputSection,
+    (name, size): (Option<&str>, usize),
+    path: &Path,
+    network: &[u8],
+) -> Result<(ModelHash, Network), EmbedError> {
+    let file = path.with_file_name(&model.file);
+    let refuse = |message: String| EmbedError::Network { path: file.clone(), message };
+    if network.is_empty() {
+        return Err(refuse("the file is empty".into()));
+    }
+    let hash = ModelHash(Sha256::digest(network).into());
+    let found = hex(&hash);
+    if !found.eq_ignore_ascii_case(&model.sha256) {
+        let said = model.sha256.clone();
+        return Err(EmbedError::Hash { path: file, card: path.to_path_buf(), found, said });
+    }
+    let loaded = Network::load(network, &input_shape(input), name).map_err(refuse)?;
+    if loaded.size() != size {
+        return Err(EmbedError::Network {
+            path: path.with_file_name(&model.file),
+            message: format!("it gives {} values, the card says output.size = {size}", loaded.size()),
+        });
+    }
+    Ok((hash, loaded))
 }
 
 /// A network without a card: for measurements of any ONNX file.

@@ -51,6 +51,8 @@ pub enum InputLine {
     EnrolKey,
     /// Request to exit: opens from within. It must also be wired to work without this program.
     Rex,
+    /// A keypad's or card reader's relay: active for a moment when the right code was given.
+    SecondFactor,
     /// The door's contact: active while the door stands open.
     DoorSensor,
 }
@@ -61,6 +63,7 @@ impl fmt::Display for InputLine {
             InputLine::Button => "button",
             InputLine::EnrolKey => "enrol-key",
             InputLine::Rex => "rex",
+            InputLine::SecondFactor => "second-factor",
             InputLine::DoorSensor => "door-sensor",
         })
     }
@@ -139,10 +142,11 @@ const LONG_BEEP: u128 = 4;
 /// How a denial blinks; `None` for steadily.
 fn blinks(code: DenyCode) -> Option<u128> {
     match code {
-        DenyCode::Unknown | DenyCode::Ambiguous | DenyCode::NobodyEnrolled => None,
+        DenyCode::Unknown | DenyCode::Ambiguous | DenyCode::NobodyEnrolled | DenyCode::Spoof => None,
         DenyCode::AlreadyReleased => Some(1),
         DenyCode::SeveralFaces => Some(2),
-        DenyCode::PoorPicture => Some(3),
+        // What the person can help: show the face better, or give the second factor.
+        DenyCode::PoorPicture | DenyCode::NotSureAlive | DenyCode::SecondFactor => Some(3),
         DenyCode::LockedOut => Some(4),
         DenyCode::OutOfHours | DenyCode::ClockNotSet => Some(5),
         DenyCode::SecureMode => Some(6),
@@ -323,10 +327,10 @@ mod tests {
             };
             let blinks = edges(IndicatorLine::RedLed, 2_400, 4_800);
             let expected = match code {
-                DenyCode::Unknown | DenyCode::Ambiguous | DenyCode::NobodyEnrolled => 0,
+                DenyCode::Unknown | DenyCode::Ambiguous | DenyCode::NobodyEnrolled | DenyCode::Spoof => 0,
                 DenyCode::AlreadyReleased => 1,
                 DenyCode::SeveralFaces => 2,
-                DenyCode::PoorPicture => 3,
+                DenyCode::PoorPicture | DenyCode::NotSureAlive | DenyCode::SecondFactor => 3,
                 DenyCode::LockedOut => 4,
                 DenyCode::OutOfHours | DenyCode::ClockNotSet => 5,
                 DenyCode::SecureMode => 6,

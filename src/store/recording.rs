@@ -91,6 +91,7 @@ mod tests {
             face: Rect::new(-1, 2, 3, 4),
             scores: vec![Score { subject: SubjectId(3), similarity }],
             unusable: Some(Unusable::Flat),
+            cues: crate::liveness::Cues { peak: Some(1.25), ..Default::default() },
         };
         let captured = Timestamp::from_nanos(123_456_789_012_345);
         let sighting = Sighting { captured, sequence: 9, gallery_version: 2, seen };

@@ -11,10 +11,11 @@ pub use pose::Pose;
 pub use quality::{QualityRules, sharpness};
 pub use tracker::{TrackRules, Tracker};
 
-use crate::access::{Seen, Sighting};
+use crate::access::{Seen, Sighting, TrackId};
 use crate::camera::Frame;
 use crate::detect::{Detector, SearchParams, Searcher};
-use crate::embed::{Embed, EmbedError, Pixels, View};
+use crate::embed::{Embed, EmbedError, LivenessNetwork, Pixels, View};
+use crate::liveness::{Cues, Watch};
 use crate::matching::{Embedding, Gallery, Metric};
 use crate::picture::Rect;
 
@@ -60,6 +61,22 @@ pub enum Stage {
     Compare,
 }
 
+/// What measures liveness.
+struct Watcher {
+    watch: Watch,
+    network: Option<LivenessNetwork>,
+}
+
+impl Watcher {
+    fn look(&mut self, pixels: Pixels<'_>, face: Rect, track: TrackId) -> Result<Cues, EmbedError> {
+        let mut cues = self.watch.look(pixels.view(), face, track.0);
+        if let Some(network) = &mut self.network {
+            cues.network = Some(network.score(pixels, face)?);
+        }
+        Ok(cues)
+    }
+}
+
 /// Turns frames into observations, one after the other.
 pub struct Vision {
     rules: VisionRules,
@@ -68,6 +85,7 @@ pub struct Vision {
     metric: Metric,
     tracker: Tracker,
     pose: Pose,
+    liveness: Option<Watcher>,
     /// The view of the face embedded last.
     view: View,
 }
@@ -87,14 +105,25 @@ impl Vision {
             metric,
             tracker: Tracker::new(rules.tracking),
             pose: Pose::default(),
+            liveness: None,
             view: View::Mirrored,
         }
+    }
+
+    /// Measures liveness as well; with this network, or without its cue.
+    #[must_use]
+    pub fn watching(mut self, network: Option<LivenessNetwork>) -> Self {
+        self.liveness = Some(Watcher { watch: Watch::new(), network });
+        self
     }
 
     /// Forgets the face followed: the next frames have nothing to do with those before.
     pub fn forget(&mut self) {
         self.tracker.lose();
         self.searcher.forget();
+        if let Some(liveness) = &mut self.liveness {
+            liveness.watch.forget();
+        }
         self.view = View::Mirrored;
     }
 
@@ -145,8 +174,14 @@ impl Vision {
                 let scores = gallery.scores(&probe, self.metric);
                 mark(Stage::Compare);
                 embedding = Some(probe);
+                let track = self.tracker.follow(frame.captured, *face);
+                let cues = match &mut self.liveness {
+                    Some(liveness) if purpose == Purpose::Identify => liveness.look(pixels, *face, track)?,
+                    _ => Cues::default(),
+                };
                 Seen::Face {
-                    track: self.tracker.follow(frame.captured, *face),
+                    track,
+                    cues,
                     face: *face,
                     scores,
                     unusable: self.rules.quality.judge(

@@ -73,6 +73,7 @@ pub fn rules() -> AccessRules {
             restart_after: Duration::from_secs(2),
         },
         button: ButtonRules::default(),
+        liveness: None,
     }
 }
 
@@ -403,6 +404,7 @@ impl Simulation {
                 face,
                 scores: process.door.gallery().scores(&probe, MODEL.metric),
                 unusable: dark.then_some(Unusable::TooDark),
+                cues: Default::default(),
             }
         };
         process.sequence += 1;

@@ -47,6 +47,7 @@ pub fn rules() -> AccessRules {
             restart_after: Duration::from_secs(2),
         },
         button: ButtonRules::default(),
+        liveness: None,
     }
 }
 

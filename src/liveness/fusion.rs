@@ -1,0 +1,294 @@
+//! All cues of a window as one verdict.
+//!
+//! Each cue's mean over the window becomes evidence by a straight line, cut off at both ends: above 0 it
+//! speaks for a living face, below for a picture, and no cue alone decides beyond its cut. The evidence
+//! adds up (as the logarithms of likelihood ratios of independent cues do: Kittler et al., "On combining
+//! classifiers", IEEE PAMI 1998, the product rule). A face is called alive only if it was seen to move and
+//! no cue speaks clearly against it: what stands quite still may be a good picture.
+
+use serde::{Deserialize, Serialize};
+
+use super::Cues;
+
+/// Fewer frames than this with a measurement make no mean.
+const FEWEST: usize = 5;
+
+/// A face must move so far, in its widths, for its motion to say that it is flat.
+const MOVES: f32 = 0.008;
+
+/// The residual, in widths of the face, that a flat picture and a living face have alike.
+const RESIDUAL: f32 = 0.0055;
+
+/// The share of surroundings moving along that both have alike.
+const ALONG: f32 = -0.62;
+
+/// The spectrum's peak that both have alike.
+const PEAK: f32 = 1.62;
+
+/// One of the cues.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cue {
+    /// [`super::planar`].
+    Planar,
+    /// [`super::surroundings`].
+    Surroundings,
+    /// [`super::texture`].
+    Texture,
+    /// The network.
+    Network,
+}
+
+impl Cue {
+    /// Every cue.
+    pub const ALL: [Cue; 4] = [Cue::Planar, Cue::Surroundings, Cue::Texture, Cue::Network];
+
+    /// The name in configuration and reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Cue::Planar => "planar",
+            Cue::Surroundings => "surroundings",
+            Cue::Texture => "texture",
+            Cue::Network => "network",
+        }
+    }
+}
+
+/// Which cues count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CueSet {
+    /// [`Cue::Planar`].
+    pub planar: bool,
+    /// [`Cue::Surroundings`].
+    pub surroundings: bool,
+    /// [`Cue::Texture`].
+    pub texture: bool,
+    /// [`Cue::Network`].
+    pub network: bool,
+}
+
+impl CueSet {
+    /// All of them.
+    pub const ALL: CueSet = CueSet { planar: true, surroundings: true, texture: true, network: true };
+
+    /// Those that `counts` says.
+    pub fn of(counts: impl Fn(Cue) -> bool) -> Self {
+        CueSet {
+            planar: counts(Cue::Planar),
+            surroundings: counts(Cue::Surroundings),
+            texture: counts(Cue::Texture),
+            network: counts(Cue::Network),
+        }
+    }
+
+    /// Whether this cue is one of them.
+    pub fn has(&self, cue: Cue) -> bool {
+        match cue {
+            Cue::Planar => self.planar,
+            Cue::Surroundings => self.surroundings,
+            Cue::Texture => self.texture,
+            Cue::Network => self.network,
+        }
+    }
+}
+
+/// What to do with a known face that may or may not be alive.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Unsure {
+    /// It is not let in; it may become clear while it stays.
+    #[default]
+    Deny,
+    /// It is let in if the second factor's line became active shortly before or becomes so.
+    SecondFactor,
+}
+
+/// The numbers of the verdict.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LivenessRules {
+    /// Which cues count.
+    pub cues: CueSet,
+    /// Evidence from which a face is alive.
+    pub live: f32,
+    /// Evidence up to which it is a picture, at most `live`.
+    pub spoof: f32,
+    /// A cue below this keeps a face from being called alive, whatever the others say.
+    pub veto: f32,
+    /// What to do in between.
+    pub unsure: Unsure,
+    /// How long the second factor counts.
+    pub factor: std::time::Duration,
+}
+
+impl Default for LivenessRules {
+    fn default() -> Self {
+        LivenessRules {
+            cues: CueSet::ALL,
+            live: 0.8,
+            spoof: -1.5,
+            veto: -1.2,
+            unsure: Unsure::Deny,
+            factor: std::time::Duration::from_secs(10),
+        }
+    }
+}
+
+/// What a window says of the face's liveness.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Liveness {
+    /// A living face.
+    Live {
+        /// The evidence for it.
+        evidence: f32,
+    },
+    /// A picture of a face.
+    Spoof {
+        /// The evidence, below 0.
+        evidence: f32,
+    },
+    /// Neither is clear.
+    NotSure {
+        /// The evidence.
+        evidence: f32,
+    },
+}
+
+/// The evidence of each cue; `None` where it says nothing.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// [`Cue::Planar`], -2 to 1.5.
+    pub planar: Option<f32>,
+    /// [`Cue::Surroundings`], -2 to 0.8.
+    pub surroundings: Option<f32>,
+    /// [`Cue::Texture`], -3 to 0.4.
+    pub texture: Option<f32>,
+    /// [`Cue::Network`], -2.5 to 2.5.
+    pub network: Option<f32>,
+}
+
+impl Evidence {
+    /// The evidence of the frames of a window.
+    pub fn of<'a>(frames: impl Iterator<Item = &'a Cues> + Clone) -> Self {
+        let mean = |value: &dyn Fn(&Cues) -> Option<f32>| {
+            let (mut sum, mut count) = (0.0_f32, 0_usize);
+            for value in frames.clone().filter_map(value).filter(|v| v.is_finite()) {
+                sum += value;
+                count += 1;
+            }
+            (count >= FEWEST).then(|| sum / count as f32)
+        };
+        let moving = |cues: &Cues| cues.motion.is_some_and(|motion| motion >= MOVES);
+        let residual =
+            |cues: &Cues| cues.residual.filter(|_| moving(cues)).map(|r| (r.max(1e-4) / RESIDUAL).log2());
+        let logit = |cues: &Cues| {
+            let p = cues.network?.clamp(0.02, 0.98);
+            Some((p / (1.0 - p)).ln())
+        };
+        Evidence {
+            planar: mean(&residual).map(|r| (1.5 * r).clamp(-2.0, 1.5)),
+            surroundings: mean(&|cues| cues.along).map(|a| (4.0 * (ALONG - a)).clamp(-2.0, 0.8)),
+            texture: mean(&|cues| cues.peak).map(|p| (5.0 * (PEAK - p)).clamp(-3.0, 0.4)),
+            network: mean(&logit).map(|l| l.clamp(-2.5, 2.5)),
+        }
+    }
+
+    /// That of one cue.
+    pub fn get(&self, cue: Cue) -> Option<f32> {
+        match cue {
+            Cue::Planar => self.planar,
+            Cue::Surroundings => self.surroundings,
+            Cue::Texture => self.texture,
+            Cue::Network => self.network,
+        }
+    }
+
+    /// The verdict.
+    pub fn judge(&self, rules: &LivenessRules) -> Liveness {
+        let told = |cue: &Cue| if rules.cues.has(*cue) { self.get(*cue) } else { None };
+        let evidence: f32 = Cue::ALL.iter().filter_map(told).sum();
+        let vetoed = Cue::ALL.iter().filter_map(told).any(|e| e < rules.veto);
+        // Without the cue of motion an operator has asked not to wait for any.
+        let moved = !rules.cues.planar || self.planar.is_some();
+        let silent = Cue::ALL.iter().all(|cue| told(cue).is_none());
+        if !silent && evidence <= rules.spoof {
+            Liveness::Spoof { evidence }
+        } else if !silent && evidence >= rules.live && !vetoed && moved {
+            Liveness::Live { evidence }
+        } else {
+            Liveness::NotSure { evidence }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ALIVE: Cues = Cues {
+        motion: Some(0.05),
+        residual: Some(0.012),
+        along: Some(-0.9),
+        peak: Some(1.2),
+        network: Some(0.9),
+    };
+
+    fn judge(frames: &[Cues], rules: &LivenessRules) -> Liveness {
+        Evidence::of(frames.iter()).judge(rules)
+    }
+
+    #[test]
+    fn table() {
+        let print = Cues { residual: Some(0.002), along: Some(0.3), network: Some(0.05), ..ALIVE };
+        let screen = Cues { peak: Some(2.1), along: Some(0.3), network: Some(0.2), ..ALIVE };
+        let still = Cues { motion: Some(0.002), residual: Some(0.001), along: None, ..ALIVE };
+        let cut_out = Cues { residual: Some(0.002), ..ALIVE };
+        let nothing = Cues::default();
+        let rules = LivenessRules::default();
+        for (name, cues, live, spoof) in [
+            ("a person", ALIVE, true, false),
+            ("a print", print, false, true),
+            ("a screen", screen, false, true),
+            ("who stands quite still is no picture, and not known to be alive", still, false, false),
+            ("a flat face that convinces all other cues", cut_out, false, false),
+            ("nothing measured", nothing, false, false),
+            (
+                "no number",
+                Cues { network: Some(f32::NAN), residual: Some(f32::NAN), ..nothing },
+                false,
+                false,
+            ),
+        ] {
+            let verdict = judge(&[cues; 15], &rules);
+            assert_eq!(matches!(verdict, Liveness::Live { .. }), live, "{name}: {verdict:?}");
+            assert_eq!(matches!(verdict, Liveness::Spoof { .. }), spoof, "{name}: {verdict:?}");
+        }
+    }
+
+    #[test]
+    fn a_few_frames_decide_nothing() {
+        let rules = LivenessRules::default();
+        let mut frames = [Cues::default(); 15];
+        frames[..4].fill(ALIVE);
+        assert!(matches!(judge(&frames, &rules), Liveness::NotSure { .. }));
+        frames[4] = ALIVE;
+        assert!(matches!(judge(&frames, &rules), Liveness::Live { .. }));
+    }
+
+    #[test]
+    fn a_cue_that_does_not_count_says_nothing() {
+        let cut_out = Cues { residual: Some(0.001), ..ALIVE };
+        let only = |wanted| LivenessRules {
+            cues: CueSet::of(|cue| cue == wanted),
+            live: 0.0,
+            spoof: -0.1,
+            ..LivenessRules::default()
+        };
+        assert!(matches!(judge(&[cut_out; 15], &only(Cue::Planar)), Liveness::Spoof { .. }));
+        for cue in [Cue::Surroundings, Cue::Texture, Cue::Network] {
+            assert!(matches!(judge(&[cut_out; 15], &only(cue)), Liveness::Live { .. }), "{cue:?}");
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! Liveness: is it a face before the camera, or a picture of one?
+//!
+//! Four cues, each in a file with its formula, its source and its tests, and each blind to something:
+//!
+//! | Cue | Looks at | Says nothing about |
+//! |---|---|---|
+//! | [`planar`] | motion that no flat thing makes | what does not move |
+//! | [`surroundings`] | whether what is around the face moves with it | a tight cut-out, bare walls |
+//! | [`texture`] | rasters of print and screen | prints finer than the camera sees |
+//! | network | borders, paper, tones: what a small network was taught (`crate::embed::liveness`) | what it was not taught |
+//!
+//! [`Watch`] follows the face and measures the first three ([`Cues`]); [`fusion`] judges the window of the
+//! 15-frame rule. What was measured travels with the sighting, so that a recording replays to the same
+//! verdicts, also under other rules. What this stops and what it does not is in `docs/liveness.md`.
+
+pub mod align;
+pub mod fusion;
+pub mod planar;
+pub mod reduced;
+pub mod surroundings;
+pub mod texture;
+mod watch;
+
+use serde::{Deserialize, Serialize};
+
+pub use fusion::{Cue, CueSet, Evidence, Liveness, LivenessRules, Unsure};
+pub use watch::Watch;
+
+/// What was measured of a face in one frame; no biometric data. `None`: this frame says nothing of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Cues {
+    /// How far the face moved in some frames, in widths of the face.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub motion: Option<f32>,
+    /// Motion that no homography explains, in widths of the face ([`planar`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub residual: Option<f32>,
+    /// Whether the surroundings stand still (-1) or move with the face (1) ([`surroundings`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub along: Option<f32>,
+    /// The highest peak of the face's spectrum, decimal logarithm ([`texture`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub peak: Option<f32>,
+    /// The network's probability that the face is alive, 0 to 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<f32>,
+}

@@ -1,0 +1,161 @@
+//! Watching one face from frame to frame.
+
+use std::collections::VecDeque;
+
+use super::align::align;
+use super::reduced::{Reduced, factor_of};
+use super::{Cues, planar, surroundings, texture};
+use crate::picture::{GrayView, Rect};
+
+/// Frames between the two that are compared: 0.35 s at 20 frames a second.
+const BACK: usize = 7;
+
+/// A face that grew or shrank by more is measured anew at another reduction.
+const SIZES: std::ops::RangeInclusive<f32> = 24.0..=64.0;
+
+/// Two regions less alike than this after alignment are not the same thing seen twice.
+const ALIKE: f32 = 0.75;
+
+/// The part of the box that motion is measured in: without its corners, where the background is.
+const INNER: f32 = 0.84;
+
+#[derive(Debug)]
+struct Past {
+    reduced: Reduced,
+    face: Rect,
+}
+
+/// The latest frames of one face.
+#[derive(Debug, Default)]
+pub struct Watch {
+    track: Option<u64>,
+    factor: usize,
+    past: VecDeque<Past>,
+}
+
+impl Watch {
+    /// Nothing seen yet.
+    pub fn new() -> Self {
+        Watch::default()
+    }
+
+    /// Forgets the face: the next frame has nothing to do with those before.
+    pub fn forget(&mut self) {
+        self.track = None;
+        self.past.clear();
+    }
+
+    /// Cues the face in the box `face`, which belongs to `track`.
+    pub fn look(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Cues {
+        let size = face.width as f32 / self.factor.max(1) as f32;
+        if self.track != Some(track) || !SIZES.contains(&size) {
+            self.forget();
+            self.track = Some(track);
+            self.factor = factor_of(face);
+        }
+        let reduced = Reduced::new(picture, self.factor);
+        let mut cues = Cues { peak: texture::peak(picture, face), ..Cues::default() };
+        if let Some(past) = self.past.iter().rev().nth(BACK - 1) {
+            compare(past, &reduced, face, self.factor, &mut cues);
+        }
+        self.past.push_back(Past { reduced, face });
+        if self.past.len() > BACK {
+            self.past.pop_front();
+        }
+        cues
+    }
+}
+
+fn compare(past: &Past, now: &Reduced, face: Rect, factor: usize, cues: &mut Cues) {
+    let f = factor as f32;
+    let small = |r: Rect| {
+        let edge = |v: i32| (v as f32 / f).round() as i32;
+        Rect::new(edge(r.x), edge(r.y), edge(r.width), edge(r.height))
+    };
+    let before = small(past.face);
+    let centre = |r: Rect| (r.x as f32 + r.width as f32 / 2.0, r.y as f32 + r.height as f32 / 2.0);
+    let ((bx, by), (nx, ny)) = (centre(past.face), centre(face));
+    let inner = |edge: i32| (edge as f32 * INNER).round() as i32;
+    let (w, h) = (inner(before.width), inner(before.height));
+    let region = Rect::new(before.x + (before.width - w) / 2, before.y + (before.height - h) / 2, w, h);
+    // Boxes jitter by a pixel or two: a face that hardly moved is sought where it was first.
+    let starts = [((nx - bx) / f, (ny - by) / f), (0.0, 0.0)];
+    let best = starts
+        .iter()
+        .filter_map(|&(dx, dy)| align(&past.reduced, now, region, (dx, dy, 1.0)))
+        .max_by(|a, b| a.likeness.total_cmp(&b.likeness));
+    let Some(aligned) = best else { return };
+    if aligned.likeness < ALIKE {
+        return;
+    }
+    let width = before.width.max(1) as f32;
+    cues.motion = Some(aligned.distance() / width);
+    cues.residual = planar::residual(&past.reduced, now, region, &aligned).map(|r| r.shift);
+    cues.along = surroundings::along(&past.reduced, now, before, &aligned).map(|a| a.share);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::align::tests::{drawn, pattern};
+    use super::*;
+    use crate::picture::Gray;
+
+    const FACE: Rect = Rect::new(100, 80, 80, 80);
+
+    /// Frame `n` of something that moves by a pixel and a half each; `deep` pushes its middle ahead.
+    fn frame(n: u32, deep: f32) -> Gray {
+        let shift = 1.5 * n as f32;
+        drawn(280, 240, |x, y| {
+            let near = (-((x - 140.0 - shift).powi(2) + (y - 120.0).powi(2)) / 700.0).exp();
+            pattern((x - shift - deep * n as f32 * near) / 2.0, y / 2.0)
+        })
+    }
+
+    fn last(deep: f32) -> Cues {
+        let mut watch = Watch::new();
+        let looks = (0..=BACK as u32).map(|n| {
+            let face = Rect { x: FACE.x + (1.5 * n as f32) as i32, ..FACE };
+            watch.look(frame(n, deep).view(), face, 1)
+        });
+        looks.last().unwrap()
+    }
+
+    #[test]
+    fn motion_and_depth_are_measured_once_there_is_a_past() {
+        let mut watch = Watch::new();
+        for n in 0..BACK as u32 {
+            assert_eq!(watch.look(frame(n, 0.0).view(), FACE, 1).motion, None, "{n}");
+        }
+        let (flat, deep) = (last(0.0), last(0.4));
+        assert!((flat.motion.unwrap() - 1.5 * BACK as f32 / 80.0).abs() < 0.02, "{flat:?}");
+        assert!(deep.residual.unwrap() > 3.0 * flat.residual.unwrap(), "{deep:?} {flat:?}");
+        assert!(flat.along.unwrap() > 0.5, "{flat:?}");
+    }
+
+    #[test]
+    fn another_track_has_no_past() {
+        let mut watch = Watch::new();
+        for n in 0..20 {
+            let _ = watch.look(frame(0, 0.0).view(), FACE, 1);
+            let cues = watch.look(frame(0, 0.0).view(), FACE, 2 + n);
+            assert_eq!(cues.motion, None);
+        }
+    }
+
+    #[test]
+    fn any_box_is_borne() {
+        let mut watch = Watch::new();
+        for face in [
+            Rect::new(-50, -50, 90, 90),
+            Rect::new(270, 230, 90, 90),
+            Rect::new(0, 0, 1, 1),
+            Rect::new(0, 0, 280, 240),
+            Rect::new(i32::MAX - 9, 0, 9, 9),
+            Rect::new(5, 5, 0, 0),
+        ] {
+            for n in 0..10 {
+                let _ = watch.look(frame(n, 0.0).view(), face, 7);
+            }
+        }
+    }
+}

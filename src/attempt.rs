@@ -13,6 +13,7 @@ use crate::camera::{CameraError, Frame, FrameSource, Next};
 use crate::door::{Door, DoorError, Effect, ModelFacts, Report, WallTime};
 use crate::draw::sheet::State;
 use crate::embed::EmbedError;
+use crate::liveness::{Cues, Evidence};
 use crate::matching::{Embedding, Gallery, Metric};
 use crate::picture::Rect;
 use crate::strike::StrikeState;
@@ -75,6 +76,22 @@ impl Watched {
     /// The embedding of the only face, where there was just one.
     pub fn embedding(&self) -> Option<&Embedding> {
         self.0.embedding.as_ref()
+    }
+
+    /// The only face's box.
+    pub fn face(&self) -> Option<Rect> {
+        match &self.0.sighting.seen {
+            Seen::Face { face, .. } => Some(*face),
+            Seen::NoFace | Seen::SeveralFaces { .. } => None,
+        }
+    }
+
+    /// What was measured of the liveness of the only face.
+    pub fn cues(&self) -> Option<&Cues> {
+        match &self.0.sighting.seen {
+            Seen::Face { cues, .. } => Some(cues),
+            Seen::NoFace | Seen::SeveralFaces { .. } => None,
+        }
     }
 
     /// The same frame before another gallery.
@@ -237,7 +254,17 @@ impl Simulation {
 
     /// Plays what was watched before a door with these people and says whom it releases first, if anybody.
     pub fn release_of(&self, gallery: &Arc<Gallery>, clip: &[Watched]) -> Option<SubjectId> {
-        let mut door = Door::new(self.rules, self.model, Arc::clone(gallery));
+        self.release_under(self.rules, gallery, clip)
+    }
+
+    /// The same under other rules.
+    pub fn release_under(
+        &self,
+        rules: AccessRules,
+        gallery: &Arc<Gallery>,
+        clip: &[Watched],
+    ) -> Option<SubjectId> {
+        let mut door = Door::new(rules, self.model, Arc::clone(gallery));
         let _ = door.start(Timestamp::ZERO, Resume::Fresh);
         clip.iter().find_map(|watched| {
             let step = pass(&mut door, &watched.before(gallery, self.model.metric));
@@ -246,6 +273,29 @@ impl Simulation {
                 _ => None,
             })
         })
+    }
+
+    /// What each full window of a clip says of liveness.
+    pub fn evidence(&self, clip: &[Watched]) -> Vec<Evidence> {
+        let mut window = Window::new(self.rules.window);
+        let mut windows = Vec::new();
+        for watched in clip {
+            match &watched.0.sighting {
+                Sighting { captured, seen: Seen::Face { track, cues, .. }, .. } => {
+                    let verdict = window.push(*track, *captured, Vec::new(), None, *cues);
+                    if !matches!(verdict, Verdict::Undecided { .. }) {
+                        windows.push(window.evidence());
+                    }
+                }
+                _ => window.clear(),
+            }
+        }
+        windows
+    }
+
+    /// The rules of the door.
+    pub fn rules(&self) -> &AccessRules {
+        &self.rules
     }
 
     /// The highest similarity that each subject reached at the head of a full window with the lead that

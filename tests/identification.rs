@@ -61,7 +61,13 @@ fn attempt(random: &mut Random, rules: WindowRules, subjects: u32, own: Option<(
             subject: SubjectId(s as u32),
             similarity: (mean + FRAME * random.normal()) as f32,
         });
-        verdict = window.push(TrackId(1), Timestamp::from_millis(frame * 50), scores.collect(), None);
+        verdict = window.push(
+            TrackId(1),
+            Timestamp::from_millis(frame * 50),
+            scores.collect(),
+            None,
+            Default::default(),
+        );
     }
     verdict
 }
@@ -108,7 +114,13 @@ fn a_face_like_two_people_is_neither() {
         for frame in 0..15 {
             let scores = (0..2)
                 .map(|s| Score { subject: SubjectId(s), similarity: (own + FRAME * random.normal()) as f32 });
-            verdict = window.push(TrackId(1), Timestamp::from_millis(frame * 50), scores.collect(), None);
+            verdict = window.push(
+                TrackId(1),
+                Timestamp::from_millis(frame * 50),
+                scores.collect(),
+                None,
+                Default::default(),
+            );
         }
         match verdict {
             Verdict::Ambiguous { .. } => counts[0] += 1,

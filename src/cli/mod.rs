@@ -14,6 +14,7 @@ macro_rules! say {
     ($($part:tt)*) => { $crate::cli::say_line(format_args!($($part)*)) };
 }
 
+mod attack;
 mod attempt;
 mod audit;
 mod calibrate;
@@ -27,6 +28,7 @@ mod doctor;
 mod enroll;
 mod evaluate;
 mod frames;
+mod liveness_test;
 mod manual;
 mod mode;
 mod model;
@@ -72,6 +74,8 @@ enum Command {
     Audit(audit::Args),
     Frames(frames::Args),
     Attempt(attempt::Args),
+    LivenessTest(liveness_test::Args),
+    Attack(attack::Args),
     Detect(detect::Args),
     Compare(compare::Args),
     Evaluate(evaluate::Args),
@@ -120,6 +124,8 @@ pub fn main() -> ExitCode {
         Command::Audit(args) => audit::run(args),
         Command::Frames(args) => frames::run(args),
         Command::Attempt(args) => attempt::run(args),
+        Command::LivenessTest(args) => liveness_test::run(args),
+        Command::Attack(args) => attack::run(args),
         Command::Detect(args) => detect::run(args),
         Command::Compare(args) => compare::run(args),
         Command::Evaluate(args) => evaluate::run(args),

@@ -328,7 +328,7 @@ impl Finger {
     fn at(&self, u: f32, v: f32) -> Option<f32> {
         let (x, y) = ((u - self.centre.0) / self.half.0, (v - self.centre.1) / self.half.1);
         let r = x * x + y * y;
-        (r < 1.0).then(|| self.skin * (1.0 - 0.35 * r))
+        (r < 1.0).then_some(self.skin * (1.0 - 0.35 * r))
     }
 }
 

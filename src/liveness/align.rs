@@ -36,10 +36,8 @@ impl Homography {
 
     fn of(m: [[f32; 3]; 3]) -> Option<Self> {
         let n = m[2][2];
-        if !(n.abs() > 1e-6) {
-            return None;
-        }
         let [[a, b, c], [d, e, f], [g, h, _]] = m.map(|row| row.map(|v| v / n));
+        // Divided by nothing, they are no numbers.
         let homography = Homography([a - 1.0, b, c, d, e - 1.0, f, g, h]);
         homography.0.iter().all(|v| v.is_finite()).then_some(homography)
     }
@@ -199,16 +197,16 @@ fn moments(values: impl Iterator<Item = f32> + Clone) -> Option<(f32, f32)> {
 fn solve(mut m: [[f32; 8]; 8], mut right: [f32; 8]) -> Option<[f32; 8]> {
     for column in 0..8 {
         let pivot = (column..8).max_by(|a, b| m[*a][column].abs().total_cmp(&m[*b][column].abs()))?;
-        if !(m[pivot][column].abs() > 1e-6) {
+        if m[pivot][column].abs() < 1e-6 {
             return None;
         }
         m.swap(column, pivot);
         right.swap(column, pivot);
-        for row in column + 1..8 {
-            let share = m[row][column] / m[column][column];
-            let above = m[column];
-            m[row].iter_mut().zip(above).for_each(|(v, a)| *v -= share * a);
-            right[row] -= share * right[column];
+        let (above, known) = (m[column], right[column]);
+        for (row, right) in m.iter_mut().zip(&mut right).skip(column + 1) {
+            let share = row[column] / above[column];
+            row.iter_mut().zip(above).for_each(|(v, a)| *v -= share * a);
+            *right -= share * known;
         }
     }
     for column in (0..8).rev() {

@@ -195,6 +195,12 @@ impl Evidence {
         }
     }
 
+    /// The evidence of a single picture, which has no motion.
+    pub fn of_still(cues: &Cues) -> Self {
+        let still = Cues { motion: None, residual: None, along: None, ..*cues };
+        Evidence::of(std::iter::repeat_n(&still, FEWEST))
+    }
+
     /// That of one cue.
     pub fn get(&self, cue: Cue) -> Option<f32> {
         match cue {

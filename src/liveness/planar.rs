@@ -74,7 +74,7 @@ fn block(from: &Reduced, to: &Reduced, x0: usize, y0: usize, aligned: &Aligned) 
     }
     let middle = (xx + yy) / 2.0;
     let lesser = middle - ((xx - yy).powi(2) / 4.0 + xy * xy).sqrt();
-    if !(lesser / area > TEXTURE) {
+    if lesser / area < TEXTURE || lesser.is_nan() {
         return None;
     }
     let determinant = xx * yy - xy * xy;

@@ -72,7 +72,7 @@ impl Reduced {
 
     /// The value between pixels, bilinear; `None` where a neighbour lies outside.
     pub fn between(&self, x: f32, y: f32) -> Option<f32> {
-        if !(x >= 0.0 && y >= 0.0) {
+        if x < 0.0 || y < 0.0 || x.is_nan() || y.is_nan() {
             return None;
         }
         let (left, top) = (x as usize, y as usize);

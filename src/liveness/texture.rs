@@ -52,12 +52,12 @@ pub fn peak(picture: GrayView<'_>, face: Rect) -> Option<f32> {
     let mut column = [(0.0, 0.0); SIDE];
     let mut power = vec![0.0_f32; SIDE * SIDE];
     for i in 0..SIDE {
-        for j in 0..SIDE {
-            column[j] = field[j * SIDE + i];
+        for (value, row) in column.iter_mut().zip(field.chunks_exact(SIDE)) {
+            *value = row[i];
         }
         transform(&mut column, &twiddles);
-        for j in 0..SIDE {
-            power[j * SIDE + i] = column[j].0.powi(2) + column[j].1.powi(2);
+        for (value, row) in column.iter().zip(power.chunks_exact_mut(SIDE)) {
+            row[i] = value.0.powi(2) + value.1.powi(2);
         }
     }
     highest(&power)

@@ -176,8 +176,8 @@ impl Vision {
                 embedding = Some(probe);
                 let track = self.tracker.follow(frame.captured, *face);
                 let cues = match &mut self.liveness {
-                    Some(liveness) if purpose == Purpose::Identify => liveness.look(pixels, *face, track)?,
-                    _ => Cues::default(),
+                    Some(liveness) => liveness.look(pixels, *face, track)?,
+                    None => Cues::default(),
                 };
                 Seen::Face {
                     track,

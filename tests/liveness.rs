@@ -1,0 +1,231 @@
+//! Who is let in and what is not: living people on real webcam clips, drawn photographs and screens of them.
+//!
+//! `FACELATCH_ATTACKS=26 cargo test --release --test liveness -- --nocapture` prints the tables of
+//! `docs/liveness.md`; without the variable fewer attacks are drawn.
+
+mod common;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use common::shared;
+use facelatch::access::AccessRules;
+use facelatch::attempt::{Simulation, Watched};
+use facelatch::camera::{FrameSource, Recording};
+use facelatch::config::Config;
+use facelatch::demo::attack::{Attack, Figures, Kind};
+use facelatch::demo::portrait::Portrait;
+use facelatch::demo::walkup::{Walk, WalkUp};
+use facelatch::detect::{Cascade, Detector};
+use facelatch::door::ModelFacts;
+use facelatch::embed::{Embedder, LivenessNetwork, Pixels};
+use facelatch::face::FaceFinder;
+use facelatch::liveness::{Cue, CueSet, LivenessRules};
+use facelatch::matching::Gallery;
+use facelatch::picture::{Gray, Rect};
+use facelatch::vision::Vision;
+
+const SIZE: (u32, u32) = (640, 480);
+
+/// A door with everything as it ships.
+fn simulation() -> Simulation {
+    let config = Config::default();
+    let embedder = Embedder::embedded_default().unwrap();
+    let rules = config.access_rules(embedder.card(), Path::new("(defaults)")).unwrap();
+    let card = embedder.card();
+    let metric = card.metric();
+    let apart = card.threshold_at_fmr(0.01).unwrap();
+    let model = ModelFacts { hash: embedder.model_hash(), metric, apart };
+    let detector = Detector::new(Cascade::frontal_face());
+    let vision = Vision::new(config.vision_rules(), detector, Box::new(embedder), metric)
+        .watching(Some(LivenessNetwork::embedded_default().unwrap()));
+    let mut simulation = Simulation::new(vision, rules, model);
+    simulation.enrol_anyway();
+    simulation
+}
+
+/// Only this cue, by its sign.
+fn alone(rules: AccessRules, cue: Cue) -> AccessRules {
+    let cues = CueSet::of(|other| other == cue);
+    let liveness =
+        LivenessRules { cues, live: 0.0, spoof: 0.0, veto: f32::NEG_INFINITY, ..LivenessRules::default() };
+    AccessRules { liveness: Some(liveness), ..rules }
+}
+
+/// The rules compared: none, each cue alone, all.
+fn variants(rules: AccessRules) -> Vec<(&'static str, AccessRules)> {
+    let mut variants = vec![("no check", AccessRules { liveness: None, ..rules })];
+    variants.extend(Cue::ALL.map(|cue| (cue.name(), alone(rules, cue))));
+    variants.push(("all cues", rules));
+    variants
+}
+
+/// A gallery of one, from a clip.
+fn enrolled(simulation: &mut Simulation, name: &str, clip: &[Watched]) -> Arc<Gallery> {
+    let _ = simulation.enrol_watched(name, clip).unwrap();
+    let gallery = simulation.gallery().only(&[name.to_owned()]).unwrap_or_default();
+    Arc::new(gallery)
+}
+
+#[test]
+fn a_photograph_of_an_enrolled_person_opens_nothing() {
+    let mut simulation = simulation();
+    let enrolment = &mut WalkUp::new("enrolment", Portrait::collins().unwrap(), Walk::ENROLMENT);
+    let clip = simulation.watch(enrolment).unwrap();
+    let gallery = enrolled(&mut simulation, "Collins", &clip);
+    assert_eq!(gallery.subjects().len(), 1, "she is enrolled");
+    let picture = image::open(common::portrait()).unwrap().to_rgb8();
+    let gray = Gray::from_rgb(picture.width() as usize, picture.height() as usize, picture.as_raw()).unwrap();
+    let face = FaceFinder::new().find(gray.view()).unwrap();
+    let hall = WalkUp::empty_scene("hall", Walk::NOBODY).frame(0);
+    let rules = *simulation.rules();
+    let mut known = 0;
+    for seed in 0..6 {
+        let kind = if seed % 2 == 0 { Kind::Print } else { Kind::Screen };
+        let mut attack = Attack::new(Figures::drawn(kind, seed), picture.clone(), face, &hall, 40);
+        let clip = simulation.watch(&mut attack).unwrap();
+        let unchecked = AccessRules { liveness: None, ..rules };
+        known += usize::from(simulation.release_under(unchecked, &gallery, &clip).is_some());
+        assert_eq!(simulation.release_of(&gallery, &clip), None, "{:?}", attack.figures());
+    }
+    assert!(known >= 2, "without the check only {known} of 6 would have opened: the attacks are no test");
+}
+
+struct Person {
+    name: String,
+    clips: [PathBuf; 2],
+}
+
+fn people(walkup: &Path) -> Vec<Person> {
+    ["00", "02", "03", "07"]
+        .map(|name| Person {
+            name: name.to_owned(),
+            clips: [1, 2].map(|n| walkup.join(format!("{name}-{n}"))),
+        })
+        .into()
+}
+
+fn watch(simulation: &mut Simulation, clip: &Path) -> Vec<Watched> {
+    simulation.watch(&mut Recording::open(clip, 20.0, Some(SIZE), false).unwrap()).unwrap()
+}
+
+/// Pictures of a clip that the gallery's person is most like in: what an attacker would print.
+fn best_pictures(clip: &Path, watched: &[Watched], gallery: &Gallery, count: usize) -> Vec<(PathBuf, Rect)> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(clip).unwrap().map(|e| e.unwrap().path()).collect();
+    files.sort();
+    let metric = Embedder::embedded_default().unwrap().card().metric();
+    let mut ranked: Vec<(f32, PathBuf, Rect)> = files
+        .into_iter()
+        .zip(watched)
+        .filter_map(|(file, watched)| {
+            let scores = gallery.scores(watched.embedding()?, metric);
+            Some((scores.first()?.similarity, file, watched.face()?))
+        })
+        .collect();
+    ranked.sort_by(|a, b| b.0.total_cmp(&a.0));
+    // The clip is a quarter of the camera's size.
+    let small = |r: Rect| Rect::new(r.x / 4, r.y / 4, r.width / 4, r.height / 4);
+    ranked.into_iter().step_by(3).take(count).map(|(_, file, face)| (file, small(face))).collect()
+}
+
+#[test]
+fn living_people_are_let_in_and_their_pictures_are_not() {
+    let name = "living_people_are_let_in_and_their_pictures_are_not";
+    let (Some(walkup), Some(places)) = (shared(name, "data/walkup"), shared(name, "data/negatives")) else {
+        return;
+    };
+    let each: usize = std::env::var("FACELATCH_ATTACKS").ok().map_or(2, |n| n.parse().unwrap());
+    let mut places: Vec<PathBuf> = std::fs::read_dir(places).unwrap().map(|e| e.unwrap().path()).collect();
+    places.sort();
+    let mut simulation = simulation();
+    let variants = variants(*simulation.rules());
+    let mut live = vec![0; variants.len()];
+    // Released attacks by kind.
+    let mut released = vec![[0; 2]; variants.len()];
+    let (mut clips, mut drawn) = (0, [0; 2]);
+    for person in people(&walkup) {
+        let watched = [0, 1].map(|n| watch(&mut simulation, &person.clips[n]));
+        for probe in 0..2 {
+            let enrolment = format!("{}-{}", person.name, 1 - probe);
+            let gallery = enrolled(&mut simulation, &enrolment, &watched[1 - probe]);
+            clips += 1;
+            let mut told = Vec::new();
+            for ((_, rules), live) in variants.iter().zip(&mut live) {
+                let open = simulation.release_under(*rules, &gallery, &watched[probe]).is_some();
+                *live += usize::from(open);
+                told.push(open);
+            }
+            println!("live {} enrolled from {enrolment}: {told:?}", person.clips[probe].display());
+            let pictures = best_pictures(&person.clips[probe], &watched[probe], &gallery, each);
+            for (n, (file, face)) in pictures.into_iter().enumerate() {
+                let seed = 1_000 + (clips * 100 + n) as u64;
+                let kind = if n % 2 == 0 { Kind::Print } else { Kind::Screen };
+                let picture = image::open(&file).unwrap().to_rgb8();
+                let place = image::open(&places[(seed as usize * 37) % places.len()]).unwrap().to_rgb8();
+                let mut attack = Attack::new(Figures::drawn(kind, seed), picture, face, &place, 32);
+                let source: &mut dyn FrameSource = &mut attack;
+                let clip = simulation.watch(source).unwrap();
+                drawn[kind as usize] += 1;
+                for ((name, rules), released) in variants.iter().zip(&mut released) {
+                    let open = simulation.release_under(*rules, &gallery, &clip).is_some();
+                    released[kind as usize] += usize::from(open);
+                    if open && *name == "all cues" {
+                        println!("RELEASED: {file:?} {:?}", attack.figures());
+                    }
+                }
+            }
+        }
+    }
+    println!("cues           live let in   prints let in   screens let in");
+    for (((name, _), live), [prints, screens]) in variants.iter().zip(&live).zip(&released) {
+        println!(
+            "{name:<13} {live:>5} of {clips:<5} {prints:>6} of {:<6} {screens:>6} of {:<6}",
+            drawn[0], drawn[1]
+        );
+    }
+    let (unchecked, checked) = (0, variants.len() - 1);
+    assert!(live[checked] + 1 >= live[unchecked], "at most one of the living is lost");
+    assert_eq!(released[checked], [0, 0], "no picture opens");
+    assert!(released[unchecked].iter().sum::<usize>() > 0, "without the check pictures open: a real test");
+}
+
+#[test]
+fn a_third_party_network_can_be_configured_by_its_card() {
+    let name = "a_third_party_network_can_be_configured_by_its_card";
+    let (Some(file), Some(nuaa)) = (shared(name, "models/fasnet_2_7.onnx"), shared(name, "data/nuaa")) else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = std::fs::read(file).unwrap();
+    std::fs::write(dir.path().join("fasnet.onnx"), &bytes).unwrap();
+    let sum = <sha2::Sha256 as sha2::Digest>::digest(&bytes);
+    let hash: String = sum.iter().map(|byte| format!("{byte:02x}")).collect();
+    let card = format!(
+        "[model]\nname = \"third-party\"\nfile = \"fasnet.onnx\"\nsha256 = \"{hash}\"\n\
+         [input]\nwidth = 80\nheight = 80\ncolour = \"bgr\"\nmean = [0.0, 0.0, 0.0]\n\
+         deviation = [0.003921569, 0.003921569, 0.003921569]\n\
+         [crop]\nwidth = 2.7\nheight = 2.7\n[output]\nclasses = 3\nlive = 1\n"
+    );
+    let path = dir.path().join("fasnet.toml");
+    std::fs::write(&path, card).unwrap();
+    let mut network = LivenessNetwork::open(&path).unwrap();
+    let mut finder = FaceFinder::new();
+    let mut wrong = (0, 0);
+    for (live, kind) in [(true, "live"), (false, "photo")] {
+        for person in ["0001", "0004", "0008"] {
+            let mut files: Vec<PathBuf> =
+                std::fs::read_dir(nuaa.join(kind).join(person)).unwrap().map(|e| e.unwrap().path()).collect();
+            files.sort();
+            for file in files.into_iter().step_by(9) {
+                let rgb = image::open(&file).unwrap().to_rgb8();
+                let gray = Gray::from_rgb(rgb.width() as usize, rgb.height() as usize, rgb.as_raw()).unwrap();
+                let Some(face) = finder.find(gray.view()) else { continue };
+                let pixels = Pixels::with_colour(gray.view(), &rgb).unwrap();
+                let score = network.score(pixels, face).unwrap();
+                wrong = (wrong.0 + usize::from((score >= 0.5) != live), wrong.1 + 1);
+            }
+        }
+    }
+    println!("the third-party network is wrong on {} of {} pictures", wrong.0, wrong.1);
+    assert!(wrong.1 > 20 && wrong.0 * 20 <= wrong.1, "{wrong:?}");
+}

@@ -68,9 +68,9 @@ def background(rng, pictures):
 
 def print_tones(face, rng):
     """A print or screen does not reach the black, the white and the sharpness of life."""
-    low, high = rng.uniform(0, 70), rng.uniform(185, 255)
+    low, high = (rng.uniform(0, 70), rng.uniform(185, 255)) if rng.random() < 0.6 else (0, 255)
     face = (np.clip(face / 255.0, 0, 1) ** rng.uniform(0.6, 1.6)) * (high - low) + low
-    if rng.random() < 0.6:
+    if rng.random() < 0.4:
         face = cv2.GaussianBlur(face, (0, 0), rng.uniform(0.3, 1.3))
     rows, columns = np.mgrid[0:SIDE, 0:SIDE].astype(np.float32)
     if rng.random() < 0.35:  # beats between the screen's or the print's raster and the sensor
@@ -87,7 +87,10 @@ def print_tones(face, rng):
 
 def somebody(other, rng):
     """Who holds the picture: somebody else, whose own head or body is behind it."""
-    dx, dy, scale = rng.normal(0, 12), rng.uniform(-60, 15), rng.uniform(0.8, 1.3)
+    if rng.random() < 0.6:  # held before one's own face
+        dx, dy, scale = rng.normal(0, 6), rng.uniform(-22, 8), rng.uniform(0.85, 1.25)
+    else:
+        dx, dy, scale = rng.normal(0, 12), rng.uniform(-60, -15), rng.uniform(0.8, 1.3)
     matrix = np.array([[scale, 0, dx + SIDE / 2 * (1 - scale)], [0, scale, dy + SIDE / 2 * (1 - scale)]])
     return cv2.warpAffine(other, matrix, (SIDE, SIDE), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
 
@@ -99,7 +102,7 @@ def photograph(live, rng, backgrounds, other):
     under = under.astype(np.float32)
     # Half-extents of the picture in units of the box: most borders are visible, some just outside.
     unit = SIDE / CANVAS
-    widest = 0.95 if rng.random() < 0.5 else 1.5
+    widest = rng.choice([0.8, 1.0, 1.5])
     left, right = rng.uniform(0.5, widest, 2) * unit
     top, bottom = rng.uniform(0.55, widest) * unit, rng.uniform(0.6, widest) * unit
     c = SIDE / 2

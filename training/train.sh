@@ -5,6 +5,7 @@
 #   training/train.sh default-no-teacher   the same network without the teacher
 #   training/train.sh first                the small network by the contrastive loss alone
 #   training/train.sh reference            the reference system's own network (R2-R5)
+#   training/train.sh liveness [--folds]   the small liveness network; or its error rates by people
 #   training/train.sh ship ...             int8 file, card and checksums into models/ (options of card.py)
 #   training/train.sh test                 the trainer's own tests
 #
@@ -38,6 +39,7 @@ default) "$python" train_default.py "$runs/default" "$@" ;;
 default-no-teacher) "$python" train_default.py "$runs/no-teacher" --no-teacher --steps 700 "$@" ;;
 first) "$python" train_first.py "$runs/first" "$@" ;;
 reference) "$python" train_reference.py "$runs/reference" "$@" ;;
+liveness) "$python" train_liveness.py "$runs/liveness" "$@" ;;
 ship) "$python" card.py "$runs/default" "$@" ;;
 test) "$python" -m tests ;;
 *) echo "train.sh: unknown network '$what'; read the head of $0" >&2; exit 2 ;;

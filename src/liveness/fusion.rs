@@ -3,8 +3,8 @@
 //! Each cue's mean over the window becomes evidence by a straight line, cut off at both ends: above 0 it
 //! speaks for a living face, below for a picture, and no cue alone decides beyond its cut. The evidence
 //! adds up (as the logarithms of likelihood ratios of independent cues do: Kittler et al., "On combining
-//! classifiers", IEEE PAMI 1998, the product rule). A face is called alive only if it was seen to move and
-//! no cue speaks clearly against it: what stands quite still may be a good picture.
+//! classifiers", IEEE PAMI 1998, the product rule). A face is called alive only if it was seen to move as
+//! no flat thing does, and no cue speaks clearly against it: what stands quite still may be a good picture.
 
 use serde::{Deserialize, Serialize};
 
@@ -126,7 +126,7 @@ impl Default for LivenessRules {
     fn default() -> Self {
         LivenessRules {
             cues: CueSet::ALL,
-            live: 0.8,
+            live: 1.8,
             spoof: -1.5,
             veto: -1.2,
             unsure: Unsure::Deny,
@@ -217,11 +217,11 @@ impl Evidence {
         let evidence: f32 = Cue::ALL.iter().filter_map(told).sum();
         let vetoed = Cue::ALL.iter().filter_map(told).any(|e| e < rules.veto);
         // Without the cue of motion an operator has asked not to wait for any.
-        let moved = !rules.cues.planar || self.planar.is_some();
+        let deep = !rules.cues.planar || self.planar.is_some_and(|planar| planar >= 0.0);
         let silent = Cue::ALL.iter().all(|cue| told(cue).is_none());
         if !silent && evidence <= rules.spoof {
             Liveness::Spoof { evidence }
-        } else if !silent && evidence >= rules.live && !vetoed && moved {
+        } else if !silent && evidence >= rules.live && !vetoed && deep {
             Liveness::Live { evidence }
         } else {
             Liveness::NotSure { evidence }

@@ -11,13 +11,13 @@ use serde::{Deserialize, Serialize};
 use super::Cues;
 
 /// Fewer frames than this with a measurement make no mean.
-const FEWEST: usize = 5;
+const FEWEST: usize = 4;
 
 /// A face must move so far, in its widths, for its motion to say that it is flat.
 const MOVES: f32 = 0.008;
 
 /// The residual, in widths of the face, that a flat picture and a living face have alike.
-const RESIDUAL: f32 = 0.0055;
+const RESIDUAL: f32 = 0.0048;
 
 /// The share of surroundings moving along that both have alike.
 const ALONG: f32 = -0.62;
@@ -277,9 +277,9 @@ mod tests {
     fn a_few_frames_decide_nothing() {
         let rules = LivenessRules::default();
         let mut frames = [Cues::default(); 15];
-        frames[..4].fill(ALIVE);
+        frames[..3].fill(ALIVE);
         assert!(matches!(judge(&frames, &rules), Liveness::NotSure { .. }));
-        frames[4] = ALIVE;
+        frames[3] = ALIVE;
         assert!(matches!(judge(&frames, &rules), Liveness::Live { .. }));
     }
 

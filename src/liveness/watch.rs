@@ -16,6 +16,9 @@ const SIZES: std::ops::RangeInclusive<f32> = 24.0..=64.0;
 /// Two regions less alike than this after alignment are not the same thing seen twice.
 const ALIKE: f32 = 0.75;
 
+/// Regions as alike as this need no second attempt.
+const SURE: f32 = 0.9;
+
 /// The part of the box that motion is measured in: without its corners, where the background is.
 const INNER: f32 = 0.84;
 
@@ -45,24 +48,39 @@ impl Watch {
         self.past.clear();
     }
 
-    /// Cues the face in the box `face`, which belongs to `track`.
+    /// Measures the motion of the face in the box `face`, which belongs to `track`.
     pub fn look(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Cues {
+        let mut cues = Cues::default();
+        let reduced = self.reduce(picture, face, track);
+        if let Some(past) = self.past.iter().rev().nth(BACK - 1) {
+            compare(past, &reduced, face, self.factor, &mut cues);
+        }
+        self.keep(reduced, face);
+        cues
+    }
+
+    /// Measures what one picture shows; the motion is measured in another frame, which costs less.
+    pub fn glance(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Cues {
+        let reduced = self.reduce(picture, face, track);
+        self.keep(reduced, face);
+        Cues { peak: texture::peak(picture, face), ..Cues::default() }
+    }
+
+    fn reduce(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Reduced {
         let size = face.width as f32 / self.factor.max(1) as f32;
         if self.track != Some(track) || !SIZES.contains(&size) {
             self.forget();
             self.track = Some(track);
             self.factor = factor_of(face);
         }
-        let reduced = Reduced::new(picture, self.factor);
-        let mut cues = Cues { peak: texture::peak(picture, face), ..Cues::default() };
-        if let Some(past) = self.past.iter().rev().nth(BACK - 1) {
-            compare(past, &reduced, face, self.factor, &mut cues);
-        }
+        Reduced::new(picture, self.factor)
+    }
+
+    fn keep(&mut self, reduced: Reduced, face: Rect) {
         self.past.push_back(Past { reduced, face });
         if self.past.len() > BACK {
             self.past.pop_front();
         }
-        cues
     }
 }
 
@@ -79,11 +97,11 @@ fn compare(past: &Past, now: &Reduced, face: Rect, factor: usize, cues: &mut Cue
     let (w, h) = (inner(before.width), inner(before.height));
     let region = Rect::new(before.x + (before.width - w) / 2, before.y + (before.height - h) / 2, w, h);
     // Boxes jitter by a pixel or two: a face that hardly moved is sought where it was first.
-    let starts = [((nx - bx) / f, (ny - by) / f), (0.0, 0.0)];
-    let best = starts
-        .iter()
-        .filter_map(|&(dx, dy)| align(&past.reduced, now, region, (dx, dy, 1.0)))
-        .max_by(|a, b| a.likeness.total_cmp(&b.likeness));
+    let begin = |dx, dy| align(&past.reduced, now, region, (dx, dy, 1.0));
+    let best = match begin((nx - bx) / f, (ny - by) / f) {
+        Some(aligned) if aligned.likeness >= SURE => Some(aligned),
+        first => first.into_iter().chain(begin(0.0, 0.0)).max_by(|a, b| a.likeness.total_cmp(&b.likeness)),
+    };
     let Some(aligned) = best else { return };
     if aligned.likeness < ALIKE {
         return;

@@ -65,11 +65,17 @@ pub enum Stage {
 struct Watcher {
     watch: Watch,
     network: Option<LivenessNetwork>,
+    /// Whether motion is measured next: in turns with the picture, which halves the cost.
+    motion: bool,
 }
 
 impl Watcher {
     fn look(&mut self, pixels: Pixels<'_>, face: Rect, track: TrackId) -> Result<Cues, EmbedError> {
-        let mut cues = self.watch.look(pixels.view(), face, track.0);
+        self.motion = !self.motion;
+        if !self.motion {
+            return Ok(self.watch.look(pixels.view(), face, track.0));
+        }
+        let mut cues = self.watch.glance(pixels.view(), face, track.0);
         if let Some(network) = &mut self.network {
             cues.network = Some(network.score(pixels, face)?);
         }
@@ -113,7 +119,7 @@ impl Vision {
     /// Measures liveness as well; with this network, or without its cue.
     #[must_use]
     pub fn watching(mut self, network: Option<LivenessNetwork>) -> Self {
-        self.liveness = Some(Watcher { watch: Watch::new(), network });
+        self.liveness = Some(Watcher { watch: Watch::new(), network, motion: false });
         self
     }
 
@@ -123,6 +129,7 @@ impl Vision {
         self.searcher.forget();
         if let Some(liveness) = &mut self.liveness {
             liveness.watch.forget();
+            liveness.motion = false;
         }
         self.view = View::Mirrored;
     }

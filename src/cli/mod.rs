@@ -28,6 +28,7 @@ mod doctor;
 mod enroll;
 mod evaluate;
 mod frames;
+mod gateway;
 mod liveness_test;
 mod manual;
 mod mode;
@@ -73,6 +74,7 @@ enum Command {
     Replay(replay::Args),
     Audit(audit::Args),
     Frames(frames::Args),
+    Gateway(gateway::Args),
     Attempt(attempt::Args),
     LivenessTest(liveness_test::Args),
     Attack(attack::Args),
@@ -123,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Replay(args) => replay::run(args),
         Command::Audit(args) => audit::run(args),
         Command::Frames(args) => frames::run(args),
+        Command::Gateway(args) => gateway::run(args),
         Command::Attempt(args) => attempt::run(args),
         Command::LivenessTest(args) => liveness_test::run(args),
         Command::Attack(args) => attack::run(args),

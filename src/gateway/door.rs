@@ -10,6 +10,7 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 
 use crate::audit::Entry;
+use crate::clock;
 use crate::daemon::protocol::{Entries, Hello, PROTOCOL, Reply, Request, Right, State, View};
 
 /// An answer that takes longer is given up.
@@ -17,6 +18,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// The daemon tells a watcher of its state several times a second while frames come, and at least this
 /// often otherwise: silence means that it hangs.
 const SILENCE: Duration = Duration::from_secs(15);
+/// Between two looks whether an answer is still wanted.
+const TICK: Duration = Duration::from_millis(500);
 /// A longer reply is none of the daemon's.
 const MAX_REPLY: u64 = 8 << 20;
 /// The pauses between two tries double from the first to the second of these.
@@ -129,41 +132,58 @@ impl DoorLink {
         LinkError::Io { path: self.path.clone(), source }
     }
 
-    fn send(&self, request: &Request, patience: Duration) -> Result<BufReader<UnixStream>, LinkError> {
+    fn send(&self, request: &Request) -> Result<BufReader<UnixStream>, LinkError> {
         let lost = |source| self.lost(source);
         let mut stream = UnixStream::connect(&self.path).map_err(|e| match e.kind() {
             io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => LinkError::Absent,
             _ => lost(e),
         })?;
-        stream.set_read_timeout(Some(patience)).map_err(lost)?;
-        stream.set_write_timeout(Some(patience)).map_err(lost)?;
+        stream.set_read_timeout(Some(TICK)).map_err(lost)?;
+        stream.set_write_timeout(Some(ANSWER)).map_err(lost)?;
         let mut line = serde_json::to_vec(request).map_err(|e| lost(e.into()))?;
         line.push(b'\n');
         stream.write_all(&line).map_err(lost)?;
         Ok(BufReader::new(stream))
     }
 
-    /// The next reply. One that this version does not know is passed over.
-    fn receive(&self, reader: &mut BufReader<UnixStream>) -> Result<Reply, LinkError> {
+    /// The next reply within `patience`, unless it is `given_up` before. One that this version does not
+    /// know is passed over.
+    fn receive(
+        &self,
+        reader: &mut BufReader<UnixStream>,
+        patience: Duration,
+        given_up: &impl Fn() -> bool,
+    ) -> Result<Reply, LinkError> {
+        let garbled = |problem| LinkError::Garbled { path: self.path.clone(), problem };
+        let until = clock::now() + patience;
+        let mut line = Vec::new();
         loop {
-            let mut line = Vec::new();
-            let count = reader.by_ref().take(MAX_REPLY).read_until(b'\n', &mut line);
-            if count.map_err(|e| self.lost(e))? == 0 || line.last() != Some(&b'\n') {
-                return Err(self.lost(io::ErrorKind::UnexpectedEof.into()));
+            match reader.by_ref().take(MAX_REPLY).read_until(b'\n', &mut line) {
+                Ok(_) if line.last() == Some(&b'\n') => {}
+                Ok(_) => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                    if given_up() {
+                        return Err(LinkError::Refused { message: "cancelled".to_owned() });
+                    }
+                    if clock::now() >= until || line.len() as u64 > MAX_REPLY {
+                        return Err(self.lost(io::ErrorKind::TimedOut.into()));
+                    }
+                    continue;
+                }
+                Err(e) => return Err(self.lost(e)),
             }
-            let garbled = |problem| LinkError::Garbled { path: self.path.clone(), problem };
             let value: serde_json::Value =
                 serde_json::from_slice(&line).map_err(|e| garbled(e.to_string()))?;
             const KNOWN: [&str; 7] = ["progress", "ok", "error", "refused", "state", "entry", "view"];
-            if value["reply"].as_str().is_some_and(|name| !KNOWN.contains(&name)) {
-                continue;
+            if value["reply"].as_str().is_some_and(|name| KNOWN.contains(&name)) {
+                return serde_json::from_value(value).map_err(|e| garbled(e.to_string()));
             }
-            return serde_json::from_value(value).map_err(|e| garbled(e.to_string()));
+            line.clear();
         }
     }
 
-    /// Asks, tells `progress` what is said in between, and returns the answer. `progress` breaks off by
-    /// hanging up, which cancels an enrolment.
+    /// Asks, tells `progress` what is said in between, and returns the answer. When it is `given_up` or
+    /// `progress` breaks, the connection ends, which cancels an enrolment.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -171,11 +191,12 @@ impl DoorLink {
         &self,
         request: &Request,
         patience: Duration,
+        given_up: impl Fn() -> bool,
         mut progress: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<serde_json::Value, LinkError> {
-        let mut reader = self.send(request, patience)?;
+        let mut reader = self.send(request)?;
         loop {
-            match self.receive(&mut reader)? {
+            match self.receive(&mut reader, patience, &given_up)? {
                 Reply::Ok { result } => return Ok(result),
                 Reply::Error { message } => return Err(LinkError::Refused { message }),
                 Reply::Refused { right, message } => return Err(LinkError::NotAllowed { right, message }),
@@ -194,7 +215,7 @@ impl DoorLink {
     /// # Errors
     /// Why there is no answer.
     pub fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T, LinkError> {
-        let result = self.ask_with(request, ANSWER, |_| ControlFlow::Continue(()))?;
+        let result = self.ask_with(request, ANSWER, || false, |_| ControlFlow::Continue(()))?;
         serde_json::from_value(result)
             .map_err(|e| LinkError::Garbled { path: self.path.clone(), problem: e.to_string() })
     }
@@ -218,9 +239,9 @@ impl DoorLink {
     /// Why it ended.
     pub fn watch(&self, want: Want, mut on: impl FnMut(News) -> ControlFlow<()>) -> Result<(), LinkError> {
         let request = Request::Watch { since: want.since, picture: want.picture };
-        let mut reader = self.send(&request, SILENCE)?;
+        let mut reader = self.send(&request)?;
         loop {
-            let news = match self.receive(&mut reader)? {
+            let news = match self.receive(&mut reader, SILENCE, &|| false)? {
                 Reply::State { state } => News::State(state),
                 Reply::Entry { entry } => News::Entry(entry),
                 Reply::View { view } => News::View(view),

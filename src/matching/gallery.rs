@@ -326,9 +326,18 @@ impl Gallery {
 #[serde(deny_unknown_fields)]
 pub struct Note {
     /// What the person agreed to.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub consent: Option<Option<String>>,
     /// When to be removed, in seconds since 1970.
+    #[serde(default, deserialize_with = "given", skip_serializing_if = "Option::is_none")]
     pub expires: Option<Option<u64>>,
+}
+
+/// In JSON `null` clears, and what is missing stays as it is.
+fn given<'de, T: Deserialize<'de>, D: serde::Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 fn check_consent(note: Option<&str>) -> Result<(), GalleryError> {
@@ -348,6 +357,18 @@ fn check_templates(name: &str, templates: &[Embedding]) -> Result<(), GalleryErr
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_note_that_clears_still_clears_after_the_socket() {
+        for note in [
+            Note { consent: None, expires: Some(None) },
+            Note { consent: Some(None), expires: Some(Some(7)) },
+            Note::default(),
+        ] {
+            let text = serde_json::to_string(&note).unwrap();
+            assert_eq!(serde_json::from_str::<Note>(&text).unwrap(), note, "{text}");
+        }
+    }
 
     const MODEL: ModelHash = ModelHash([7; 32]);
 

@@ -1,139 +1,20 @@
 //! What the gateway may ask of the running daemon, and that nothing it sends or leaves unread disturbs it.
 
-mod common;
-
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use base64::Engine as _;
-use common::facelatch;
 use facelatch::access::ModeCommand;
-use facelatch::daemon::protocol::{Colour, Entries, PROTOCOL, Person, Request, Right, State, Verified, View};
-use facelatch::demo::portrait::Portrait;
-use facelatch::demo::walkup::{Walk, WalkUp};
-use facelatch::gateway::door::{DoorLink, LinkError, News, Stop, Want};
+use facelatch::daemon::protocol::{Colour, Entries, PROTOCOL, Person, Request, Right, Verified, View};
+use facelatch::gateway::door::{LinkError, News, Stop, Want};
 
-const SOON: Duration = Duration::from_secs(20);
-
-/// A running daemon before a person who comes again and again; killed at the end of a test.
-struct Bench {
-    folder: tempfile::TempDir,
-    daemon: Option<Child>,
-}
-
-impl Bench {
-    fn new(rights: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let dir = folder.path();
-        fs::create_dir_all(dir.join("visit")).unwrap();
-        let walkup = WalkUp::new("test", Portrait::collins().unwrap(), Walk::VISIT);
-        for n in 0..walkup.len() {
-            let first = dir.join(format!("visit/0000-{n:04}.jpg"));
-            walkup.frame(n).save(&first).unwrap();
-            for round in 1..40 {
-                fs::hard_link(&first, dir.join(format!("visit/{round:04}-{n:04}.jpg"))).unwrap();
-            }
-        }
-        let text = format!(
-            "[camera]\nrecording = \"{0}/visit\"\nfps = 20\n[liveness]\ncheck = false\n[access]\nhold_ms = 400\ncooldown_ms = 1000\n\
-             [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\nstate = \"{0}/state\"\n\
-             [audit]\nfolder = \"{0}/audit\"\n[daemon]\nsocket = \"{0}/socket\"\n\
-             [gateway]\nsocket = \"{0}/gateway\"\nrights = {rights}\n",
-            dir.display()
-        );
-        fs::write(dir.join("facelatch.toml"), text).unwrap();
-        let mut bench = Bench { folder, daemon: None };
-        let portrait = common::portrait();
-        let enrolled = bench.command(&["enroll", "Eileen", "--pictures", portrait.to_str().unwrap()]);
-        assert!(enrolled.status.success(), "{enrolled:?}");
-        bench.start();
-        bench
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn command(&self, arguments: &[&str]) -> std::process::Output {
-        let config = self.path("facelatch.toml");
-        facelatch([arguments, &["--config", config.to_str().unwrap()]].concat())
-    }
-
-    fn start(&mut self) {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_facelatch"))
-            .args(["run", "--config"])
-            .arg(self.path("facelatch.toml"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("event=started") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the daemon ended");
-        }
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-        self.daemon = Some(child);
-    }
-
-    fn stop(&mut self) {
-        if let Some(mut child) = self.daemon.take() {
-            let _ = child.kill();
-            let _ = child.wait();
-        }
-    }
-
-    fn link(&self) -> DoorLink {
-        DoorLink::new(&self.path("gateway"))
-    }
-
-    fn raw(&self) -> UnixStream {
-        UnixStream::connect(self.path("gateway")).unwrap()
-    }
-
-    fn state(&self) -> State {
-        self.link().ask(&Request::State {}).unwrap()
-    }
-
-    /// The daemon processes frames, as fast as they come.
-    fn works(&self) {
-        let before = self.state();
-        thread::sleep(Duration::from_secs(1));
-        let after = self.state();
-        let frames = after.status.frames - before.status.frames;
-        assert!(frames >= 10, "{frames} frames in a second");
-        assert!(after.metrics.faults.is_empty(), "{:?}", after.metrics.faults);
-    }
-}
-
-impl Drop for Bench {
-    fn drop(&mut self) {
-        self.stop();
-    }
-}
-
-/// The first answer that is some, within [`SOON`].
-fn wait_for<T>(mut ask: impl FnMut() -> Option<T>) -> T {
-    let began = Instant::now();
-    loop {
-        if let Some(found) = ask() {
-            return found;
-        }
-        assert!(began.elapsed() < SOON, "it never came");
-        thread::sleep(Duration::from_millis(50));
-    }
-}
-
-fn gone(path: &Path) -> bool {
-    !path.exists()
-}
+use crate::bench::{Bench, SOON, gone, wait_for};
 
 #[test]
 fn rights_are_separate_and_a_refusal_is_audited() {

@@ -1,0 +1,5 @@
+//! The gateway beside the real daemon: the protocol between them, and the page before it.
+
+mod bench;
+mod protocol;
+mod web;

@@ -12,6 +12,12 @@ test: needs
 test-opencv: needs
 	FACELATCH_OPENCV_PYTHON=$$(tools/opencv.sh) cargo test --test detector -- --nocapture
 
+# MQTT against a real mosquitto with TLS; installs it.
+.PHONY: test-mqtt
+test-mqtt: needs
+	@tools/mosquitto.sh
+	cargo test --test mqtt -- --nocapture
+
 # The simulator (tests/simulation.rs) must find each bug that the feature plants.
 test-planted: needs
 	cargo test --features planted-bugs --test simulation -- --nocapture every_planted_bug

@@ -29,6 +29,7 @@ pub mod evaluate;
 pub mod face;
 pub mod gateway;
 pub mod gpio;
+pub mod journal;
 pub mod lines;
 pub mod liveness;
 pub mod matching;

@@ -66,6 +66,8 @@ check "start: the strike is secured" test "$(strike)" = secured
 check "enrol: a person from a picture, by the running daemon" facelatch enroll Eileen --pictures /lab/face.jpg
 check "unlock: the strike is released for her" until_strike released 20
 check "unlock: and secured by itself" until_strike secured 6
+check "journal: the pairs of a line are fields" \
+    sh -c 'journalctl -u facelatch FACELATCH_EVENT=started -o json --no-pager | grep -q "\"FACELATCH_CAMERA\""'
 
 # --- upgrade
 facelatch audit export --head --out /run/checkpoint

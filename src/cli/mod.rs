@@ -110,9 +110,7 @@ pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    env_logger::Builder::from_env(env_logger::Env::default().default_filter_or("facelatch=info"))
-        .format_timestamp_millis()
-        .init();
+    crate::journal::start();
     let answer = match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args),

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::mqtt::MqttConfig;
 use crate::config::ConfigError;
 
 /// A whole configuration.
@@ -17,6 +18,8 @@ pub struct GatewayConfig {
     pub door: DoorConfig,
     /// The web page and the metrics.
     pub web: WebConfig,
+    /// Home Assistant.
+    pub mqtt: MqttConfig,
 }
 
 /// `[door]`
@@ -161,7 +164,7 @@ mod tests {
                 assert!(stated.lines().any(|line| line.starts_with(&format!("{key} = "))), "{section}.{key}");
             }
         }
-        for key in ["certificate", "key"] {
+        for key in ["certificate", "key", "host", "username", "password_file"] {
             assert!(SHIPPED.contains(&format!("#: {key} = ")), "{key}");
         }
     }

@@ -5,10 +5,12 @@
 //! * [`door`]: its side of the socket, with reconnection.
 //! * [`feed`]: the latest state and picture, for all that show them.
 //! * [`web`]: the page and the metrics.
+//! * [`mqtt`]: state and events for Home Assistant.
 
 pub mod config;
 pub mod door;
 pub mod feed;
+pub mod mqtt;
 pub mod secret;
 pub mod web;
 
@@ -42,6 +44,9 @@ pub enum GatewayError {
         /// What the system said.
         source: io::Error,
     },
+    /// MQTT cannot be used as configured.
+    #[error(transparent)]
+    Mqtt(#[from] mqtt::MqttError),
     /// The system refused.
     #[error("the gateway cannot start: {0}")]
     System(#[from] io::Error),
@@ -63,6 +68,7 @@ pub fn run(config: GatewayConfig) -> Result<(), GatewayError> {
         true => Some(web::Site::open(&config, link.clone(), Arc::clone(&feed))?),
         false => None,
     };
+    let mqtt = mqtt::Mqtt::open(&config.mqtt, &config.door.name)?;
     let signalled = Arc::clone(&stop);
     let mut signals =
         signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;
@@ -76,6 +82,10 @@ pub fn run(config: GatewayConfig) -> Result<(), GatewayError> {
         threads.push(spawn("pictures", move || feed.show(&link, &stopping))?);
         let stopping = Arc::clone(&stop);
         threads.push(spawn("web", move || web::serve(site, &stopping))?);
+    }
+    if let Some(mqtt) = mqtt {
+        let (link, stopping) = (link.clone(), Arc::clone(&stop));
+        threads.push(spawn("mqtt", move || mqtt.run(&link, &stopping))?);
     }
     let supervisor = crate::notify::Supervisor::from_env();
     supervisor.ready();

@@ -1,0 +1,116 @@
+//! MQTT for Home Assistant (`docs/mqtt.md`): the door's state and events to a broker, and where the
+//! owner grants it commands back.
+//!
+//! Events are the entries of the audit log, told by their numbers. The log itself is the queue: the
+//! gateway keeps the number of the last entry that the broker has acknowledged, in a file, and asks the
+//! daemon for those behind it. One event is under way at a time, at QoS 1. So none is lost while the log
+//! holds it, whoever is restarted; one whose acknowledgement got lost comes again, at once and unchanged,
+//! and is told by its number.
+
+mod delivered;
+pub mod homeassistant;
+mod session;
+mod settings;
+mod tls;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+use super::door::{DoorLink, Stop};
+use delivered::Delivered;
+pub use settings::MqttConfig;
+
+/// The pauses between two tries to reach the broker double from the first to the second of these.
+const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Why MQTT cannot be used as configured.
+#[derive(Debug, thiserror::Error)]
+pub enum MqttError {
+    /// A value makes no sense.
+    #[error("mqtt.{key} = {value}: {problem}")]
+    Value {
+        /// The key in `[mqtt]`.
+        key: &'static str,
+        /// The value as read.
+        value: String,
+        /// What would be right.
+        problem: &'static str,
+    },
+    /// A file that the configuration names cannot be used.
+    #[error("mqtt.{key}: {path}: {problem}", path = path.display())]
+    File {
+        /// The key in `[mqtt]`.
+        key: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
+}
+
+/// MQTT as configured, ready to connect.
+pub struct Mqtt {
+    config: MqttConfig,
+    host: String,
+    /// What people call the door.
+    name: String,
+    tls: Option<rumqttc::Transport>,
+    login: Option<(String, Zeroizing<String>)>,
+    delivered: Delivered,
+}
+
+// A password is in it.
+impl std::fmt::Debug for Mqtt {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Mqtt").field("host", &self.host).finish_non_exhaustive()
+    }
+}
+
+impl Mqtt {
+    /// Checks the configuration and reads the files that it names; `None` where it names no broker. `name` is
+    /// what people call the door.
+    ///
+    /// # Errors
+    /// The first thing that cannot be used.
+    pub fn open(config: &MqttConfig, name: &str) -> Result<Option<Self>, MqttError> {
+        let Some(host) = config.host.clone() else { return Ok(None) };
+        config.check(&host)?;
+        let tls = if config.tls { Some(tls::transport(config)?) } else { None };
+        let login = settings::login(config)?;
+        let delivered = Delivered::open(&config.delivered)?;
+        Ok(Some(Mqtt { config: config.clone(), host, name: name.to_owned(), tls, login, delivered }))
+    }
+
+    fn names(&self) -> homeassistant::Names {
+        homeassistant::Names {
+            door: self.config.door.clone(),
+            name: self.name.clone(),
+            prefix: self.config.discovery_prefix.clone(),
+        }
+    }
+
+    /// Keeps the broker told until `stop`. Neither the broker's nor the daemon's absence ends it.
+    pub fn run(mut self, door: &DoorLink, stop: &Stop) {
+        let mut pause = BACK_OFF.0;
+        let mut lost = false;
+        while !stop.is_set() {
+            let ended = session::run(&mut self, door, stop);
+            if stop.is_set() {
+                return;
+            }
+            if ended.was_up {
+                (pause, lost) = (BACK_OFF.0, false);
+            }
+            // One line an outage.
+            if !std::mem::replace(&mut lost, true) {
+                log::warn!("event=mqtt_lost broker={:?} reason={:?}", self.host, ended.reason);
+            }
+            if stop.sleep(pause) {
+                return;
+            }
+            pause = (pause * 2).min(BACK_OFF.1);
+        }
+    }
+}

@@ -1,0 +1,366 @@
+//! One connection to the broker, from its beginning to its loss.
+//!
+//! The client library keeps nothing over connections: each has a client of its own, a clean session, and
+//! begins with the event behind the last one acknowledged. So there is one memory of what was delivered.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rumqttc::{Client, Connection, LastWill, MqttOptions, Outgoing, Packet, Publish, QoS};
+
+use super::homeassistant::{LOCK, Message, Names, Offers, PRESS, UNLOCK};
+use super::{Mqtt, MqttConfig};
+use crate::access::ModeCommand;
+use crate::daemon::protocol::{Entries, Hello, Request, Right, State};
+use crate::gateway::door::{DoorLink, LinkError, News, Stop, Want};
+use crate::gateway::spawn;
+
+/// Between two signs of life.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// A broker that is silent for longer is lost.
+const SILENCE: Duration = Duration::from_secs(25);
+/// As many messages wait in the client; all states and entities together are fewer.
+const QUEUE: usize = 64;
+/// Larger packets are none of ours.
+const MAX_PACKET: usize = 16 * 1024;
+/// Between two tries to reach the daemon.
+const DOOR_PAUSE: Duration = Duration::from_secs(1);
+/// The daemon says nothing while it waits for the person to be enrolled.
+const ENROLMENT: Duration = Duration::from_secs(90);
+
+/// How a connection ended.
+pub(super) struct Ended {
+    /// There was one.
+    pub was_up: bool,
+    /// In words.
+    pub reason: String,
+}
+
+/// What the thread that drives the connection tells the others.
+#[derive(Default)]
+struct Line {
+    now: Mutex<LineNow>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct LineNow {
+    up: bool,
+    down: Option<String>,
+    /// Messages at QoS 1 that the broker has taken.
+    acknowledged: u64,
+}
+
+impl Line {
+    fn now(&self) -> MutexGuard<'_, LineNow> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut LineNow)) {
+        change(&mut self.now());
+        self.changed.notify_all();
+    }
+
+    fn lose(&self, reason: impl ToString) {
+        self.change(|now| {
+            now.down.get_or_insert_with(|| reason.to_string());
+        });
+    }
+
+    /// Waits until `done`, the loss of the connection, or the end of the time; true for the first.
+    fn wait(&self, time: Duration, done: impl Fn(&LineNow) -> bool) -> bool {
+        let wait = |now: &mut LineNow| !done(now) && now.down.is_none();
+        let now = self.changed.wait_timeout_while(self.now(), time, wait);
+        done(&now.unwrap_or_else(PoisonError::into_inner).0)
+    }
+
+    fn is_down(&self) -> bool {
+        self.now().down.is_some()
+    }
+}
+
+/// The connection is lost, or given up.
+struct Lost;
+
+/// Connects and serves until the connection is lost or `stop`.
+pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
+    let line = Arc::new(Line::default());
+    let config = mqtt.config.clone();
+    let (client, connection) = Client::new(options(mqtt), QUEUE);
+    let names = Arc::new(mqtt.names());
+    let desk = Desk {
+        client: client.clone(),
+        config: config.clone(),
+        names: Arc::clone(&names),
+        door: door.clone(),
+    };
+    let (locks, enrolments) = (sync_channel(4), sync_channel(1));
+    let pumped = Arc::clone(&line);
+    let commands = Commands { names: Arc::clone(&names), lock: locks.0, enrol: enrolments.0 };
+    let lock_desk = desk.clone();
+    let started = spawn("mqtt-line", move || pump(connection, &pumped, &commands))
+        .and_then(|_| spawn("mqtt-lock", move || lock_desk.serve_lock(&locks.1)))
+        .and_then(|_| spawn("mqtt-enrol", move || desk.serve_enrolment(&enrolments.1)));
+    if let Err(error) = started {
+        line.lose(error);
+    }
+
+    let was_up = line.wait(SILENCE, |now| now.up);
+    if was_up {
+        log::info!("event=mqtt_connected broker={:?}", mqtt.host);
+        let mut session =
+            Session { mqtt, names: &names, client: &client, line: &line, stop, shown: HashMap::new() };
+        if session.serve(door).is_ok() && stop.is_set() {
+            let _ = session.show([names.availability(false)]);
+        }
+    }
+    let _ = client.try_disconnect();
+    line.wait(Duration::from_secs(2), |_| false);
+    let reason = line.now().down.clone();
+    Ended { was_up, reason: reason.unwrap_or_else(|| "the broker does not answer".to_owned()) }
+}
+
+fn options(mqtt: &Mqtt) -> MqttOptions {
+    let config = &mqtt.config;
+    let mut options = MqttOptions::new(format!("facelatch-{}", config.door), &mqtt.host, config.port);
+    let will = mqtt.names().availability(false);
+    options
+        .set_keep_alive(KEEP_ALIVE)
+        .set_clean_session(true)
+        .set_max_packet_size(MAX_PACKET, MAX_PACKET)
+        .set_last_will(LastWill::new(will.topic, will.payload, QoS::AtLeastOnce, true));
+    if let Some(tls) = &mqtt.tls {
+        options.set_transport(tls.clone());
+    }
+    if let Some((name, password)) = &mqtt.login {
+        options.set_credentials(name, password.as_str());
+    }
+    options
+}
+
+/// Drives the connection until it is lost.
+fn pump(mut connection: Connection, line: &Line, commands: &Commands) {
+    use rumqttc::Event::{Incoming, Outgoing as Out};
+    loop {
+        match connection.recv_timeout(SILENCE) {
+            Ok(Ok(Incoming(Packet::ConnAck(_)))) => line.change(|now| now.up = true),
+            Ok(Ok(Incoming(Packet::PubAck(_)))) => line.change(|now| now.acknowledged += 1),
+            Ok(Ok(Incoming(Packet::Publish(publish)))) => commands.take(&publish),
+            Ok(Ok(Out(Outgoing::Disconnect))) => return line.lose("disconnected"),
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => return line.lose(error),
+            Err(_) => return line.lose("the broker does not answer"),
+        }
+    }
+}
+
+struct Session<'a> {
+    mqtt: &'a mut Mqtt,
+    names: &'a Names,
+    client: &'a Client,
+    line: &'a Line,
+    stop: &'a Stop,
+    /// What is retained at the broker by this connection.
+    shown: HashMap<String, String>,
+}
+
+impl Session<'_> {
+    fn is_over(&self) -> bool {
+        self.line.is_down() || self.stop.is_set()
+    }
+
+    fn send(&self, message: Message, qos: QoS) -> Result<(), Lost> {
+        self.client.try_publish(message.topic, qos, true, message.payload).map_err(|error| {
+            self.line.lose(format!("the broker does not keep up: {error}"));
+            Lost
+        })
+    }
+
+    /// Tells what has changed.
+    fn show(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), Lost> {
+        for message in messages {
+            if self.shown.get(&message.topic) != Some(&message.payload) {
+                self.shown.insert(message.topic.clone(), message.payload.clone());
+                self.send(message, QoS::AtMostOnce)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn serve(&mut self, door: &DoorLink) -> Result<(), Lost> {
+        let config = self.mqtt.config.clone();
+        for of in ["lock", "enrol"] {
+            // At most once: a command is for now, and never waits at the broker.
+            self.client.try_subscribe(self.names.command(of), QoS::AtMostOnce).map_err(|_| Lost)?;
+        }
+        let mut told = false;
+        while !self.is_over() {
+            if let Err(error) = self.follow(door, &config) {
+                self.show([self.names.availability(false)])?;
+                if !std::mem::replace(&mut told, true) {
+                    log::warn!("event=mqtt_without_door reason={:?}", error.to_string());
+                }
+            } else {
+                told = false;
+            }
+            self.line.wait(DOOR_PAUSE, |_| self.stop.is_set());
+        }
+        Ok(())
+    }
+
+    /// Passes on what the door says, until it or the broker is lost.
+    fn follow(&mut self, door: &DoorLink, config: &MqttConfig) -> Result<(), LinkError> {
+        let hello = door.hello()?;
+        for (granted, right) in [(config.unlock, Right::Release), (config.enrol, Right::Enrol)] {
+            if granted && !hello.rights.contains(&right) {
+                log::warn!("event=mqtt_right_missing right={}", right.name());
+            }
+        }
+        let since = match self.mqtt.delivered.number() {
+            Some(number) => number,
+            None => {
+                // The first time: events from now on.
+                let entries: Entries = door.ask(&Request::Entries { since: u64::MAX, limit: 0 })?;
+                self.mqtt.delivered.set(entries.head);
+                entries.head
+            }
+        };
+        door.watch(Want { since: Some(since), picture: false }, |news| {
+            let outcome = match news {
+                _ if self.is_over() => Err(Lost),
+                News::State(state) => self.tell(config, &hello, &state),
+                News::Entry(entry) => self.deliver(self.names.event(&entry), entry.seq),
+                News::Up(_) | News::Down(_) | News::View(_) => Ok(()),
+            };
+            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })
+    }
+
+    fn tell(&mut self, config: &MqttConfig, hello: &Hello, state: &State) -> Result<(), Lost> {
+        let offers = Offers {
+            unlock: config.unlock && hello.rights.contains(&Right::Release),
+            enrol: config.enrol && hello.rights.contains(&Right::Enrol),
+            contact: state.status.door_open.is_some(),
+        };
+        self.show(self.names.discovery(offers))?;
+        self.show(self.names.states(&state.status))?;
+        self.show([self.names.availability(true)])
+    }
+
+    /// On return the broker has it.
+    fn deliver(&mut self, event: Message, number: u64) -> Result<(), Lost> {
+        let before = self.line.now().acknowledged;
+        self.send(event, QoS::AtLeastOnce)?;
+        let began = Instant::now();
+        while !self.line.wait(Duration::from_millis(500), |now| now.acknowledged > before) {
+            if self.is_over() {
+                return Err(Lost);
+            }
+            if began.elapsed() > SILENCE {
+                self.line.lose("the broker does not acknowledge");
+                return Err(Lost);
+            }
+        }
+        self.mqtt.delivered.set(number);
+        Ok(())
+    }
+}
+
+/// Sorts what comes in.
+struct Commands {
+    names: Arc<Names>,
+    lock: SyncSender<String>,
+    enrol: SyncSender<String>,
+}
+
+impl Commands {
+    fn take(&self, publish: &Publish) {
+        let way = if publish.topic == self.names.command("lock") { &self.lock } else { &self.enrol };
+        let command = String::from_utf8_lossy(&publish.payload).into_owned();
+        // Somebody's retained command would come at each connection.
+        let passed = !publish.retain && matches!(command.as_str(), LOCK | UNLOCK | PRESS);
+        if !passed || way.try_send(command).is_err() {
+            let retained = publish.retain;
+            log::warn!("event=mqtt_command_dropped topic={:?} retained={retained}", publish.topic);
+        }
+    }
+}
+
+/// Carries commands out, by the door's leave.
+#[derive(Clone)]
+struct Desk {
+    client: Client,
+    config: MqttConfig,
+    names: Arc<Names>,
+    door: DoorLink,
+}
+
+impl Desk {
+    fn serve_lock(&self, commands: &Receiver<String>) {
+        for command in commands {
+            let request = match command.as_str() {
+                UNLOCK => {
+                    let time = Duration::from_secs(self.config.unlock_s);
+                    Request::Mode { mode: ModeCommand::HoldOpen { time } }
+                }
+                LOCK => Request::Secure {},
+                _ => continue,
+            };
+            let outcome = if self.config.unlock {
+                self.door.ask::<serde_json::Value>(&request).map(|_| "done".to_owned())
+            } else {
+                Err(not_granted("unlock"))
+            };
+            self.answer(&command, &outcome);
+        }
+    }
+
+    fn serve_enrolment(&self, commands: &Receiver<String>) {
+        for command in commands.iter().filter(|command| command == PRESS) {
+            let outcome = if self.config.enrol { self.enrol() } else { Err(not_granted("enrol")) };
+            self.answer(&command, &outcome);
+        }
+    }
+
+    fn enrol(&self) -> Result<String, LinkError> {
+        let show = |words: &str| {
+            let message = self.names.enrolment(words);
+            let _ = self.client.try_publish(message.topic, QoS::AtMostOnce, true, message.payload);
+        };
+        show("waiting for somebody before the camera");
+        let request = Request::Enroll { name: None, anyway: false };
+        let outcome = self.door.ask_with(
+            &request,
+            ENROLMENT,
+            || false,
+            |words| {
+                show(words);
+                ControlFlow::Continue(())
+            },
+        );
+        let outcome = outcome.map(|name| format!("enrolled as {}", name.as_str().unwrap_or("somebody new")));
+        match &outcome {
+            Ok(words) => show(words),
+            Err(error) => show(&error.to_string()),
+        }
+        outcome
+    }
+
+    fn answer(&self, command: &str, outcome: &Result<String, LinkError>) {
+        let words = outcome.as_ref().map_err(ToString::to_string);
+        match &words {
+            Ok(_) => log::info!("event=mqtt_command command={command}"),
+            Err(words) => log::warn!("event=mqtt_command_refused command={command} reason={words:?}"),
+        }
+        let said = words.as_ref().map(|words| words.as_str()).map_err(String::as_str);
+        let message = self.names.answer(command, said);
+        let _ = self.client.try_publish(message.topic, QoS::AtMostOnce, false, message.payload);
+    }
+}
+
+fn not_granted(key: &str) -> LinkError {
+    LinkError::Refused { message: format!("not granted: mqtt.{key} = false in the gateway's configuration") }
+}

@@ -1,0 +1,715 @@
+//! The gateway's MQTT against a real mosquitto with TLS, with a real daemon and gateway.
+//!
+//! `make test-mqtt` installs mosquitto; without it (or openssl, which makes the certificates) each test
+//! prints that it is skipped.
+//!
+//! How events are counted: the observer subscribes at QoS 1, which delivers at least once. An event is
+//! known by its number in the audit log, and the gateway has one under way at a time. So a message whose
+//! number is not above the highest one before is a repetition; it must say what it said the first time.
+//! (mosquitto itself repeats what it had under way to the observer when it was killed.) Without repetitions
+//! the numbers must be those of the audit log, each once, in order, without a gap.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use facelatch::access::ModeCommand;
+use facelatch::audit::Entry;
+use facelatch::daemon::protocol::{Entries, Request};
+use facelatch::gateway::door::DoorLink;
+use facelatch::gateway::mqtt::MqttConfig;
+use rumqttc::{Client, Event, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
+use serde_json::{Value, json};
+
+const SOON: Duration = Duration::from_secs(40);
+const BASE: &str = "facelatch/front";
+
+fn program(name: &str) -> Option<PathBuf> {
+    let folders = ["/usr/sbin", "/usr/bin", "/usr/local/sbin", "/usr/local/bin"];
+    folders.iter().map(|folder| Path::new(folder).join(name)).find(|path| path.is_file())
+}
+
+fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(found) = ask() {
+            return found;
+        }
+        assert!(began.elapsed() < SOON, "it never came: {what}");
+        thread::sleep(Duration::from_millis(30));
+    }
+}
+
+fn run(command: &mut Command) {
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A mosquitto with TLS that asks for a client's certificate, a name and a password.
+struct Broker {
+    folder: tempfile::TempDir,
+    port: u16,
+    child: Option<Child>,
+}
+
+impl Broker {
+    /// `None` where mosquitto or openssl is missing.
+    fn start(test: &str) -> Option<Self> {
+        for name in ["mosquitto", "mosquitto_passwd", "openssl"] {
+            if program(name).is_none() {
+                println!("skipped: {test}: no {name} (make test-mqtt installs it)");
+                return None;
+            }
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut broker = Broker { folder, port, child: None };
+        fs::write(
+            broker.path("req.cnf"),
+            "[req]\ndistinguished_name = dn\nprompt = no\n[dn]\nCN = facelatch test\n[ca]\n\
+             basicConstraints = critical,CA:TRUE\nkeyUsage = keyCertSign\n[leaf]\n\
+             basicConstraints = critical,CA:FALSE\nsubjectAltName = DNS:localhost\n",
+        )
+        .unwrap();
+        for (name, by) in [("ca", None), ("other", None), ("server", Some("ca")), ("client", Some("ca"))] {
+            broker.certificate(name, by);
+        }
+        let passwords = broker.path("passwords");
+        let mut passwd = Command::new(program("mosquitto_passwd").unwrap());
+        run(passwd.args(["-b", "-c"]).arg(&passwords).args(["door", "a secret"]));
+        fs::write(broker.path("password"), "a secret\n").unwrap();
+        for name in ["password", "client.key"] {
+            let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            fs::set_permissions(broker.path(name), private).unwrap();
+        }
+        let dir = broker.folder.path().display();
+        // Kept at each change: a broker that forgets what it has acknowledged would lose for us.
+        let text = format!(
+            "user root\nlistener {port} 127.0.0.1\ncafile {dir}/ca.pem\ncertfile {dir}/server.pem\n\
+             keyfile {dir}/server.key\nrequire_certificate true\nallow_anonymous false\n\
+             password_file {dir}/passwords\npersistence true\npersistence_location {dir}/\n\
+             autosave_on_changes true\nautosave_interval 1\nmax_queued_messages 0\n"
+        );
+        fs::write(broker.path("mosquitto.conf"), text).unwrap();
+        broker.up();
+        Some(broker)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn certificate(&self, name: &str, by: Option<&str>) {
+        let file = |name: &str, kind: &str| self.path(&format!("{name}.{kind}"));
+        let mut openssl = Command::new(program("openssl").unwrap());
+        openssl.args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]);
+        openssl.args(["-days", "2", "-extensions", if by.is_some() { "leaf" } else { "ca" }, "-config"]);
+        openssl.arg(self.path("req.cnf")).arg("-keyout").arg(file(name, "key"));
+        openssl.arg("-out").arg(file(name, "pem"));
+        if let Some(by) = by {
+            openssl.arg("-CA").arg(file(by, "pem")).arg("-CAkey").arg(file(by, "key"));
+        }
+        run(&mut openssl);
+    }
+
+    fn up(&mut self) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.path("log")).unwrap();
+        let mut mosquitto = Command::new(program("mosquitto").unwrap());
+        let child = mosquitto.arg("-c").arg(self.path("mosquitto.conf")).stderr(log).spawn().unwrap();
+        self.child = Some(child);
+        wait_for("mosquitto", || TcpStream::connect(("127.0.0.1", self.port)).ok());
+    }
+
+    /// By SIGKILL: it saves and says nothing more.
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn config(&self) -> MqttConfig {
+        MqttConfig {
+            host: Some("localhost".into()),
+            port: self.port,
+            ca: self.path("ca.pem"),
+            certificate: Some(self.path("client.pem")),
+            key: Some(self.path("client.key")),
+            username: Some("door".into()),
+            password_file: Some(self.path("password")),
+            door: "front".into(),
+            unlock: true,
+            enrol: true,
+            delivered: self.path("delivered"),
+            ..MqttConfig::default()
+        }
+    }
+
+    fn client(&self, id: &str) -> (Client, rumqttc::Connection) {
+        let mut options = MqttOptions::new(id, "localhost", self.port);
+        let read = |name: &str| fs::read(self.path(name)).unwrap();
+        // The same provider as the product's; the library would ask the process for one.
+        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
+        let tls = TlsConfiguration::Simple {
+            ca: read("ca.pem"),
+            alpn: None,
+            client_auth: Some((read("client.pem"), read("client.key"))),
+        };
+        options.set_transport(Transport::tls_with_config(tls)).set_credentials("door", "a secret");
+        // The broker keeps what comes while the observer is away.
+        options.set_clean_session(false).set_keep_alive(Duration::from_secs(5));
+        Client::new(options, 100)
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+#[derive(Clone, Debug)]
+struct Said {
+    topic: String,
+    text: String,
+    /// From before the subscription.
+    retained: bool,
+}
+
+/// Reads everything.
+struct Observer {
+    client: Client,
+    said: Arc<Mutex<Vec<Said>>>,
+    over: Arc<AtomicBool>,
+}
+
+impl Observer {
+    fn new(broker: &Broker) -> Self {
+        let (client, mut connection) = broker.client("observer");
+        let (said, over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
+        let (subscriber, heard, done) = (client.clone(), Arc::clone(&said), Arc::clone(&over));
+        let ready = Arc::new(AtomicBool::new(false));
+        let subscribed = Arc::clone(&ready);
+        thread::spawn(move || {
+            while !done.load(Ordering::Relaxed) {
+                match connection.recv() {
+                    Ok(Ok(Event::Incoming(Packet::ConnAck(ack)))) if !ack.session_present => {
+                        subscriber.try_subscribe("#", QoS::AtLeastOnce).unwrap();
+                    }
+                    Ok(Ok(Event::Incoming(Packet::SubAck(_)))) => subscribed.store(true, Ordering::Relaxed),
+                    Ok(Ok(Event::Incoming(Packet::Publish(publish)))) => heard.lock().unwrap().push(Said {
+                        topic: publish.topic.clone(),
+                        text: String::from_utf8(publish.payload.to_vec()).unwrap(),
+                        retained: publish.retain,
+                    }),
+                    Ok(Ok(_)) => {}
+                    Ok(Err(_)) => thread::sleep(Duration::from_millis(100)),
+                    Err(_) => return,
+                }
+            }
+        });
+        wait_for("a subscription", || ready.load(Ordering::Relaxed).then_some(()));
+        Observer { client, said, over }
+    }
+
+    fn said(&self) -> Vec<Said> {
+        self.said.lock().unwrap().clone()
+    }
+
+    fn last(&self, topic: &str) -> Option<String> {
+        self.said().into_iter().rfind(|said| said.topic == topic).map(|said| said.text)
+    }
+
+    fn wait(&self, of: &str, text: &str) {
+        let topic = format!("{BASE}/{of}");
+        wait_for(&format!("{of} {text}"), || (self.last(&topic)? == text).then_some(()));
+    }
+
+    fn forget(&self) {
+        self.said.lock().unwrap().clear();
+    }
+
+    fn send(&self, of: &str, text: &str, retain: bool) {
+        self.client.publish(format!("{BASE}/{of}"), QoS::AtLeastOnce, retain, text).unwrap();
+    }
+
+    fn answer(&self) -> Value {
+        let topic = format!("{BASE}/answer");
+        let text = wait_for("an answer", || self.last(&topic));
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The events by their numbers, each once, and how many repetitions came.
+    fn events(&self) -> (BTreeMap<u64, Value>, usize) {
+        let (mut events, mut repeated) = (BTreeMap::new(), 0);
+        let topic = format!("{BASE}/event");
+        for said in self.said().into_iter().filter(|said| said.topic == topic) {
+            let event: Value = serde_json::from_str(&said.text).unwrap();
+            let number = event["seq"].as_u64().unwrap();
+            if let Some((&last, _)) = events.last_key_value()
+                && number <= last
+            {
+                assert_eq!(events.get(&number), Some(&event), "a repetition says something else");
+                repeated += usize::from(!said.retained);
+                continue;
+            }
+            events.insert(number, event);
+        }
+        (events, repeated)
+    }
+}
+
+impl Drop for Observer {
+    fn drop(&mut self) {
+        self.over.store(true, Ordering::Relaxed);
+    }
+}
+
+/// A running daemon that sees the same empty wall for ever.
+struct Door {
+    folder: tempfile::TempDir,
+    child: Option<Child>,
+}
+
+impl Door {
+    fn start(rights: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let dir = folder.path().display();
+        fs::create_dir(folder.path().join("camera")).unwrap();
+        let wall = image::GrayImage::from_pixel(320, 240, image::Luma([90]));
+        wall.save(folder.path().join("camera/0.png")).unwrap();
+        for n in 1..3_000 {
+            let name = folder.path().join(format!("camera/{n}.png"));
+            fs::hard_link(folder.path().join("camera/0.png"), name).unwrap();
+        }
+        let text = format!(
+            "[camera]\nrecording = \"{dir}/camera\"\nfps = 10\n[store]\ngallery = \"{dir}/gallery\"\n\
+             key = \"{dir}/key\"\nstate = \"{dir}/state\"\n[audit]\nfolder = \"{dir}/audit\"\n\
+             [daemon]\nsocket = \"{dir}/socket\"\n[gateway]\nsocket = \"{dir}/gateway\"\nrights = {rights}\n"
+        );
+        fs::write(folder.path().join("facelatch.toml"), text).unwrap();
+        let mut door = Door { folder, child: None };
+        door.up();
+        door
+    }
+
+    fn up(&mut self) {
+        let mut daemon = Command::new(env!("CARGO_BIN_EXE_facelatch"));
+        daemon.args(["run", "--config"]).arg(self.folder.path().join("facelatch.toml"));
+        let mut child = daemon.stderr(Stdio::piped()).spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        while !line.contains("event=started") {
+            line.clear();
+            assert!(log.read_line(&mut line).unwrap() > 0, "the daemon ended");
+        }
+        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        self.child = Some(child);
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    fn grant(&mut self, rights: &str) {
+        self.kill();
+        let path = self.folder.path().join("facelatch.toml");
+        let text = fs::read_to_string(&path).unwrap();
+        let (before, _) = text.split_once("rights = ").unwrap();
+        fs::write(&path, format!("{before}rights = {rights}\n")).unwrap();
+        self.up();
+    }
+
+    /// By the operator's socket, which has all rights.
+    fn operator(&self) -> DoorLink {
+        DoorLink::new(&self.folder.path().join("socket"))
+    }
+
+    fn log(&self) -> Vec<Entry> {
+        let mut log: Vec<Entry> = Vec::new();
+        loop {
+            let since = log.last().map_or(0, |entry| entry.seq);
+            let more: Entries = self.operator().ask(&Request::Entries { since, limit: 1_000 }).unwrap();
+            if more.entries.is_empty() {
+                return log;
+            }
+            log.extend(more.entries);
+        }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// A running `facelatch gateway`.
+struct Gateway {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Gateway {
+    fn start(config: &MqttConfig, door: &Door) -> Self {
+        let dir = door.folder.path();
+        let socket = dir.join("gateway");
+        let text = format!(
+            "[door]\nsocket = {socket:?}\nname = \"Front door\"\n[web]\nenabled = false\n[mqtt]\n{}",
+            toml::to_string(config).unwrap()
+        );
+        fs::write(dir.join("gateway.toml"), text).unwrap();
+        let log = dir.join("gateway.log");
+        let child = Command::new(env!("CARGO_BIN_EXE_facelatch"))
+            .args(["gateway", "--config"])
+            .arg(dir.join("gateway.toml"))
+            .stderr(fs::File::create(&log).unwrap())
+            .spawn()
+            .unwrap();
+        Gateway { child, log }
+    }
+
+    /// By SIGKILL: it says nothing more, the broker says its last will.
+    fn kill(&mut self) -> String {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        fs::read_to_string(&self.log).unwrap()
+    }
+}
+
+impl Drop for Gateway {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// What Home Assistant documents of each MQTT platform that is used here: required fields, then others
+/// that are not in [`SHARED`]. From https://www.home-assistant.io/integrations/lock.mqtt/,
+/// .../binary_sensor.mqtt/, .../sensor.mqtt/ and .../button.mqtt/.
+const FIELDS: [(&str, &[&str], &[&str]); 4] = [
+    (
+        "lock",
+        &["command_topic"],
+        &[
+            "code_format",
+            "command_template",
+            "optimistic",
+            "payload_lock",
+            "payload_open",
+            "payload_reset",
+            "payload_unlock",
+            "retain",
+            "state_jammed",
+            "state_locked",
+            "state_locking",
+            "state_topic",
+            "state_unlocked",
+            "state_unlocking",
+            "value_template",
+        ],
+    ),
+    (
+        "binary_sensor",
+        &["state_topic"],
+        &[
+            "device_class",
+            "expire_after",
+            "force_update",
+            "off_delay",
+            "payload_off",
+            "payload_on",
+            "value_template",
+        ],
+    ),
+    (
+        "sensor",
+        &["state_topic"],
+        &[
+            "device_class",
+            "expire_after",
+            "force_update",
+            "last_reset_value_template",
+            "options",
+            "state_class",
+            "suggested_display_precision",
+            "unit_of_measurement",
+            "value_template",
+        ],
+    ),
+    ("button", &["command_topic"], &["command_template", "device_class", "payload_press", "retain"]),
+];
+/// Fields of every platform, from the same pages and https://www.home-assistant.io/integrations/mqtt/.
+const SHARED: [&str; 19] = [
+    "availability",
+    "availability_mode",
+    "availability_template",
+    "availability_topic",
+    "default_entity_id",
+    "device",
+    "enabled_by_default",
+    "encoding",
+    "entity_category",
+    "entity_picture",
+    "icon",
+    "json_attributes_template",
+    "json_attributes_topic",
+    "name",
+    "origin",
+    "payload_available",
+    "payload_not_available",
+    "qos",
+    "unique_id",
+];
+/// Of the map `device`; `identifiers` or `connections` must be there.
+const DEVICE: [&str; 12] = [
+    "configuration_url",
+    "connections",
+    "hw_version",
+    "identifiers",
+    "manufacturer",
+    "model",
+    "model_id",
+    "name",
+    "serial_number",
+    "suggested_area",
+    "sw_version",
+    "via_device",
+];
+/// Of the map `origin`; `name` must be there.
+const ORIGIN: [&str; 3] = ["name", "sw_version", "support_url"];
+/// Device classes that the pages of binary_sensor list, as far as they are used here.
+const CLASSES: [&str; 4] = ["door", "lock", "problem", "tamper"];
+
+fn only(map: &Value, known: &[&str]) {
+    for key in map.as_object().unwrap().keys() {
+        assert!(known.contains(&key.as_str()), "{key} is no documented field: {map}");
+    }
+}
+
+/// Checks a discovery message; gives its entity as `component/object`.
+fn validate(said: &Said) -> (String, Value) {
+    // <prefix>/<component>/<node>/<object>/config, node and object of letters, digits, - and _.
+    let levels: Vec<&str> = said.topic.split('/').collect();
+    let [_, component, node, object, "config"] = levels[..] else { panic!("{}", said.topic) };
+    for id in [node, object] {
+        assert!(id.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-'), "{id}");
+    }
+    let entity: Value = serde_json::from_str(&said.text).unwrap();
+    let (_, required, own) = FIELDS.iter().find(|(name, ..)| *name == component).expect("a known platform");
+    for key in *required {
+        assert!(entity[key].is_string(), "{component} needs {key}: {entity}");
+    }
+    only(&entity, &[*required, *own, &SHARED].concat());
+    only(&entity["device"], &DEVICE);
+    assert!(entity["device"]["identifiers"][0].is_string());
+    only(&entity["origin"], &ORIGIN);
+    assert!(entity["origin"]["name"].is_string());
+    for (key, value) in entity.as_object().unwrap() {
+        let right = match key.as_str() {
+            "device" | "origin" => value.is_object(),
+            "qos" => value.as_u64().is_some_and(|qos| qos <= 2),
+            "retain" | "optimistic" | "force_update" | "enabled_by_default" => value.is_boolean(),
+            "device_class" => CLASSES.contains(&value.as_str().unwrap()),
+            _ => value.as_str().is_some_and(|text| !text.is_empty()),
+        };
+        assert!(right, "{key}: {value}");
+        if key.ends_with("_topic") {
+            assert!(!value.as_str().unwrap().contains(['#', '+', ' ']), "{key}: {value}");
+        }
+    }
+    assert_ne!(entity["retain"], json!(true), "a retained command would come again and again");
+    (format!("{component}/{object}"), entity)
+}
+
+/// The entities as retained at the broker: what Home Assistant finds when it starts.
+fn entities(observer: &Observer) -> BTreeMap<String, Value> {
+    let mut latest = BTreeMap::new();
+    for said in observer.said().into_iter().filter(|said| said.topic.starts_with("homeassistant/")) {
+        latest.insert(said.topic.clone(), said);
+    }
+    let entities: BTreeMap<String, Value> =
+        latest.values().filter(|said| !said.text.is_empty()).map(validate).collect();
+    let ids: BTreeSet<String> = entities.values().map(|entity| entity["unique_id"].to_string()).collect();
+    assert_eq!(ids.len(), entities.len(), "ids are unique");
+    entities
+}
+
+#[test]
+fn home_assistant_finds_the_door_and_may_do_what_the_owner_grants() {
+    let Some(broker) = Broker::start("home_assistant_finds_the_door") else { return };
+    let observer = Observer::new(&broker);
+    let mut door = Door::start("[\"view\"]");
+    let mut gateway = Gateway::start(&broker.config(), &door);
+    observer.wait("availability", "online");
+    observer.wait("lock", "LOCKED");
+    observer.wait("lockout", "OFF");
+    observer.wait("camera", "OFF");
+    let found = entities(&observer);
+    let names: Vec<&str> = found.keys().map(String::as_str).collect();
+    let shown = ["binary_sensor/camera", "binary_sensor/lock_state", "binary_sensor/lockout", "sensor/event"];
+    assert_eq!(names, shown, "no contact, no right: no door sensor and nothing to press");
+    assert_eq!(found["binary_sensor/camera"]["availability_topic"], json!(format!("{BASE}/availability")));
+    assert_eq!(found["binary_sensor/lock_state"]["state_topic"], json!(format!("{BASE}/lock")));
+    assert_eq!(found["binary_sensor/lock_state"]["payload_on"], json!("UNLOCKED"));
+
+    // The gateway passes it on; the daemon refuses and records it.
+    observer.send("lock/set", "UNLOCK", false);
+    let answer = observer.answer();
+    assert_eq!((&answer["command"], &answer["done"]), (&json!("UNLOCK"), &json!(false)));
+    assert!(answer["message"].as_str().unwrap().contains("\"release\""), "{answer}");
+    let refused = wait_for("an audited refusal", || door.log().into_iter().find(|e| e.event == "refused"));
+    assert_eq!(refused.detail.as_deref(), Some("command=mode by=gateway"));
+    let seen = wait_for("the refusal as an event", || observer.events().0.get(&refused.seq).cloned());
+    assert_eq!((&seen["event"], &seen["detail"]), (&json!("refused"), &json!("command=mode by=gateway")));
+    assert_eq!(observer.last(&format!("{BASE}/lock")).as_deref(), Some("LOCKED"));
+    assert!(!door.log().iter().any(|entry| entry.event == "release"));
+
+    // The daemon goes, and comes again with more rights.
+    door.kill();
+    observer.wait("availability", "offline");
+    observer.forget();
+    door.grant("[\"view\", \"release\", \"enrol\"]");
+    observer.wait("availability", "online");
+    wait_for("a lock", || entities(&observer).contains_key("lock/lock").then_some(()));
+    let found = entities(&observer);
+    assert!(found.contains_key("button/enrol") && found.contains_key("sensor/enrolment"), "{found:?}");
+    assert_eq!(
+        observer.last("homeassistant/binary_sensor/facelatch_front/lock_state/config").as_deref(),
+        Some(""),
+        "the state-only lock is removed"
+    );
+    observer.send("lock/set", "UNLOCK", false);
+    observer.wait("lock", "UNLOCKED");
+    assert_eq!(observer.answer()["done"], json!(true));
+    observer.send("lock/set", "LOCK", false);
+    observer.wait("lock", "LOCKED");
+    let by_gateway = |entry: &Entry| {
+        entry.event == "command" && entry.detail.as_deref() == Some("command=mode by=gateway")
+    };
+    assert_eq!(door.log().iter().filter(|entry| by_gateway(entry)).count(), 1);
+
+    // A retained command is none, and neither are other words.
+    gateway.kill();
+    observer.wait("availability", "offline");
+    observer.send("lock/set", "UNLOCK", true);
+    wait_for("the retained command", || observer.last(&format!("{BASE}/lock/set")));
+    let mut gateway = Gateway::start(&broker.config(), &door);
+    observer.wait("availability", "online");
+    observer.send("lock/set", "", true);
+    observer.send("lock/set", "OPEN SESAME", false);
+    observer.send("lock/set", "PRESS", false);
+    thread::sleep(Duration::from_secs(1));
+    assert_eq!(door.log().iter().filter(|entry| by_gateway(entry)).count(), 1);
+    gateway.kill();
+
+    // Granted by the door, but not by the gateway's own configuration.
+    observer.forget();
+    let mut gateway = Gateway::start(&MqttConfig { unlock: false, enrol: false, ..broker.config() }, &door);
+    observer.wait("availability", "online");
+    wait_for("a lock", || entities(&observer).contains_key("binary_sensor/lock_state").then_some(()));
+    assert!(!entities(&observer).contains_key("button/enrol"));
+    observer.send("lock/set", "UNLOCK", false);
+    assert!(observer.answer()["message"].as_str().unwrap().contains("mqtt.unlock"));
+    assert_eq!(door.log().iter().filter(|entry| by_gateway(entry)).count(), 1);
+    gateway.kill();
+    let (events, _) = observer.events();
+    assert!(events.values().all(|event| event.get("similarity").is_none()));
+}
+
+#[test]
+fn no_event_is_lost_and_none_doubled_over_restarts_of_the_broker() {
+    let Some(mut broker) = Broker::start("no_event_is_lost_and_none_doubled") else { return };
+    let observer = Observer::new(&broker);
+    let mut door = Door::start("[\"view\"]");
+    let mut gateway = Gateway::start(&broker.config(), &door);
+    observer.wait("availability", "online");
+    let first = door.log().last().unwrap().seq + 1;
+
+    // Somebody changes the mode all the time: one or two entries a change.
+    let (busy, operator) = (Arc::new(AtomicBool::new(true)), door.operator());
+    let goes_on = Arc::clone(&busy);
+    let events = thread::spawn(move || {
+        while goes_on.load(Ordering::Relaxed) {
+            for mode in [ModeCommand::Secure, ModeCommand::Normal] {
+                // The daemon is restarted meanwhile.
+                let _ = operator.ask::<Value>(&Request::Mode { mode });
+                thread::sleep(Duration::from_millis(20));
+            }
+        }
+    });
+    for round in 0..6 {
+        let before = observer.events().0.len();
+        wait_for("events", || (observer.events().0.len() > before + 20).then_some(()));
+        broker.kill();
+        match round {
+            2 => {
+                gateway.kill();
+                gateway = Gateway::start(&broker.config(), &door);
+            }
+            4 => {
+                door.kill();
+                door.up();
+            }
+            _ => thread::sleep(Duration::from_millis(300)),
+        }
+        broker.up();
+    }
+    let before = observer.events().0.len();
+    wait_for("events", || (observer.events().0.len() > before + 20).then_some(()));
+    busy.store(false, Ordering::Relaxed);
+    events.join().unwrap();
+    let log = door.log();
+    let head = log.last().unwrap().seq;
+    wait_for("the last event", || observer.events().0.contains_key(&head).then_some(()));
+    gateway.kill();
+
+    let (events, repeated) = observer.events();
+    let logged: BTreeMap<u64, &str> =
+        log.iter().filter(|e| e.seq >= first).map(|e| (e.seq, e.event.as_str())).collect();
+    let seen: BTreeMap<u64, &str> = events
+        .iter()
+        .filter(|(seq, _)| **seq >= first)
+        .map(|(seq, e)| (*seq, e["event"].as_str().unwrap()))
+        .collect();
+    assert_eq!(seen, logged);
+    println!(
+        "{} events over 6 kills of the broker: none lost, {repeated} repeated and told by their numbers",
+        seen.len()
+    );
+}
+
+#[test]
+fn a_broker_of_another_authority_is_told_nothing() {
+    let Some(broker) = Broker::start("a_broker_of_another_authority") else { return };
+    let observer = Observer::new(&broker);
+    let door = Door::start("[\"view\"]");
+    fs::write(broker.path("wrong"), "another secret\n").unwrap();
+    std::fs::set_permissions(broker.path("wrong"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
+    for config in [
+        MqttConfig { ca: broker.path("other.pem"), ..broker.config() },
+        MqttConfig { password_file: Some(broker.path("wrong")), ..broker.config() },
+        MqttConfig { certificate: None, key: None, ..broker.config() },
+        // The certificate is for localhost.
+        MqttConfig { host: Some("127.0.0.1".into()), ..broker.config() },
+    ] {
+        let mut gateway = Gateway::start(&config, &door);
+        thread::sleep(Duration::from_secs(3));
+        let log = gateway.kill();
+        assert!(log.contains("event=mqtt_lost") && !log.contains("another secret"), "{log}");
+        assert!(observer.said().is_empty(), "{:?}", observer.said());
+    }
+    let mut gateway = Gateway::start(&broker.config(), &door);
+    observer.wait("availability", "online");
+    gateway.kill();
+}

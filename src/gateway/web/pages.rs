@@ -506,6 +506,9 @@ fn words(code: &str) -> &str {
         "clock_not_set" => "the clock is not set",
         "secure_mode" => "secure mode",
         "not_recorded" => "the log could not be written",
+        "spoof" => "a picture, not a person",
+        "not_sure_alive" => "not clear whether a person or a picture",
+        "second_factor" => "the second factor was missing",
         other => other,
     }
 }

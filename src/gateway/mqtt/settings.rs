@@ -1,6 +1,7 @@
 //! `[mqtt]` of the gateway's configuration.
 
 use std::fs;
+use std::io::Read;
 use std::net::IpAddr;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -116,14 +117,19 @@ impl MqttConfig {
     }
 }
 
-/// Refuses a secret that everybody on the board can read.
+/// Reads a secret, unless everybody on the board can read it or its group can change it.
 pub(super) fn secret(key: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, MqttError> {
     let error = |problem| MqttError::File { key, path: path.to_owned(), problem };
     let unreadable = |e| error(format!("cannot be read: {e}"));
-    if fs::metadata(path).map_err(unreadable)?.mode() & 0o007 != 0 {
-        return Err(error("everybody on this board can read it: chmod o= it".into()));
+    let mut file = fs::File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.mode() & 0o027 != 0 {
+        return Err(error(
+            "others than its owner can change it, or everybody can read it: chmod g-w,o= it".into(),
+        ));
     }
-    fs::read(path).map(Zeroizing::new).map_err(unreadable)
+    let mut bytes = Zeroizing::new(Vec::new());
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    Ok(bytes)
 }
 
 /// Name and password, where there are such.

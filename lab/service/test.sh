@@ -57,7 +57,8 @@ check "PrivateUsers=: what the group gpio may read the service may read" systemd
     -p User=facelatch -p SupplementaryGroups=gpio -p PrivateUsers=yes /bin/grep -q seen /run/lab/chip
 
 # --- configured, started, enrolled
-cp /lab/facelatch.toml /etc/facelatch/facelatch.toml
+# The earlier package does not know of liveness, and refuses what it does not know.
+sed '/^\[liveness\]/,/^$/d' /lab/facelatch.toml >/etc/facelatch/facelatch.toml
 mkdir -p /etc/systemd/system/facelatch.service.d
 printf '[Service]\nReadWritePaths=/run/lab\n' >/etc/systemd/system/facelatch.service.d/lab.conf
 systemctl daemon-reload
@@ -74,6 +75,7 @@ facelatch audit export --head --out /run/checkpoint
 gallery=$(sha256sum </var/lib/facelatch/gallery)
 pid=$(property MainPID)
 # The owner's configuration was changed, and the package's own between the versions: dpkg would ask.
+cp /lab/facelatch.toml /etc/facelatch/facelatch.toml
 check "upgrade: dpkg -i of the package" dpkg --force-confold -i /lab/new.deb
 check "upgrade: the new version runs" until_active 20 "$pid"
 check "upgrade: the gallery is as it was" sh -c "[ \"\$(sha256sum </var/lib/facelatch/gallery)\" = '$gallery' ] && facelatch people list | grep -q Eileen"

@@ -54,20 +54,22 @@ fn attempt(random: &mut Random, rules: WindowRules, subjects: u32, own: Option<(
             _ => MEAN + PAIR * random.normal(),
         })
         .collect();
-    let mut window = Window::new(rules);
-    let mut verdict = window.verdict();
-    for frame in 0..15 {
+    full_window(rules, || {
         let scores = means.iter().enumerate().map(|(s, mean)| Score {
             subject: SubjectId(s as u32),
             similarity: (mean + FRAME * random.normal()) as f32,
         });
-        verdict = window.push(
-            TrackId(1),
-            Timestamp::from_millis(frame * 50),
-            scores.collect(),
-            None,
-            Default::default(),
-        );
+        scores.collect()
+    })
+}
+
+/// What a window says of 15 frames of one face with these scores.
+fn full_window(rules: WindowRules, mut scores: impl FnMut() -> Vec<Score>) -> Verdict {
+    let mut window = Window::new(rules);
+    let mut verdict = window.verdict();
+    for frame in 0..15 {
+        let captured = Timestamp::from_millis(frame * 50);
+        verdict = window.push(TrackId(1), captured, scores(), None, Default::default());
     }
     verdict
 }
@@ -109,19 +111,11 @@ fn a_face_like_two_people_is_neither() {
     for _ in 0..500 {
         let rules = WindowRules { margin: 0.05, ..rules(0.0) };
         let own = 0.4;
-        let mut window = Window::new(rules);
-        let mut verdict = window.verdict();
-        for frame in 0..15 {
-            let scores = (0..2)
-                .map(|s| Score { subject: SubjectId(s), similarity: (own + FRAME * random.normal()) as f32 });
-            verdict = window.push(
-                TrackId(1),
-                Timestamp::from_millis(frame * 50),
-                scores.collect(),
-                None,
-                Default::default(),
-            );
-        }
+        let similarity = |random: &mut Random| (own + FRAME * random.normal()) as f32;
+        let verdict = full_window(rules, || {
+            let score = |s| Score { subject: SubjectId(s), similarity: similarity(&mut random) };
+            (0..2).map(score).collect()
+        });
         match verdict {
             Verdict::Ambiguous { .. } => counts[0] += 1,
             Verdict::Identified { .. } => counts[1] += 1,

@@ -9,12 +9,13 @@
 //! (mosquitto itself repeats what it had under way to the observer when it was killed.) Without repetitions
 //! the numbers must be those of the audit log, each once, in order, without a gap.
 
+mod common;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -301,16 +302,9 @@ impl Door {
     }
 
     fn up(&mut self) {
-        let mut daemon = Command::new(env!("CARGO_BIN_EXE_facelatch"));
-        daemon.args(["run", "--config"]).arg(self.folder.path().join("facelatch.toml"));
-        let mut child = daemon.stderr(Stdio::piped()).spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("event=started") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the daemon ended");
-        }
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let config = self.folder.path().join("facelatch.toml");
+        let (child, _) =
+            common::started(["run".as_ref(), "--config".as_ref(), config.as_os_str()], "event=started");
         self.child = Some(child);
     }
 

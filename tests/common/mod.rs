@@ -2,8 +2,9 @@
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Child, Command, Output, Stdio};
 
 /// A path below `../shared`; without that folder says which test is skipped and gives `None`.
 pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
@@ -21,6 +22,24 @@ pub fn facelatch<S: AsRef<std::ffi::OsStr>>(arguments: impl IntoIterator<Item = 
         .args(arguments)
         .output()
         .expect("the facelatch program starts")
+}
+
+/// Starts `facelatch` with `arguments` and waits until its log says `word`; gives that line as well.
+pub fn started<S: AsRef<std::ffi::OsStr>>(
+    arguments: impl IntoIterator<Item = S>,
+    word: &str,
+) -> (Child, String) {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_facelatch"));
+    let mut child = program.args(arguments).stderr(Stdio::piped()).spawn().expect("facelatch starts");
+    let mut log = BufReader::new(child.stderr.take().expect("it was piped"));
+    let mut line = String::new();
+    while !line.contains(word) {
+        line.clear();
+        assert!(log.read_line(&mut line).expect("its log can be read") > 0, "it ended before {word}");
+    }
+    // Who does not read a pipe stops its writer.
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    (child, line)
 }
 
 /// The only line on stderr of a command that ended with exit status 2.

@@ -3,11 +3,11 @@
 #![allow(dead_code, reason = "tests and the load bench use a part of this each")]
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,11 @@ use facelatch::demo::portrait::Portrait;
 use facelatch::demo::walkup::{Walk, WalkUp};
 use facelatch::gateway::door::DoorLink;
 use facelatch::gateway::secret::set_password;
+
+#[path = "../common/mod.rs"]
+mod common;
+
+use common::started;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_facelatch");
 pub const SOON: Duration = Duration::from_secs(20);
@@ -65,19 +70,8 @@ impl Bench {
     }
 
     pub fn start(&mut self) {
-        let mut child = Command::new(PROGRAM)
-            .args(["run", "--config"])
-            .arg(self.path("facelatch.toml"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("event=started") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the daemon ended");
-        }
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let config = self.path("facelatch.toml");
+        let (child, _) = started(["run".as_ref(), "--config".as_ref(), config.as_os_str()], "event=started");
         self.daemon = Some(child);
     }
 
@@ -153,20 +147,10 @@ impl Gateway {
             bench.path("").display()
         );
         fs::write(bench.path("gateway.toml"), text).unwrap();
-        let mut child = Command::new(PROGRAM)
-            .args(["gateway", "--config"])
-            .arg(bench.path("gateway.toml"))
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("event=web_listening") {
-            line.clear();
-            assert!(log.read_line(&mut line).unwrap() > 0, "the gateway ended");
-        }
+        let config = bench.path("gateway.toml");
+        let arguments = ["gateway".as_ref(), "--config".as_ref(), config.as_os_str()];
+        let (child, line) = started(arguments, "event=web_listening");
         let address = line.rsplit("://").next().unwrap().trim().trim_end_matches('/').to_owned();
-        thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
         Gateway { child, address }
     }
 

@@ -193,7 +193,7 @@ impl Session<'_> {
     fn serve(&mut self, door: &DoorLink) -> Result<(), Lost> {
         let config = self.mqtt.config.clone();
         for of in ["lock", "enrol"] {
-            // At most once: a command is for now, and never waits at the broker.
+            // At most once: a command is carried out when it comes or not at all, and never waits at the broker.
             self.client.try_subscribe(self.names.command(of), QoS::AtMostOnce).map_err(|_| Lost)?;
         }
         let mut told = false;

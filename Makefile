@@ -18,6 +18,14 @@ test-mqtt: needs
 	@tools/mosquitto.sh
 	cargo test --test mqtt -- --nocapture
 
+# The gateway's page in a real Chromium; installs it. screenshots: docs/images/gateway-*.png anew.
+.PHONY: test-browser screenshots
+test-browser: needs
+	tests/browser/run.sh
+
+screenshots: needs
+	tests/browser/run.sh --screenshots docs/images
+
 # The simulator (tests/simulation.rs) must find each bug that the feature plants.
 test-planted: needs
 	cargo test --features planted-bugs --test simulation -- --nocapture every_planted_bug

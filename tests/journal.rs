@@ -1,76 +1,123 @@
-//! The log in a real journal: systemd's own journald, in a mount namespace with a /run of its own.
+//! The log of a daemon whose standard error is systemd's journal: a real systemd-journald, started in
+//! namespaces of its own, with a `/run` of its own. Systemd itself is not there: the test says to the
+//! daemon what systemd says (`JOURNAL_STREAM`). `make lab-service` runs the unit under systemd.
+
+mod common;
 
 use std::fs;
-use std::process::Command;
+use std::path::Path;
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 
-/// Starts a journald, then the program with its stderr in the journal; prints the journal as JSON.
+const JOURNALD: &str = "/lib/systemd/systemd-journald";
+
+/// Runs inside: $1 the program, $2 its configuration, $3 where the entries go.
 const SCRIPT: &str = r#"
-mount -t tmpfs tmpfs /run && mkdir -p /run/systemd/journal /run/log/journal || exit 77
-/lib/systemd/systemd-journald 2>/dev/null &
-journald=$!
-trap 'kill $journald' EXIT
-for _ in $(seq 100); do [ ! -S /run/systemd/journal/stdout ] || break; sleep 0.1; done
-[ -S /run/systemd/journal/stdout ] || exit 77
-# As systemd does for a unit (systemd.exec(5)); systemd-cat connects stderr and leaves the variable out.
-systemd-cat --identifier=cat sh -c '
-    JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec "$@"' sh "$@"
-journalctl --sync
-journalctl -D /run/log/journal -o json --no-pager
+set -eu
+mount -t tmpfs tmpfs /run
+mkdir -p /run/systemd/journal /run/log/journal
+/lib/systemd/systemd-journald 2>"$3/journald" & journald=$!
+until [ -S /run/systemd/journal/socket ]; do sleep 0.05; done
+# run_one NAME: the daemon with its standard error connected to the journal, until it has started.
+run_one() {
+    "$@" & daemon=$!
+    tries=0
+    until [ -S "$(dirname "$config")/socket" ]; do
+        tries=$((tries + 1)); [ $tries -lt 600 ] || exit 3
+        sleep 0.05
+    done
+    sleep 0.3
+    kill -TERM $daemon; wait $daemon || true
+}
+program=$1 config=$2
+export program config
+run_one systemd-cat -t told sh -c 'JOURNAL_STREAM=$(stat -L -c %d:%i /proc/self/fd/2) exec "$program" run --config "$config"'
+run_one systemd-cat -t untold sh -c 'unset JOURNAL_STREAM; exec "$program" run --config "$config"'
+# What a stopped journal cannot take must not hold the daemon: it starts and ends all the same.
+kill -STOP $journald
+run_one sh -c 'ino=$(stat -L -c %d:%i "$(dirname "$config")/log"); JOURNAL_STREAM=$ino exec "$program" run --config "$config" 2>"$(dirname "$config")/log"'
+kill -CONT $journald
+journalctl --sync 2>/dev/null || sleep 1
+journalctl --no-pager -D /run/log/journal -o json --all >"$3/entries"
+kill $journald
 "#;
 
-fn unshare(script: &str, arguments: &[&str]) -> std::process::Output {
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "--propagation", "private", "sh", "-c", script, "sh"]).args(arguments);
-    command.output().unwrap_or_else(|e| std::process::Output {
-        status: std::os::unix::process::ExitStatusExt::from_raw(77 << 8),
-        stdout: Vec::new(),
-        stderr: e.to_string().into_bytes(),
-    })
+/// Why the test cannot be made here, if so.
+fn hindrance() -> Option<&'static str> {
+    if !Path::new(JOURNALD).exists() || Command::new("systemd-cat").arg("--version").output().is_err() {
+        return Some("no systemd-journald here");
+    }
+    let namespaces = Command::new("unshare")
+        .args([
+            "--user",
+            "--map-root-user",
+            "--mount",
+            "--pid",
+            "--fork",
+            "mount",
+            "-t",
+            "tmpfs",
+            "tmpfs",
+            "/run",
+        ])
+        .stderr(Stdio::null())
+        .status();
+    (!namespaces.is_ok_and(|status| status.success())).then_some("this machine gives no user namespaces")
 }
 
 #[test]
-fn pairs_of_a_line_are_fields_of_its_entry() {
-    let folder = tempfile::tempdir().unwrap();
-    let dir = folder.path().display();
-    let config = folder.path().join("facelatch.toml");
-    // A camera that is over at once: the daemon starts, says so and stops.
-    fs::create_dir(folder.path().join("camera")).unwrap();
-    image::GrayImage::new(64, 64).save(folder.path().join("camera/0.png")).unwrap();
-    let text = format!(
-        "[camera]\nrecording = \"{dir}/camera\"\n[store]\ngallery = \"{dir}/gallery\"\nkey = \"{dir}/key\"\n\
-         state = \"{dir}/state\"\n[audit]\nfolder = \"{dir}/audit\"\n[daemon]\nsocket = \"{dir}/socket\"\n\
-         [gateway]\nsocket = \"\"\n"
-    );
-    fs::write(&config, text).unwrap();
-    let program = env!("CARGO_BIN_EXE_facelatch");
-    let output = unshare(SCRIPT, &[program, "run", "--config", config.to_str().unwrap()]);
-    if output.status.code() == Some(77) || output.status.code() == Some(1) && output.stdout.is_empty() {
-        let why = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        println!("skipped: pairs_of_a_line_are_fields: no journald in a namespace here: {why}");
+fn a_log_line_is_an_entry_of_the_journal_with_fields() {
+    if let Some(why) = hindrance() {
+        println!("skipped: a_log_line_is_an_entry_of_the_journal_with_fields: {why}");
         return;
     }
-    let entries: Vec<Value> = String::from_utf8(output.stdout)
+    let folder = tempfile::tempdir().unwrap();
+    let dir = folder.path();
+    common::empty_hall(&dir.join("camera"), 600);
+    fs::write(dir.join("log"), "").unwrap();
+    let config = common::config_within(dir);
+    let text = fs::read_to_string(&config).unwrap();
+    let text = text.replace("[store]\n", &format!("[store]\nstate = \"{}\"\n", dir.join("state").display()));
+    let camera = dir.join("camera").display().to_string();
+    fs::write(
+        &config,
+        format!("[camera]\nrecording = \"{camera}\"\nfps = 5\n[gateway]\nsocket = \"\"\n{text}"),
+    )
+    .unwrap();
+
+    let output = Command::new("timeout")
+        .args(["120", "unshare", "--user", "--map-root-user", "--mount", "--pid", "--fork", "--kill-child"])
+        .args(["sh", "-c", SCRIPT, "sh", env!("CARGO_BIN_EXE_facelatch"), &config])
+        .arg(dir)
+        .env_remove("RUST_LOG")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}\n{}", fs::read_to_string(dir.join("log")).unwrap());
+
+    let entries: Vec<Value> = fs::read_to_string(dir.join("entries"))
         .unwrap()
         .lines()
         .map(|line| serde_json::from_str(line).unwrap())
         .collect();
-    let of = |event: &str| entries.iter().find(|entry| entry["FACELATCH_EVENT"] == event);
-    let started = of("started").unwrap_or_else(|| panic!("no event=started: {entries:?}"));
-    assert_eq!(started["_TRANSPORT"], "journal", "by journald's own protocol");
-    assert_eq!((&started["SYSLOG_IDENTIFIER"], &started["PRIORITY"]), (&"facelatch".into(), &"5".into()));
-    let message = started["MESSAGE"].as_str().unwrap();
-    let camera = started["FACELATCH_CAMERA"].as_str().unwrap();
-    assert!(
-        message.starts_with("event=started ") && message.contains(&format!("camera={camera:?}")),
-        "{message}"
-    );
-    assert!(of("recording_over").is_some(), "{entries:?}");
-
-    // Elsewhere the same lines go to stderr.
-    let plain =
-        Command::new(program).args(["run", "--config"]).arg(&config).env("JOURNAL_STREAM", "1:2").output();
-    let plain = String::from_utf8(plain.unwrap().stderr).unwrap();
-    assert!(plain.contains("event=started camera="), "{plain}");
+    let of = |event: &str| -> Vec<&Value> {
+        entries.iter().filter(|entry| entry["FACELATCH_EVENT"] == event).collect()
+    };
+    // Told by JOURNAL_STREAM: once by the first daemon, once by the one whose journal stood still.
+    let started = of("started");
+    assert_eq!(started.len(), 2, "{entries:#?}");
+    for entry in started {
+        assert!(entry["FACELATCH_CAMERA"].as_str().unwrap().contains(&camera), "{entry}");
+        assert_eq!(entry["_TRANSPORT"], "journal");
+        assert_eq!(entry["PRIORITY"], "6");
+        assert_eq!(entry["SYSLOG_IDENTIFIER"], "facelatch");
+        assert!(entry["MESSAGE"].as_str().unwrap().starts_with("event=started camera="), "{entry}");
+        assert_eq!(entry["CODE_MODULE"], "facelatch::daemon");
+    }
+    // The last line is there as well, although the process ends behind it.
+    assert!(!of("stopping").is_empty());
+    // Without it the lines go to standard error, as before: no fields of ours.
+    let plain: Vec<&Value> = entries.iter().filter(|entry| entry["SYSLOG_IDENTIFIER"] == "untold").collect();
+    assert!(plain.iter().any(|entry| entry["MESSAGE"].as_str().is_some_and(|m| m.contains("event=started"))));
+    assert!(plain.iter().all(|entry| entry.get("FACELATCH_EVENT").is_none()));
 }

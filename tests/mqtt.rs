@@ -23,7 +23,9 @@ use std::time::{Duration, Instant};
 
 use facelatch::access::ModeCommand;
 use facelatch::audit::Entry;
-use facelatch::daemon::protocol::{Entries, Request};
+use facelatch::daemon::protocol::{Entries, Person, Request};
+use facelatch::demo::portrait::Portrait;
+use facelatch::demo::walkup::{Walk, WalkUp};
 use facelatch::gateway::door::DoorLink;
 use facelatch::gateway::mqtt::MqttConfig;
 use rumqttc::{Client, Event, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
@@ -166,6 +168,7 @@ impl Broker {
         options.set_transport(Transport::tls_with_config(tls)).set_credentials("door", "a secret");
         // The broker keeps what comes while the observer is away.
         options.set_clean_session(false).set_keep_alive(Duration::from_secs(5));
+        options.set_max_packet_size(1 << 20, 1 << 20);
         Client::new(options, 100)
     }
 }
@@ -273,7 +276,7 @@ impl Drop for Observer {
     }
 }
 
-/// A running daemon that sees the same empty wall for ever.
+/// A running daemon that sees an empty wall for five minutes, or somebody again and again.
 struct Door {
     folder: tempfile::TempDir,
     child: Option<Child>,
@@ -281,17 +284,15 @@ struct Door {
 
 impl Door {
     fn start(rights: &str) -> Self {
+        Self::before(rights, |camera| common::empty_hall(camera, 3_000))
+    }
+
+    fn before(rights: &str, film: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path().display();
-        fs::create_dir(folder.path().join("camera")).unwrap();
-        let wall = image::GrayImage::from_pixel(320, 240, image::Luma([90]));
-        wall.save(folder.path().join("camera/0.png")).unwrap();
-        for n in 1..3_000 {
-            let name = folder.path().join(format!("camera/{n}.png"));
-            fs::hard_link(folder.path().join("camera/0.png"), name).unwrap();
-        }
+        film(&folder.path().join("camera"));
         let text = format!(
-            "[camera]\nrecording = \"{dir}/camera\"\nfps = 10\n[store]\ngallery = \"{dir}/gallery\"\n\
+            "[camera]\nrecording = \"{dir}/camera\"\nfps = 10\n[liveness]\ncheck = false\n[store]\ngallery = \"{dir}/gallery\"\n\
              key = \"{dir}/key\"\nstate = \"{dir}/state\"\n[audit]\nfolder = \"{dir}/audit\"\n\
              [daemon]\nsocket = \"{dir}/socket\"\n[gateway]\nsocket = \"{dir}/gateway\"\nrights = {rights}\n"
         );
@@ -599,7 +600,8 @@ fn home_assistant_finds_the_door_and_may_do_what_the_owner_grants() {
     wait_for("the retained command", || observer.last(&format!("{BASE}/lock/set")));
     let mut gateway = Gateway::start(&broker.config(), &door);
     observer.wait("availability", "online");
-    observer.send("lock/set", "", true);
+    // The gateway removes it.
+    observer.wait("lock/set", "");
     observer.send("lock/set", "OPEN SESAME", false);
     observer.send("lock/set", "PRESS", false);
     thread::sleep(Duration::from_secs(1));
@@ -614,10 +616,91 @@ fn home_assistant_finds_the_door_and_may_do_what_the_owner_grants() {
     assert!(!entities(&observer).contains_key("button/enrol"));
     observer.send("lock/set", "UNLOCK", false);
     assert!(observer.answer()["message"].as_str().unwrap().contains("mqtt.unlock"));
+    observer.send("enrol/set", "PRESS", false);
+    let refused = ["command=mode by=mqtt", "command=enroll by=mqtt"];
+    for detail in refused {
+        wait_for(detail, || {
+            let is = |e: &Entry| e.event == "refused" && e.detail.as_deref() == Some(detail);
+            door.log().iter().any(is).then_some(())
+        });
+    }
     assert_eq!(door.log().iter().filter(|entry| by_gateway(entry)).count(), 1);
     gateway.kill();
     let (events, _) = observer.events();
     assert!(events.values().all(|event| event.get("similarity").is_none()));
+}
+
+#[test]
+fn the_button_enrols_who_stands_before_the_camera() {
+    let Some(broker) = Broker::start("the_button_enrols") else { return };
+    let observer = Observer::new(&broker);
+    let walkup = WalkUp::new("test", Portrait::collins().unwrap(), Walk::ENROLMENT);
+    let door = Door::before("[\"view\", \"enrol\"]", |camera| {
+        fs::create_dir(camera).unwrap();
+        for n in 0..walkup.len() {
+            let first = camera.join(format!("00-{n:04}.jpg"));
+            walkup.frame(n).save(&first).unwrap();
+            for round in 1..20 {
+                fs::hard_link(&first, camera.join(format!("{round:02}-{n:04}.jpg"))).unwrap();
+            }
+        }
+    });
+    let mut gateway = Gateway::start(&broker.config(), &door);
+    observer.wait("availability", "online");
+    wait_for("a button", || entities(&observer).contains_key("button/enrol").then_some(()));
+    observer.send("enrol/set", "PRESS", false);
+    let answer = observer.answer();
+    assert_eq!((&answer["command"], &answer["done"]), (&json!("PRESS"), &json!(true)), "{answer}");
+    let people: Vec<Person> = door.operator().ask(&Request::People {}).unwrap();
+    assert_eq!(people.len(), 1);
+    assert_eq!(answer["message"], json!(format!("enrolled {}", people[0].name)));
+    observer.wait("enrolment", &format!("enrolled {}", people[0].name));
+    let words: Vec<String> = observer
+        .said()
+        .into_iter()
+        .filter(|said| said.topic == format!("{BASE}/enrolment"))
+        .map(|said| said.text)
+        .collect();
+    assert!(words.iter().any(|words| words.contains("Image will be taken in")), "{words:?}");
+    let log = door.log();
+    let by = |e: &Entry| e.event == "command" && e.detail.as_deref() == Some("command=enroll by=gateway");
+    assert!(log.iter().any(by) && log.iter().any(|e| e.event == "enrolled"), "{log:?}");
+    gateway.kill();
+}
+
+#[test]
+fn a_message_that_is_too_large_ends_no_more_than_one_connection() {
+    let Some(broker) = Broker::start("a_message_that_is_too_large") else { return };
+    let observer = Observer::new(&broker);
+    let door = Door::start("[\"view\", \"release\"]");
+    // Retained before the gateway comes: it removes it before it subscribes.
+    let large = "x".repeat(100_000);
+    observer.send("lock/set", &large, true);
+    wait_for("the large command", || observer.last(&format!("{BASE}/lock/set")));
+    let mut gateway = Gateway::start(&broker.config(), &door);
+    observer.wait("availability", "online");
+    observer.wait("lock/set", "");
+    observer.send("lock/set", "UNLOCK", false);
+    observer.wait("lock", "UNLOCKED");
+    observer.send("lock/set", "LOCK", false);
+    observer.wait("lock", "LOCKED");
+    // While it is there: the connection ends, and the next one takes no commands.
+    observer.forget();
+    observer.send("lock/set", &large, true);
+    observer.wait("availability", "offline");
+    observer.wait("availability", "online");
+    observer.forget();
+    observer.send("lock/set", "UNLOCK", false);
+    for mode in [ModeCommand::Secure, ModeCommand::Normal] {
+        let _: Value = door.operator().ask(&Request::Mode { mode }).unwrap();
+        thread::sleep(Duration::from_secs(2));
+    }
+    wait_for("events", || (observer.events().0.len() >= 2).then_some(()));
+    assert_eq!(observer.last(&format!("{BASE}/availability")), None, "the connection holds");
+    let releases = door.log().iter().filter(|entry| entry.event == "release").count();
+    assert_eq!(releases, 1);
+    let log = gateway.kill();
+    assert_eq!(log.matches("event=mqtt_command_too_large").count(), 1, "{log}");
 }
 
 #[test]

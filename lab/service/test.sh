@@ -95,6 +95,34 @@ pid=$(property MainPID)
 check "no network: the daemon has the loopback alone, and no route" \
     sh -c "[ \$(tail -n +3 /proc/$pid/net/dev | wc -l) = 1 ] && [ \$(wc -l </proc/$pid/net/route) -le 1 ]"
 
+# --- the gateway beside it, with a network and without the door's things
+http() { # PATH [HEADER]: what the gateway answers over the loopback
+    exec 3<>/dev/tcp/127.0.0.1/8430 || return 1
+    printf 'GET %s HTTP/1.1\r\nHost: door\r\nAccept: text/html\r\n%s\r\n' "$1" "${2:+$2$'\r\n'}" >&3
+    cat <&3
+    exec 3>&-
+}
+gateway=/lib/systemd/system/facelatch-gateway.service
+check "gateway: off until its owner wants it" sh -c '! systemctl is-enabled facelatch-gateway && ! systemctl is-active facelatch-gateway'
+echo 'a good password' | facelatch gateway password
+token=$(facelatch gateway token)
+check "gateway: READY" systemctl start facelatch-gateway
+check "gateway: the login page over the loopback" grep -q 'name="password"' <(http /login)
+check "gateway: without a session no page" grep -qi '^location: /login' <(http /people)
+metrics=$(http /metrics "Authorization: Bearer $token")
+check "gateway: the door's figures from a daemon without a network" grep -q '^facelatch_up 1' <<<"$metrics"
+check "gateway: $(grep '^facelatch_frames_total ' <<<"$metrics" | tr -d '\r')" grep -q '^facelatch_frames_total [1-9]' <<<"$metrics"
+check "gateway: a user of its own without the door's groups, who cannot read the gallery" \
+    sh -c '[ "$(id -nG facelatch-gateway)" = facelatch-gateway ] && ! setpriv --reuid facelatch-gateway --regid facelatch-gateway --clear-groups cat /var/lib/facelatch/gallery'
+exposure=$(systemd-analyze security --offline=true --threshold=25 $gateway | awk '/Overall exposure/ { print $7 }')
+check "systemd-analyze security: the gateway's exposure $exposure, at most 2.5" \
+    systemd-analyze security --offline=true --threshold=25 --no-pager $gateway
+check "systemd-analyze verify: the gateway's unit is clean" sh -c "[ -z \"\$(systemd-analyze verify $gateway 2>&1)\" ]"
+systemctl kill -s KILL facelatch-gateway
+sleep 1
+check "gateway: killed, and the daemon does not notice" test "$(property MainPID)" = "$pid"
+systemctl stop facelatch-gateway
+
 # --- kill -9 in mid-release
 if until_strike released 30; then
     pid=$(property MainPID)

@@ -141,8 +141,13 @@ pub enum Message {
     GallerySaved(Result<(), String>),
     /// A client asks.
     Asked(Asked),
-    /// The gateway has asked for what it may not, by this name.
-    Refused(&'static str),
+    /// Somebody has asked for what he may not.
+    Refused {
+        /// What.
+        command: &'static str,
+        /// Who: `gateway`, or `mqtt`, whom the gateway itself refuses.
+        by: &'static str,
+    },
     /// Entries of the audit log have reached the disk.
     Recorded,
     /// Stop in good order.
@@ -686,8 +691,8 @@ impl Keeper {
                 }
                 Ok(Message::Line(event)) => self.line(now, event)?,
                 Ok(Message::Asked(asked)) => self.answer(now, started, asked),
-                Ok(Message::Refused(request)) => {
-                    self.refused(now, request);
+                Ok(Message::Refused { command, by }) => {
+                    self.refused(now, command, by);
                     Vec::new()
                 }
             };
@@ -720,15 +725,15 @@ impl Keeper {
         }
     }
 
-    fn refused(&mut self, now: Timestamp, request: &str) {
-        log::warn!("event=refused command={request} by=gateway");
+    fn refused(&mut self, now: Timestamp, command: &str, by: &str) {
+        log::warn!("event=refused command={command} by={by}");
         if !self.refusals.entries.take(now) {
             self.refusals.more += 1;
             return;
         }
         let more = std::mem::take(&mut self.refusals.more);
         let more = if more > 0 { format!(" more={more}") } else { String::new() };
-        self.record(Fact::new("refused").with(format!("command={request} by=gateway{more}")));
+        self.record(Fact::new("refused").with(format!("command={command} by={by}{more}")));
     }
 
     fn line(&mut self, now: Timestamp, event: LineEvent) -> Result<Vec<Effect>, DaemonError> {
@@ -833,7 +838,8 @@ impl Keeper {
             Request::Hello { .. }
             | Request::Watch { .. }
             | Request::Entries { .. }
-            | Request::VerifyLog {} => {
+            | Request::VerifyLog {}
+            | Request::ReportRefusal { .. } => {
                 (Reply::Error { message: "not for the door's thread".to_owned() }, Vec::new())
             }
         };

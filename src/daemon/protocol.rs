@@ -118,6 +118,34 @@ pub enum Request {
     },
     /// Whether the audit log's chain holds.
     VerifyLog {},
+    /// The gateway itself has refused another system's command; the audit log records it.
+    ReportRefusal {
+        /// What was asked.
+        what: Ordered,
+    },
+}
+
+/// What other systems may order by the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ordered {
+    /// As [`Request::Enroll`].
+    Enroll,
+    /// As [`Request::Mode`].
+    Mode,
+    /// As [`Request::Secure`].
+    Secure,
+}
+
+impl Ordered {
+    /// What the audit log calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Ordered::Enroll => "enroll",
+            Ordered::Mode => "mode",
+            Ordered::Secure => "secure",
+        }
+    }
 }
 
 /// As many entries of the audit log as one answer holds.
@@ -156,7 +184,8 @@ impl Request {
             | Request::People {}
             | Request::Watch { .. }
             | Request::Entries { .. }
-            | Request::VerifyLog {} => Some(Right::View),
+            | Request::VerifyLog {}
+            | Request::ReportRefusal { .. } => Some(Right::View),
             Request::Enroll { .. }
             | Request::AllowEnrolment { .. }
             | Request::Remove { .. }
@@ -189,6 +218,7 @@ impl Request {
             Request::Watch { .. } => "watch",
             Request::Entries { .. } => "entries",
             Request::VerifyLog {} => "verify_log",
+            Request::ReportRefusal { .. } => "report_refusal",
         }
     }
 }
@@ -342,6 +372,38 @@ pub struct Status {
     pub last_event: Option<String>,
 }
 
+#[cfg(test)]
+impl Status {
+    /// A quiet door without a contact.
+    pub(crate) fn example() -> Self {
+        Status {
+            strike: crate::strike::StrikeState::Secured,
+            strike_line: String::new(),
+            camera: String::new(),
+            camera_counters: Counters::default(),
+            camera_delivers: true,
+            frames: 0,
+            frames_with_face: 0,
+            last_frame_ms: 0.0,
+            people: 0,
+            people_of_other_models: 0,
+            enrolling: false,
+            enrol_advice: None,
+            enrolment_allowed_s: None,
+            model: String::new(),
+            threshold: 0.5,
+            uptime_s: 1,
+            mode: Mode::Normal,
+            lockout_left_s: None,
+            door_open: None,
+            alarm: None,
+            audit_written: true,
+            last_denial: None,
+            last_event: None,
+        }
+    }
+}
+
 /// What `hello` answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Hello {
@@ -483,6 +545,7 @@ mod tests {
                 r#"{"command":"watch","since":7,"picture":true}"#,
                 Request::Watch { since: Some(7), picture: true },
             ),
+            (r#"{"command":"report_refusal","what":"mode"}"#, Request::ReportRefusal { what: Ordered::Mode }),
         ] {
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
             assert_eq!(serde_json::to_string(&request).unwrap(), text);

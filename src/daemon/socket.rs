@@ -276,7 +276,8 @@ impl Desk {
                 ),
                 None => "not by the gateway: use the command line on the board itself".to_owned(),
             };
-            self.inbox.send(Message::Refused(request.name())).map_err(gone)?;
+            let refused = Message::Refused { command: request.name(), by: "gateway" };
+            self.inbox.send(refused).map_err(gone)?;
             return Ok(Some(Reply::Refused { right, message }));
         }
         let enough = |budget: &Mutex<Budget>| {
@@ -296,6 +297,11 @@ impl Desk {
             request => {
                 if !enough(&self.requests) {
                     return Ok(Some(busy()));
+                }
+                if let Request::ReportRefusal { what } = request {
+                    let refused = Message::Refused { command: what.name(), by: "mqtt" };
+                    self.inbox.send(refused).map_err(gone)?;
+                    return Ok(Some(Reply::ok()));
                 }
                 let (client, replies, _alive) = Replies::new();
                 let asked = Asked { request, peer: self.peer, client };

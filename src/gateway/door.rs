@@ -18,6 +18,8 @@ const ANSWER: Duration = Duration::from_secs(10);
 /// The daemon tells a watcher of its state several times a second while frames come, and at least this
 /// often otherwise: silence means that it hangs.
 const SILENCE: Duration = Duration::from_secs(15);
+/// No enrolment is longer (`enrolment.timeout_ms` of the daemon goes up to 600 s).
+pub const LONGEST_ENROLMENT: Duration = Duration::from_secs(620);
 /// Between two looks whether an answer is still wanted.
 const TICK: Duration = Duration::from_millis(500);
 /// A longer reply is none of the daemon's.
@@ -233,15 +235,20 @@ impl DoorLink {
         self.ask(&Request::Entries { since: u64::MAX, limit: 0 }).ok().map(|entries: Entries| entries.head)
     }
 
-    /// Watches the door until `on` breaks or the connection ends.
+    /// Watches the door until it is `given_up`, `on` breaks or the connection ends.
     ///
     /// # Errors
     /// Why it ended.
-    pub fn watch(&self, want: Want, mut on: impl FnMut(News) -> ControlFlow<()>) -> Result<(), LinkError> {
+    pub fn watch(
+        &self,
+        want: Want,
+        given_up: impl Fn() -> bool,
+        mut on: impl FnMut(News) -> ControlFlow<()>,
+    ) -> Result<(), LinkError> {
         let request = Request::Watch { since: want.since, picture: want.picture };
         let mut reader = self.send(&request)?;
         loop {
-            let news = match self.receive(&mut reader, SILENCE, &|| false)? {
+            let news = match self.receive(&mut reader, SILENCE, &given_up)? {
                 Reply::State { state } => News::State(state),
                 Reply::Entry { entry } => News::Entry(entry),
                 Reply::View { view } => News::View(view),
@@ -270,14 +277,18 @@ impl DoorLink {
                     told_down = false;
                     // From here on none is missed over a restart of the daemon.
                     want.since = want.since.or_else(|| self.head());
-                    let outcome = self.watch(want, |news| {
-                        pause = BACK_OFF.0;
-                        if let News::Entry(entry) = &news {
-                            want.since = Some(entry.seq);
-                        }
-                        broke = stop.is_set() || on(news).is_break();
-                        if broke { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-                    });
+                    let outcome = self.watch(
+                        want,
+                        || stop.is_set(),
+                        |news| {
+                            pause = BACK_OFF.0;
+                            if let News::Entry(entry) = &news {
+                                want.since = Some(entry.seq);
+                            }
+                            broke = stop.is_set() || on(news).is_break();
+                            if broke { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                        },
+                    );
                     outcome.err()
                 }
                 Err(error) => Some(error),

@@ -130,15 +130,19 @@ impl Feed {
                 drop(self.wanted.1.wait_timeout(asleep, TICK));
                 continue;
             }
-            let outcome = link.watch(Want { since: None, picture: true }, |news| {
-                if let News::View(view) = news
-                    && let Some(text) = text(&view)
-                {
-                    self.view.send_replace(Some(Arc::new(text)));
-                }
-                let over = stop.is_set() || self.viewers() == 0;
-                if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-            });
+            let outcome = link.watch(
+                Want { since: None, picture: true },
+                || stop.is_set(),
+                |news| {
+                    if let News::View(view) = news
+                        && let Some(text) = text(&view)
+                    {
+                        self.view.send_replace(Some(Arc::new(text)));
+                    }
+                    let over = stop.is_set() || self.viewers() == 0;
+                    if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                },
+            );
             if let Err(error) = outcome {
                 log::debug!("event=no_picture reason={:?}", error.to_string());
                 self.view.send_replace(None);

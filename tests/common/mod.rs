@@ -75,3 +75,13 @@ pub fn config_within(folder: &Path) -> String {
 pub fn portrait() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/portraits/collins.jpg")
 }
+
+/// A recording of so many frames in which there is nobody.
+pub fn empty_hall(folder: &Path, frames: u32) {
+    std::fs::create_dir_all(folder).unwrap();
+    let first = folder.join("0000.png");
+    image::GrayImage::from_pixel(320, 240, image::Luma([90])).save(&first).unwrap();
+    for n in 1..frames {
+        std::fs::hard_link(&first, folder.join(format!("{n:04}.png"))).unwrap();
+    }
+}

@@ -108,14 +108,18 @@ fn the_picture_shows_the_face_and_what_the_door_says_of_it() {
     let bench = Bench::new("[\"view\"]");
     let mut views: Vec<View> = Vec::new();
     let began = Instant::now();
-    let seen = bench.link().watch(Want { since: None, picture: true }, |news| {
-        if let News::View(view) = news {
-            views.push(*view);
-        }
-        let colours = |colour| views.iter().any(|v| v.attempt.colour == colour);
-        let enough = colours(Colour::Orange) && colours(Colour::Green);
-        if enough || began.elapsed() > SOON { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    });
+    let seen = bench.link().watch(
+        Want { since: None, picture: true },
+        || false,
+        |news| {
+            if let News::View(view) = news {
+                views.push(*view);
+            }
+            let colours = |colour| views.iter().any(|v| v.attempt.colour == colour);
+            let enough = colours(Colour::Orange) && colours(Colour::Green);
+            if enough || began.elapsed() > SOON { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        },
+    );
     seen.unwrap();
     let green = views.iter().find(|v| v.attempt.colour == Colour::Green).expect("a release is seen");
     assert_eq!(green.attempt.words, "Identity: Eileen");

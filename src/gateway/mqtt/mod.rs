@@ -14,7 +14,7 @@ mod settings;
 mod tls;
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use zeroize::Zeroizing;
 
@@ -59,6 +59,8 @@ pub struct Mqtt {
     tls: Option<rumqttc::Transport>,
     login: Option<(String, Zeroizing<String>)>,
     delivered: Delivered,
+    /// Commands are not taken until then.
+    deaf_until: Option<Instant>,
 }
 
 // A password is in it.
@@ -80,7 +82,15 @@ impl Mqtt {
         let tls = if config.tls { Some(tls::transport(config)?) } else { None };
         let login = settings::login(config)?;
         let delivered = Delivered::open(&config.delivered)?;
-        Ok(Some(Mqtt { config: config.clone(), host, name: name.to_owned(), tls, login, delivered }))
+        Ok(Some(Mqtt {
+            config: config.clone(),
+            host,
+            name: name.to_owned(),
+            tls,
+            login,
+            delivered,
+            deaf_until: None,
+        }))
     }
 
     fn names(&self) -> homeassistant::Names {

@@ -3,19 +3,23 @@
 //! The client library keeps nothing over connections: each has a client of its own, a clean session, and
 //! begins with the event behind the last one acknowledged. So there is one memory of what was delivered.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use rumqttc::{Client, Connection, LastWill, MqttOptions, Outgoing, Packet, Publish, QoS};
+use rumqttc::mqttbytes::Error as PacketError;
+use rumqttc::{
+    Client, Connection, ConnectionError, LastWill, MqttOptions, Outgoing, Packet, Publish, QoS, StateError,
+};
 
 use super::homeassistant::{LOCK, Message, Names, Offers, PRESS, UNLOCK};
 use super::{Mqtt, MqttConfig};
 use crate::access::ModeCommand;
-use crate::daemon::protocol::{Entries, Hello, Request, Right, State};
-use crate::gateway::door::{DoorLink, LinkError, News, Stop, Want};
+use crate::audit::Entry;
+use crate::daemon::protocol::{Entries, Hello, Ordered, Request, Right, State};
+use crate::gateway::door::{DoorLink, LONGEST_ENROLMENT, LinkError, News, Stop, Want};
 use crate::gateway::spawn;
 
 /// Between two signs of life.
@@ -26,10 +30,15 @@ const SILENCE: Duration = Duration::from_secs(25);
 const QUEUE: usize = 64;
 /// Larger packets are none of ours.
 const MAX_PACKET: usize = 16 * 1024;
+/// After a larger one no commands are taken for so long: if it comes at each connection, states and events
+/// go on without it.
+const DEAF: Duration = Duration::from_secs(600);
+/// As many entries of the audit log wait here; those behind them wait in the log.
+const BACKLOG: usize = 256;
+/// Between two looks at what the door says, while there is something else to wait for.
+const TICK: Duration = Duration::from_millis(200);
 /// Between two tries to reach the daemon.
 const DOOR_PAUSE: Duration = Duration::from_secs(1);
-/// The daemon says nothing while it waits for the person to be enrolled.
-const ENROLMENT: Duration = Duration::from_secs(90);
 
 /// How a connection ended.
 pub(super) struct Ended {
@@ -52,6 +61,8 @@ struct LineNow {
     down: Option<String>,
     /// Messages at QoS 1 that the broker has taken.
     acknowledged: u64,
+    /// Something came that is larger than [`MAX_PACKET`].
+    too_large: bool,
 }
 
 impl Line {
@@ -79,6 +90,78 @@ impl Line {
 
     fn is_down(&self) -> bool {
         self.now().down.is_some()
+    }
+}
+
+/// What the door has said and the broker has not been told yet. A broker that is slow must not keep the
+/// thread that reads, or the daemon drops it.
+#[derive(Default)]
+struct Inbox {
+    now: Mutex<InboxNow>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct InboxNow {
+    /// The latest.
+    state: Option<Box<State>>,
+    entries: VecDeque<Box<Entry>>,
+    /// There was no room for an entry, and none is taken any more.
+    full: bool,
+    ended: Option<Result<(), LinkError>>,
+}
+
+/// What is to be done next.
+enum Next {
+    State(Box<State>),
+    Entry(Box<Entry>),
+    Ended(Result<(), LinkError>),
+    Nothing,
+}
+
+impl Inbox {
+    fn now(&self) -> MutexGuard<'_, InboxNow> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut InboxNow)) {
+        change(&mut self.now());
+        self.changed.notify_all();
+    }
+
+    fn put(&self, news: News) {
+        self.change(|now| match news {
+            News::State(state) => now.state = Some(state),
+            News::Entry(entry) => {
+                now.full |= now.entries.len() >= BACKLOG;
+                if !now.full {
+                    now.entries.push_back(entry);
+                }
+            }
+            News::Up(_) | News::Down(_) | News::View(_) => {}
+        });
+    }
+
+    fn state(&self) -> Option<Box<State>> {
+        self.now().state.take()
+    }
+
+    /// States before entries; those that found no room are asked for anew, behind those at hand.
+    fn next(&self, wait: Duration) -> Next {
+        let idle = |now: &mut InboxNow| {
+            now.state.is_none() && now.entries.is_empty() && !now.full && now.ended.is_none()
+        };
+        let now = self.changed.wait_timeout_while(self.now(), wait, idle);
+        let mut now = now.unwrap_or_else(PoisonError::into_inner).0;
+        if let Some(state) = now.state.take() {
+            Next::State(state)
+        } else if let Some(entry) = now.entries.pop_front() {
+            Next::Entry(entry)
+        } else if now.full {
+            Next::Ended(Ok(()))
+        } else {
+            now.ended.take().map_or(Next::Nothing, Next::Ended)
+        }
     }
 }
 
@@ -111,8 +194,8 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
     let was_up = line.wait(SILENCE, |now| now.up);
     if was_up {
         log::info!("event=mqtt_connected broker={:?}", mqtt.host);
-        let mut session =
-            Session { mqtt, names: &names, client: &client, line: &line, stop, shown: HashMap::new() };
+        let (listens, shown) = (false, HashMap::new());
+        let mut session = Session { mqtt, names: &names, client: &client, line: &line, stop, listens, shown };
         if session.serve(door).is_ok() && stop.is_set() {
             let _ = session.show([names.availability(false)]);
         }
@@ -120,6 +203,16 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
     let _ = client.try_disconnect();
     line.wait(Duration::from_secs(2), |_| false);
     let reason = line.now().down.clone();
+    if line.now().too_large {
+        log::error!(
+            "event=mqtt_command_too_large reason=\"a message of more than {MAX_PACKET} bytes came to {} or {}: \
+             commands are not taken for {} s\"",
+            names.command("lock"),
+            names.command("enrol"),
+            DEAF.as_secs()
+        );
+        mqtt.deaf_until = Some(Instant::now() + DEAF);
+    }
     Ended { was_up, reason: reason.unwrap_or_else(|| "the broker does not answer".to_owned()) }
 }
 
@@ -151,7 +244,16 @@ fn pump(mut connection: Connection, line: &Line, commands: &Commands) {
             Ok(Ok(Incoming(Packet::Publish(publish)))) => commands.take(&publish),
             Ok(Ok(Out(Outgoing::Disconnect))) => return line.lose("disconnected"),
             Ok(Ok(_)) => {}
-            Ok(Err(error)) => return line.lose(error),
+            Ok(Err(error)) => {
+                let too_large = matches!(
+                    &error,
+                    ConnectionError::MqttState(StateError::Deserialization(
+                        PacketError::PayloadSizeLimitExceeded(_)
+                    ))
+                );
+                line.now().too_large |= too_large;
+                return line.lose(error);
+            }
             Err(_) => return line.lose("the broker does not answer"),
         }
     }
@@ -163,6 +265,8 @@ struct Session<'a> {
     client: &'a Client,
     line: &'a Line,
     stop: &'a Stop,
+    /// Commands come.
+    listens: bool,
     /// What is retained at the broker by this connection.
     shown: HashMap<String, String>,
 }
@@ -192,12 +296,9 @@ impl Session<'_> {
 
     fn serve(&mut self, door: &DoorLink) -> Result<(), Lost> {
         let config = self.mqtt.config.clone();
-        for of in ["lock", "enrol"] {
-            // At most once: a command is carried out when it comes or not at all, and never waits at the broker.
-            self.client.try_subscribe(self.names.command(of), QoS::AtMostOnce).map_err(|_| Lost)?;
-        }
         let mut told = false;
         while !self.is_over() {
+            self.listen()?;
             if let Err(error) = self.follow(door, &config) {
                 self.show([self.names.availability(false)])?;
                 if !std::mem::replace(&mut told, true) {
@@ -208,6 +309,22 @@ impl Session<'_> {
             }
             self.line.wait(DOOR_PAUSE, |_| self.stop.is_set());
         }
+        Ok(())
+    }
+
+    /// Subscribes to commands, unless they are not taken at present.
+    fn listen(&mut self) -> Result<(), Lost> {
+        if self.listens || self.mqtt.deaf_until.is_some_and(|until| Instant::now() < until) {
+            return Ok(());
+        }
+        for of in ["lock", "enrol"] {
+            let topic = self.names.command(of);
+            // A command that somebody has retained is none, and comes at each connection: away with it.
+            self.send(Message { topic: topic.clone(), payload: String::new() }, QoS::AtMostOnce)?;
+            // At most once: a command is carried out when it comes or not at all, and never waits at the broker.
+            self.client.try_subscribe(topic, QoS::AtMostOnce).map_err(|_| Lost)?;
+        }
+        self.listens = true;
         Ok(())
     }
 
@@ -228,15 +345,31 @@ impl Session<'_> {
                 entries.head
             }
         };
-        door.watch(Want { since: Some(since), picture: false }, |news| {
-            let outcome = match news {
-                _ if self.is_over() => Err(Lost),
-                News::State(state) => self.tell(config, &hello, &state),
-                News::Entry(entry) => self.deliver(self.names.event(&entry), entry.seq),
-                News::Up(_) | News::Down(_) | News::View(_) => Ok(()),
+        let inbox = Arc::new(Inbox::default());
+        let (own, link) = (Arc::clone(&inbox), door.clone());
+        let started = spawn("mqtt-door", move || {
+            let alone = || Arc::strong_count(&own) < 2;
+            let outcome = link.watch(Want { since: Some(since), picture: false }, alone, |news| {
+                own.put(news);
+                if alone() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+            });
+            own.change(|now| now.ended = Some(outcome));
+        });
+        started.map_err(|e| LinkError::Refused { message: e.to_string() })?;
+        let told = |session: &mut Self, state: &State| session.tell(config, &hello, state);
+        while !self.is_over() {
+            let outcome = match inbox.next(TICK) {
+                Next::State(state) => told(self, &state),
+                Next::Entry(entry) => self
+                    .deliver(&entry, |session| inbox.state().map_or(Ok(()), |state| told(session, &state))),
+                Next::Ended(outcome) => return outcome,
+                Next::Nothing => Ok(()),
             };
-            if outcome.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-        })
+            if outcome.is_err() {
+                break;
+            }
+        }
+        Ok(())
     }
 
     fn tell(&mut self, config: &MqttConfig, hello: &Hello, state: &State) -> Result<(), Lost> {
@@ -245,17 +378,23 @@ impl Session<'_> {
             enrol: config.enrol && hello.rights.contains(&Right::Enrol),
             contact: state.status.door_open.is_some(),
         };
+        self.listen()?;
         self.show(self.names.discovery(offers))?;
         self.show(self.names.states(&state.status))?;
         self.show([self.names.availability(true)])
     }
 
-    /// On return the broker has it.
-    fn deliver(&mut self, event: Message, number: u64) -> Result<(), Lost> {
+    /// On return the broker has it. `meanwhile` is done now and then until that.
+    fn deliver(
+        &mut self,
+        entry: &Entry,
+        meanwhile: impl Fn(&mut Self) -> Result<(), Lost>,
+    ) -> Result<(), Lost> {
         let before = self.line.now().acknowledged;
-        self.send(event, QoS::AtLeastOnce)?;
+        self.send(self.names.event(entry), QoS::AtLeastOnce)?;
         let began = Instant::now();
-        while !self.line.wait(Duration::from_millis(500), |now| now.acknowledged > before) {
+        while !self.line.wait(TICK, |now| now.acknowledged > before) {
+            meanwhile(self)?;
             if self.is_over() {
                 return Err(Lost);
             }
@@ -264,7 +403,7 @@ impl Session<'_> {
                 return Err(Lost);
             }
         }
-        self.mqtt.delivered.set(number);
+        self.mqtt.delivered.set(entry.seq);
         Ok(())
     }
 }
@@ -301,18 +440,18 @@ struct Desk {
 impl Desk {
     fn serve_lock(&self, commands: &Receiver<String>) {
         for command in commands {
-            let request = match command.as_str() {
+            let (request, what) = match command.as_str() {
                 UNLOCK => {
                     let time = Duration::from_secs(self.config.unlock_s);
-                    Request::Mode { mode: ModeCommand::HoldOpen { time } }
+                    (Request::Mode { mode: ModeCommand::HoldOpen { time } }, Ordered::Mode)
                 }
-                LOCK => Request::Secure {},
+                LOCK => (Request::Secure {}, Ordered::Secure),
                 _ => continue,
             };
             let outcome = if self.config.unlock {
                 self.door.ask::<serde_json::Value>(&request).map(|_| "done".to_owned())
             } else {
-                Err(not_granted("unlock"))
+                self.refuse("unlock", what)
             };
             self.answer(&command, &outcome);
         }
@@ -320,9 +459,23 @@ impl Desk {
 
     fn serve_enrolment(&self, commands: &Receiver<String>) {
         for command in commands.iter().filter(|command| command == PRESS) {
-            let outcome = if self.config.enrol { self.enrol() } else { Err(not_granted("enrol")) };
+            let outcome =
+                if self.config.enrol { self.enrol() } else { self.refuse("enrol", Ordered::Enroll) };
             self.answer(&command, &outcome);
         }
+    }
+
+    /// What the gateway's own configuration does not grant is in the door's audit log, too.
+    fn refuse(&self, key: &str, what: Ordered) -> Result<String, LinkError> {
+        if let Err(error) = self.door.ask::<serde_json::Value>(&Request::ReportRefusal { what }) {
+            log::error!(
+                "event=mqtt_refusal_not_recorded command={} reason={:?}",
+                what.name(),
+                error.to_string()
+            );
+        }
+        let message = format!("not granted: mqtt.{key} = false in the gateway's configuration");
+        Err(LinkError::Refused { message })
     }
 
     fn enrol(&self) -> Result<String, LinkError> {
@@ -334,14 +487,14 @@ impl Desk {
         let request = Request::Enroll { name: None, anyway: false };
         let outcome = self.door.ask_with(
             &request,
-            ENROLMENT,
+            LONGEST_ENROLMENT,
             || false,
             |words| {
                 show(words);
                 ControlFlow::Continue(())
             },
         );
-        let outcome = outcome.map(|name| format!("enrolled as {}", name.as_str().unwrap_or("somebody new")));
+        let outcome = outcome.map(|done| format!("enrolled {}", done["name"].as_str().unwrap_or_default()));
         match &outcome {
             Ok(words) => show(words),
             Err(error) => show(&error.to_string()),
@@ -359,8 +512,4 @@ impl Desk {
         let message = self.names.answer(command, said);
         let _ = self.client.try_publish(message.topic, QoS::AtMostOnce, false, message.payload);
     }
-}
-
-fn not_granted(key: &str) -> LinkError {
-    LinkError::Refused { message: format!("not granted: mqtt.{key} = false in the gateway's configuration") }
 }

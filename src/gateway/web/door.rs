@@ -12,12 +12,12 @@ use serde::de::DeserializeOwned;
 use super::{Fields, Shared, Site, pages};
 use crate::access::ModeCommand;
 use crate::daemon::protocol::{Person, Request};
-use crate::gateway::door::LinkError;
+use crate::gateway::door::{LONGEST_ENROLMENT, LinkError};
 use crate::gateway::feed::Enrolment;
 use crate::matching::Note;
 
-/// No enrolment is longer (`enrolment.timeout_ms` of the daemon goes up to 600 s).
-const LONGEST_ENROLMENT: Duration = Duration::from_secs(620);
+/// How an enrolment ended is shown for so long.
+const SHOWN: Duration = Duration::from_secs(60);
 
 /// Asks the daemon without holding up the others.
 pub(super) async fn ask<T>(site: &Arc<Site>, request: Request) -> Result<T, LinkError>
@@ -67,7 +67,7 @@ pub(super) async fn enrol(State(site): Shared, fields: Fields) -> Response {
     let request = Request::Enroll { name, anyway };
     let own = Arc::clone(&site);
     let (started, first) = tokio::sync::oneshot::channel();
-    tokio::task::spawn_blocking(move || {
+    let asking = tokio::task::spawn_blocking(move || {
         let mut started = Some(started);
         let said = |text: String, over: bool| {
             own.feed.enrolment.send_modify(|enrolment| {
@@ -94,6 +94,12 @@ pub(super) async fn enrol(State(site): Shared, fields: Fields) -> Response {
                 }
             }
         }
+    });
+    let own = Arc::clone(&site);
+    tokio::spawn(async move {
+        let _ = asking.await;
+        tokio::time::sleep(SHOWN).await;
+        own.feed.enrolment.send_if_modified(|enrolment| enrolment.take_if(|e| e.over).is_some());
     });
     // What is refused at once is said at once.
     match tokio::time::timeout(Duration::from_secs(3), first).await {

@@ -11,8 +11,10 @@ function attempt(a) {
   words.className = "words " + a.colour;
   const mean = $("mean");
   const full = a.frames / Math.max(1, a.of);
-  mean.max = 1;
-  mean.high = Math.max(0.01, Math.min(0.99, a.required));
+  // What opens is the middle of the bar.
+  mean.max = Math.min(1, Math.max(0.02, 2 * a.required));
+  mean.high = a.required;
+  mean.optimum = mean.max;
   mean.value = a.mean === null ? 0 : Math.max(0, a.mean) * full;
   put("meanwords", a.mean === null
     ? "no frames yet"

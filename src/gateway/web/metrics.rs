@@ -162,7 +162,38 @@ pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)]) -> St
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::daemon::metrics::{Metrics, Watchdog};
+    use crate::daemon::protocol::{Attempt, State, Status};
+    use std::sync::Arc;
     use std::time::Duration;
+
+    #[test]
+    fn the_dashboard_asks_for_nothing_that_is_not_exported() {
+        let state = State {
+            status: Status { door_open: Some(true), ..Status::example() },
+            attempt: Attempt::default(),
+            metrics: Metrics {
+                watchdog: Some(Watchdog { limit_s: 10.0, margin_s: 9.0 }),
+                ..Metrics::default()
+            },
+        };
+        let known = Known { state: Some(Arc::from(state)), ..Known::default() };
+        let text = text(&known, 0, &[("zone".to_owned(), 20.0)]);
+        let kinds: BTreeMap<&str, &str> =
+            text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
+        let dashboard = include_str!("../../../docs/grafana.json");
+        let is_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        let mut asked = 0;
+        for after in dashboard.split("facelatch_").skip(1) {
+            let name = format!("facelatch_{}", &after[..after.find(|c| !is_name(c)).unwrap_or(after.len())]);
+            let parts = ["_bucket", "_sum", "_count"];
+            let family = parts.iter().find_map(|part| name.strip_suffix(part)).unwrap_or(&name);
+            let kind = kinds.get(family).unwrap_or_else(|| panic!("{name} is not exported"));
+            assert_eq!(*kind == "histogram", family != name, "{name} of a {kind}");
+            asked += 1;
+        }
+        assert!(asked > 15, "{asked}");
+    }
 
     #[test]
     fn buckets_add_up_and_labels_are_escaped() {

@@ -34,6 +34,8 @@ fn page(name: &str, title: &str, session: Option<&Session>, content: &Markup) ->
                 meta charset="utf-8";
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 title { (title) " · " (name) }
+                // Browsers ask for one otherwise.
+                link rel="icon" href="data:,";
                 link rel="stylesheet" href="/style.css";
             }
             body {

@@ -428,7 +428,18 @@ impl Door {
     /// When it makes no sense or another change is being written.
     pub fn change_people(&mut self, change: &PeopleChange) -> Result<Vec<Effect>, DoorError> {
         let mut gallery = Gallery::clone(&self.gallery);
-        let report = change.apply(&mut gallery, self.model.hash)?;
+        let report = change.apply(&mut gallery)?;
+        Ok(vec![self.change(gallery, report)?])
+    }
+
+    /// Takes in a person of another board, `anyway` although somebody enrolled may be alike; it counts, and is
+    /// reported, once the gallery is written.
+    ///
+    /// # Errors
+    /// When the person cannot be taken in, or another change is being written.
+    pub fn import(&mut self, person: &Subject, anyway: bool) -> Result<Vec<Effect>, DoorError> {
+        let mut gallery = Gallery::clone(&self.gallery);
+        let report = import(&mut gallery, person, anyway, &self.model, &self.rules)?;
         Ok(vec![self.change(gallery, report)?])
     }
 
@@ -559,8 +570,6 @@ pub enum PeopleChange {
         /// What.
         note: Note,
     },
-    /// Takes in a person of another board.
-    Import(Box<Subject>),
 }
 
 impl PeopleChange {
@@ -568,20 +577,12 @@ impl PeopleChange {
     ///
     /// # Errors
     /// When it makes no sense; the gallery is then unchanged.
-    pub fn apply(&self, gallery: &mut Gallery, ours: ModelHash) -> Result<Report, GalleryError> {
+    pub fn apply(&self, gallery: &mut Gallery) -> Result<Report, GalleryError> {
         Ok(match self {
             PeopleChange::Remove { name } => Report::Removed { subject: gallery.remove(name)? },
             PeopleChange::Expire { name } => Report::Expired { subject: gallery.remove(name)? },
             PeopleChange::Rename { name, to } => Report::Renamed { subject: gallery.rename(name, to)? },
             PeopleChange::Note { name, note } => Report::Noted { subject: gallery.note(name, note)? },
-            PeopleChange::Import(subject) if subject.model != ours => {
-                let (name, theirs) = (subject.name.clone(), subject.model);
-                return Err(GalleryError::OtherModel { name, theirs, ours });
-            }
-            PeopleChange::Import(subject) => {
-                let (name, from) = (subject.name.clone(), Origin::Copy);
-                Report::Enrolled { subject: gallery.import(subject)?, name, from }
-            }
         })
     }
 }
@@ -600,14 +601,52 @@ pub fn enrol(
     let Newcomer { name, embeddings, one_person, enrolled, anyway } = newcomer;
     let most = rules.enrolment.templates.max(1) as usize;
     let made = templates(embeddings, model.metric, TemplateRules { one_person, most })?;
-    let known = gallery.of_model(model.hash);
-    if !anyway
-        && let Some(Score { subject, similarity }) = known.most_alike(&made, model.metric, name)
-        && similarity >= rules.window.required(known.subjects().len())
-    {
-        return Err(DoorError::AlreadyEnrolled { name: gallery.name(subject), subject, similarity });
+    if !anyway {
+        check_unknown(gallery, name, &made, model, rules)?;
     }
     Ok(gallery.enrol(name, made, model.hash, enrolled)?)
+}
+
+/// Takes in a person of another board: duplicate check, then the gallery, under a new id.
+///
+/// # Errors
+/// When the templates are of another model, the person is enrolled here already, or something of the person
+/// is unusable; the gallery is then unchanged.
+pub fn import(
+    gallery: &mut Gallery,
+    person: &Subject,
+    anyway: bool,
+    model: &ModelFacts,
+    rules: &AccessRules,
+) -> Result<Report, DoorError> {
+    let Subject { name, templates, model: theirs, .. } = person;
+    if *theirs != model.hash {
+        let (name, theirs, ours) = (name.clone(), *theirs, model.hash);
+        return Err(GalleryError::OtherModel { name, theirs, ours }.into());
+    }
+    if !anyway {
+        check_unknown(gallery, name, templates, model, rules)?;
+    }
+    Ok(Report::Enrolled { subject: gallery.import(person)?, name: name.clone(), from: Origin::Copy })
+}
+
+/// Nobody enrolled under another name may be alike enough to come in with these templates.
+fn check_unknown(
+    gallery: &Gallery,
+    name: &str,
+    templates: &[Embedding],
+    model: &ModelFacts,
+    rules: &AccessRules,
+) -> Result<(), DoorError> {
+    let known = gallery.of_model(model.hash);
+    match known.most_alike(templates, model.metric, name) {
+        Some(Score { subject, similarity })
+            if similarity >= rules.window.required(known.subjects().len()) =>
+        {
+            Err(DoorError::AlreadyEnrolled { name: gallery.name(subject), subject, similarity })
+        }
+        _ => Ok(()),
+    }
 }
 
 impl Report {

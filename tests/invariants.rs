@@ -88,7 +88,7 @@ impl Bench {
 
     fn see(&mut self, age_ms: u64, version: u64, seen: Seen) -> Result<(), String> {
         let captured = self.now - Duration::from_millis(age_ms);
-        let sighting = Sighting { captured, sequence: 0, gallery_version: version, seen };
+        let sighting = Sighting { captured, sequence: 0, gallery_version: version, seen, light: None };
         self.input(Input::Sighting { sighting, civil: Civil::Unset })
     }
 }

@@ -49,7 +49,10 @@ fn people_are_noted_copied_restored_and_moved() {
     done(&["people", "restore", &backup, "--key", &backup_key]);
     let copy = path("copy");
     done(&["people", "export", &copy, "--key", &path("copy-key"), "Ada"]);
-    done(&["people", "remove", "Ada"]);
+    done(&["people", "rename", "Ada", "Eve"]);
+    let known = one_error_line(&run(&["people", "import", &copy, "--key", &path("copy-key")]));
+    assert!(known.contains("already enrolled as \"Eve\""), "{known}");
+    done(&["people", "remove", "Eve"]);
     let sealed = one_error_line(&run(&["people", "import", &copy, "--key", &backup_key]));
     assert!(sealed.contains("another key"), "{sealed}");
     done(&["people", "import", &copy, "--key", &path("copy-key")]);

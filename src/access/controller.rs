@@ -813,7 +813,7 @@ mod tests {
 
     fn sighting(ms: u64, gallery_version: u64, seen: Seen) -> Input {
         let captured = Timestamp::from_millis(ms);
-        let sighting = Sighting { captured, sequence: ms, gallery_version, seen };
+        let sighting = Sighting { captured, sequence: ms, gallery_version, seen, light: None };
         Input::Sighting { sighting, civil: Civil::Unset }
     }
 

@@ -73,7 +73,7 @@ impl Countdown {
     pub fn take(&mut self, sighting: &Sighting) -> Counted {
         let mut steps = Vec::new();
         let waits_for = match &sighting.seen {
-            Seen::NoFace => Some(EnrolWait::Face),
+            Seen::NoFace => Some(sighting.light.map_or(EnrolWait::Face, EnrolWait::Better)),
             Seen::SeveralFaces { .. } => Some(EnrolWait::OnePerson),
             Seen::Face { unusable, .. } => {
                 self.count(sighting.captured, &mut steps);
@@ -135,7 +135,7 @@ mod tests {
     };
 
     fn seen(ms: u64, seen: Seen) -> Sighting {
-        Sighting { captured: Timestamp::from_millis(ms), sequence: ms, gallery_version: 0, seen }
+        Sighting { captured: Timestamp::from_millis(ms), sequence: ms, gallery_version: 0, seen, light: None }
     }
 
     fn face(ms: u64, unusable: Option<Unusable>) -> Sighting {
@@ -173,6 +173,10 @@ mod tests {
         for (sighting, expected) in [
             (face(0, None), None),
             (seen(100, Seen::NoFace), Some(EnrolWait::Face)),
+            (
+                Sighting { light: Some(Unusable::TooDark), ..seen(150, Seen::NoFace) },
+                Some(EnrolWait::Better(Unusable::TooDark)),
+            ),
             (seen(200, Seen::SeveralFaces { count: 2 }), Some(EnrolWait::OnePerson)),
             (face(300, None), None),
         ] {

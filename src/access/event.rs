@@ -124,6 +124,10 @@ pub struct Sighting {
     pub gallery_version: u64,
     /// What was seen.
     pub seen: Seen,
+    /// Why a face could not be seen at all, if so: the whole picture is too dark or too bright. Asked only
+    /// during an enrolment, in a frame without a face.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub light: Option<Unusable>,
 }
 
 /// What the controller is told.

@@ -10,15 +10,12 @@ use crate::config::Config;
 use crate::daemon::protocol::{Person, Request, people};
 use crate::daemon::socket::Client;
 use crate::daemon::{fact, stamp};
-use crate::door::{Newcomer, Origin, PeopleChange, Report, enrol};
-use crate::matching::{Embedding, Gallery, ModelHash, Subject};
+use crate::door::{DoorError, Newcomer, Origin, PeopleChange, Report, enrol, import};
+use crate::matching::{Embedding, Gallery, Subject};
 use crate::store::{self, FrameStore, GalleryStore, StoreKey};
 
 /// What to do about a name with hours that nobody enrolled has.
 pub const STRANGER_REMEDY: &str = "write the name as facelatch people list prints it, or enrol the person";
-
-/// For changes that make no templates.
-const NO_MODEL: ModelHash = ModelHash([0; 32]);
 
 /// An answer from the daemon takes at most this long; enrolments wait for their own end.
 const ANSWER: Duration = Duration::from_secs(10);
@@ -66,9 +63,13 @@ impl Desk {
         Ok(())
     }
 
-    fn change(&mut self, change: &PeopleChange, ours: ModelHash) -> Result<(), CommandError> {
+    /// Makes the change of `make` and records what it reports.
+    fn change<E: Into<CommandError>>(
+        &mut self,
+        make: impl FnOnce(&mut Gallery) -> Result<Report, E>,
+    ) -> Result<(), CommandError> {
         let mut gallery = self.store.load()?;
-        let report = change.apply(&mut gallery, ours)?;
+        let report = make(&mut gallery).map_err(Into::into)?;
         self.store.save(&gallery)?;
         fact(&report).map_or(Ok(()), |fact| self.note(fact))
     }
@@ -115,7 +116,7 @@ impl Office {
                 client.ask(&Request::Remove { name: name.to_owned() }, |_| {})?;
             }
             Office::File(desk) => {
-                desk.change(&PeopleChange::Remove { name: name.to_owned() }, NO_MODEL)?;
+                desk.change(|gallery| PeopleChange::Remove { name: name.to_owned() }.apply(gallery))?;
                 desk.frames.erase()?;
                 desk.erase_recording()?;
             }
@@ -142,13 +143,16 @@ impl Office {
                 client.ask(&request, |_| {})?;
             }
             Office::File(desk) => {
-                let mut gallery = desk.store.load()?;
                 let (one_person, enrolled) = (facts.model.apart, clock::unix());
                 let newcomer = Newcomer { name, embeddings, one_person, enrolled, anyway };
-                let subject = enrol(&mut gallery, newcomer, &facts.model, &facts.rules)?;
-                desk.store.save(&gallery)?;
-                let report = Report::Enrolled { subject, name: name.to_owned(), from: Origin::Pictures };
-                fact(&report).map_or(Ok(()), |fact| desk.note(fact))?;
+                desk.change(|gallery| {
+                    let subject = enrol(gallery, newcomer, &facts.model, &facts.rules)?;
+                    Ok::<_, DoorError>(Report::Enrolled {
+                        subject,
+                        name: name.to_owned(),
+                        from: Origin::Pictures,
+                    })
+                })?;
             }
         }
         Ok(())
@@ -157,7 +161,7 @@ impl Office {
     /// Renames a person or notes something.
     pub fn change(&mut self, change: PeopleChange) -> Result<(), CommandError> {
         match (self, change) {
-            (Office::File(desk), change) => desk.change(&change, NO_MODEL),
+            (Office::File(desk), change) => desk.change(|gallery| change.apply(gallery)),
             (Office::Daemon(client), PeopleChange::Rename { name, to }) => {
                 client.ask(&Request::Rename { name, to }, |_| {})?;
                 Ok(())
@@ -170,14 +174,16 @@ impl Office {
         }
     }
 
-    /// Takes in a person of another board.
-    pub fn import(&mut self, person: Subject, ours: ModelHash) -> Result<(), CommandError> {
+    /// Takes in a person of another board, `anyway` although somebody enrolled may be alike.
+    pub fn import(&mut self, person: Subject, anyway: bool, facts: &Facts) -> Result<(), CommandError> {
         match self {
-            Office::File(desk) => desk.change(&PeopleChange::Import(Box::new(person)), ours),
+            Office::File(desk) => {
+                desk.change(|gallery| import(gallery, &person, anyway, &facts.model, &facts.rules))
+            }
             Office::Daemon(client) => {
                 let next = person.id.0.saturating_add(1);
                 let person = store::to_json(&Gallery::restore(0, next, vec![person])?);
-                client.ask(&Request::Import { person }, |_| {})?;
+                client.ask(&Request::Import { person, anyway }, |_| {})?;
                 Ok(())
             }
         }

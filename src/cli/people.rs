@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::office::Office;
+use super::office::{Facts, Office};
 use super::{Answer, CommandError, print_json};
 use crate::config::Config;
 use crate::daemon::protocol::Person;
@@ -67,6 +67,9 @@ enum What {
         file: PathBuf,
         #[command(flatten)]
         key: KeyArgs,
+        /// Although they may look like somebody enrolled here (twins)
+        #[arg(long)]
+        anyway: bool,
     },
     /// Copy everybody into an encrypted file
     ///
@@ -167,11 +170,12 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             let names: Vec<String> = office.people()?.into_iter().map(|p| p.name).collect();
             copy(&mut office, &file, &key, &names)?;
         }
-        What::Import { file, key } => {
+        What::Import { file, key, anyway } => {
             let people = GalleryStore::read_copy(&file, StoreKey::open(&key.path)?)?;
-            let ours = super::rig::Rig::load(Some(&args.config.path))?.model.hash;
+            let rig = super::rig::Rig::load(Some(&args.config.path))?;
+            let facts = Facts { model: rig.model, rules: rig.rules };
             for person in people.subjects() {
-                office.import(person.clone(), ours)?;
+                office.import(person.clone(), anyway, &facts)?;
                 say!("imported {}", person.name);
             }
         }

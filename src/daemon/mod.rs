@@ -602,21 +602,6 @@ impl Default for Refusals {
     }
 }
 
-/// What a request wants changed among the people enrolled.
-fn people_change(request: Request) -> Result<PeopleChange, String> {
-    Ok(match request {
-        Request::Remove { name } => PeopleChange::Remove { name },
-        Request::Rename { name, to } => PeopleChange::Rename { name, to },
-        Request::Note { name, note } => PeopleChange::Note { name, note },
-        Request::Import { person } => {
-            let people = store::from_json(person)?;
-            let [person] = people.subjects() else { return Err("one person at a time".to_owned()) };
-            PeopleChange::Import(Box::new(person.clone()))
-        }
-        _ => return Err("this changes nobody".to_owned()),
-    })
-}
-
 /// A release that waits for its entry in the audit log.
 struct WaitingRelease {
     /// The entry; `None` when the log had no room for it.
@@ -797,17 +782,13 @@ impl Keeper {
             Request::Remove { .. }
             | Request::Rename { .. }
             | Request::Note { .. }
-            | Request::Import { .. } => {
-                match people_change(request)
-                    .and_then(|c| self.door.change_people(&c).map_err(|e| e.to_string()))
-                {
-                    Ok(effects) => {
-                        self.change_client = Some(client);
-                        return effects;
-                    }
-                    Err(message) => (Reply::Error { message }, Vec::new()),
+            | Request::Import { .. } => match self.change_people(request) {
+                Ok(effects) => {
+                    self.change_client = Some(client);
+                    return effects;
                 }
-            }
+                Err(message) => (Reply::Error { message }, Vec::new()),
+            },
             Request::Export { name } => match self.door.gallery().only(&[name]) {
                 Ok(person) => {
                     let subject = person.subjects().first().map(|s| s.id);
@@ -864,6 +845,22 @@ impl Keeper {
             attempt: self.public.attempt(&self.door, self.shown.0, words),
             metrics: self.public.metrics.clone(),
         }
+    }
+
+    /// Starts what a request wants changed among the people enrolled.
+    fn change_people(&mut self, request: Request) -> Result<Vec<Effect>, String> {
+        let change = match request {
+            Request::Remove { name } => PeopleChange::Remove { name },
+            Request::Rename { name, to } => PeopleChange::Rename { name, to },
+            Request::Note { name, note } => PeopleChange::Note { name, note },
+            Request::Import { person, anyway } => {
+                let people = store::from_json(person)?;
+                let [person] = people.subjects() else { return Err("one person at a time".to_owned()) };
+                return self.door.import(person, anyway).map_err(|e| e.to_string());
+            }
+            _ => return Err("this changes nobody".to_owned()),
+        };
+        self.door.change_people(&change).map_err(|e| e.to_string())
     }
 
     fn status(&self, now: Timestamp, started: Timestamp) -> Status {

@@ -81,6 +81,9 @@ pub enum Request {
     Import {
         /// What `export` answered there.
         person: serde_json::Value,
+        /// Although somebody enrolled may be alike.
+        #[serde(default)]
+        anyway: bool,
     },
     /// How the daemon is.
     Status {},

@@ -249,7 +249,7 @@ impl Bench {
                 cues: crate::liveness::Cues::default(),
             };
             let captured = clock::now();
-            let sighting = Sighting { captured, sequence: n, gallery_version: 0, seen };
+            let sighting = Sighting { captured, sequence: n, gallery_version: 0, seen, light: None };
             let observation = Observation { sighting, faces: Vec::new(), embedding: None };
             self.send(Message::Seen(Box::new(observation), StageTimes::default()));
         }

@@ -94,7 +94,7 @@ mod tests {
             cues: crate::liveness::Cues { peak: Some(1.25), ..Default::default() },
         };
         let captured = Timestamp::from_nanos(123_456_789_012_345);
-        let sighting = Sighting { captured, sequence: 9, gallery_version: 2, seen };
+        let sighting = Sighting { captured, sequence: 9, gallery_version: 2, seen, light: None };
         let civil = Civil::At(CivilTime { weekday: Weekday::Sunday, minute: 1_439 });
         Line::Step(Step {
             at: captured,

@@ -203,11 +203,16 @@ impl Vision {
                 Seen::SeveralFaces { count: several.len() as u32 }
             }
         };
+        let light = match (&seen, purpose) {
+            (Seen::NoFace, Purpose::Enrol) => self.rules.quality.light(frame.gray.view()),
+            _ => None,
+        };
         let sighting = Sighting {
             captured: frame.captured,
             sequence: frame.sequence,
             gallery_version: gallery.version(),
             seen,
+            light,
         };
         Ok(Observation { sighting, faces: faces.to_vec(), embedding })
     }

@@ -22,6 +22,21 @@ pub struct QualityRules {
 }
 
 impl QualityRules {
+    /// Why no face can be found in the picture, if so: as a whole it is darker or brighter than a face may be.
+    pub fn light(&self, picture: GrayView<'_>) -> Option<Unusable> {
+        let rows = || (0..picture.height()).step_by(LIGHT_ROWS);
+        let sum: u64 = rows().flat_map(|y| picture.row(y)).map(|pixel| u64::from(*pixel)).sum();
+        self.lit(sum as f64 / (rows().count() * picture.width()) as f64)
+    }
+
+    fn lit(&self, mean: f64) -> Option<Unusable> {
+        if mean < f64::from(self.darkest) {
+            Some(Unusable::TooDark)
+        } else {
+            (mean > f64::from(self.brightest)).then_some(Unusable::TooBright)
+        }
+    }
+
     /// Why the face cannot be enrolled, if so: the reason that must be mended first. Without `pose`, which
     /// takes a good part of a scan's time, no face can.
     pub fn judge(&self, picture: GrayView<'_>, face: Rect, pose: Option<&mut Pose>) -> Option<Unusable> {
@@ -39,10 +54,8 @@ impl QualityRules {
         let pixels = (region.width() * region.height()) as f64;
         let mean = sum as f64 / pixels;
         let deviation = (squares as f64 / pixels - mean * mean).max(0.0).sqrt();
-        if mean < f64::from(self.darkest) {
-            Some(Unusable::TooDark)
-        } else if mean > f64::from(self.brightest) {
-            Some(Unusable::TooBright)
+        if let Some(flaw) = self.lit(mean) {
+            Some(flaw)
         } else if deviation < f64::from(self.min_contrast) {
             Some(Unusable::Flat)
         } else if sharpness(region) < self.min_sharpness {
@@ -55,6 +68,9 @@ impl QualityRules {
         }
     }
 }
+
+/// Only every fourth row of a whole picture is looked at for its light.
+const LIGHT_ROWS: usize = 4;
 
 /// Side of the face when its sharpness is judged: what is lost below is lost to the network as well.
 const SHARP: usize = 48;

@@ -409,7 +409,7 @@ impl Simulation {
         };
         process.sequence += 1;
         let gallery_version = process.door.gallery().version();
-        let sighting = Sighting { captured, sequence: process.sequence, gallery_version, seen };
+        let sighting = Sighting { captured, sequence: process.sequence, gallery_version, seen, light: None };
         let observation = Observation { sighting, faces: vec![face], embedding: Some(probe) };
         self.figures.frames += 1;
         let effects = process.door.observe(now, wall, &observation);

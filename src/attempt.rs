@@ -98,10 +98,10 @@ impl Watched {
     fn before(&self, gallery: &Gallery, metric: Metric) -> Observation {
         let mut observation = self.0.clone();
         observation.sighting.gallery_version = gallery.version();
-        if let (Seen::Face { scores, .. }, Some(probe)) =
+        if let (Seen::Face { likeness, .. }, Some(probe)) =
             (&mut observation.sighting.seen, &observation.embedding)
         {
-            *scores = gallery.scores(probe, metric);
+            *likeness = gallery.scores(probe, metric).into();
         }
         observation
     }
@@ -307,9 +307,9 @@ impl Simulation {
         let mut peaks = Peaks::new();
         for watched in clip {
             match watched.before(gallery, self.model.metric).sighting {
-                Sighting { captured, seen: Seen::Face { track, scores, unusable, cues, .. }, .. } => {
+                Sighting { captured, seen: Seen::Face { track, likeness, unusable, cues, .. }, .. } => {
                     if let Verdict::Identified { subject, mean_similarity } =
-                        window.push(track, captured, scores, unusable, cues)
+                        window.push(track, captured, likeness, unusable, cues)
                     {
                         let peak = peaks.entry(subject).or_insert(f32::MIN);
                         *peak = peak.max(mean_similarity - raise);

@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use facelatch::access::window::{Verdict, Window, WindowRules};
-use facelatch::access::{Score, SubjectId, TrackId};
+use facelatch::access::{Likeness, Score, SubjectId, TrackId};
 use facelatch::evaluate::intervals::clopper_pearson;
+use facelatch::matching::{Embedding, Gallery, Matcher, Metric, ModelHash};
 use facelatch::time::Timestamp;
 
 /// A small random generator (Steele, Lea and Flood, OOPSLA 2014).
@@ -59,12 +60,12 @@ fn attempt(random: &mut Random, rules: WindowRules, subjects: u32, own: Option<(
             subject: SubjectId(s as u32),
             similarity: (mean + FRAME * random.normal()) as f32,
         });
-        scores.collect()
+        scores.collect::<Vec<_>>()
     })
 }
 
 /// What a window says of 15 frames of one face with these scores.
-fn full_window(rules: WindowRules, mut scores: impl FnMut() -> Vec<Score>) -> Verdict {
+fn full_window<L: Into<Likeness>>(rules: WindowRules, mut scores: impl FnMut() -> L) -> Verdict {
     let mut window = Window::new(rules);
     let mut verdict = window.verdict();
     for frame in 0..15 {
@@ -114,7 +115,7 @@ fn a_face_like_two_people_is_neither() {
         let similarity = |random: &mut Random| (own + FRAME * random.normal()) as f32;
         let verdict = full_window(rules, || {
             let score = |s| Score { subject: SubjectId(s), similarity: similarity(&mut random) };
-            (0..2).map(score).collect()
+            (0..2).map(score).collect::<Vec<_>>()
         });
         match verdict {
             Verdict::Ambiguous { .. } => counts[0] += 1,
@@ -124,4 +125,68 @@ fn a_face_like_two_people_is_neither() {
     }
     println!("one person under two names, 500 attempts: {} ambiguous, {} identified", counts[0], counts[1]);
     assert!(counts[0] > 400 && counts[2] == 0, "{counts:?}");
+}
+
+/// A vector of length 1, near `around` where there is one: of the noise's spread in each value.
+fn vector(random: &mut Random, around: Option<(&Embedding, f64)>) -> Embedding {
+    let raw: Vec<f64> = match around {
+        None => (0..128).map(|_| random.normal()).collect(),
+        Some((centre, spread)) => {
+            centre.values().iter().map(|v| f64::from(*v) + spread * random.normal()).collect()
+        }
+    };
+    let length = raw.iter().map(|v| v * v).sum::<f64>().sqrt();
+    Embedding::new(raw.iter().map(|v| (v / length) as f32).collect())
+}
+
+#[test]
+fn searching_a_large_gallery_changes_no_decision() {
+    let mut random = Random(11);
+    let mut gallery = Gallery::default();
+    // More than are all compared; every tenth is a sibling of the one before.
+    let mut people: Vec<Embedding> = Vec::new();
+    for n in 0..5_000 {
+        let sibling = people.last().filter(|_| n % 10 == 9).map(|before| (before, 0.02));
+        let person = vector(&mut random, sibling);
+        gallery.enrol(&format!("person {n}"), vec![person.clone()], ModelHash([1; 32]), 0).unwrap();
+        people.push(person);
+    }
+    let metric = Metric::Euclidean;
+    let mut matcher = Matcher::new(metric);
+    // Similarities here: strangers about -0.4, the best of 5,000 -0.1, the right one 0.
+    let rules = WindowRules { threshold: -0.16, gallery_raise: 0.02, margin: 0.05, ..rules(0.0) };
+    let mut counts = [0; 4];
+    for n in 0..150 {
+        let stranger = vector(&mut random, None);
+        let who = if n % 3 == 0 { &stranger } else { &people[n * 33] };
+        let probes: Vec<Embedding> = (0..15).map(|_| vector(&mut random, Some((who, 0.088)))).collect();
+        let mut whole = probes.iter();
+        let expected = full_window(rules, || gallery.scores(whole.next().unwrap(), metric));
+        matcher.forget();
+        let mut searched = probes.iter();
+        let mut listed = 0;
+        let verdict = full_window(rules, || {
+            let likeness = matcher.compare(&gallery, searched.next().unwrap());
+            listed = likeness.scores.len();
+            likeness
+        });
+        assert!(listed < 1_500, "{listed}");
+        match (expected, verdict) {
+            // Who is nobody's likeness is that, whatever the highest mean was said to be.
+            (Verdict::Unknown { .. }, Verdict::Unknown { .. }) => counts[0] += 1,
+            (Verdict::Ambiguous { best, .. }, Verdict::Ambiguous { best: found, .. }) => {
+                assert_eq!(best.subject, found.subject);
+                counts[1] += 1;
+            }
+            (Verdict::Identified { .. }, _) if expected == verdict => counts[2] += 1,
+            // Not in all fifteen lists yet: the next frames decide.
+            (_, Verdict::Undecided { .. }) => counts[3] += 1,
+            (expected, verdict) => panic!("{expected:?} became {verdict:?}"),
+        }
+    }
+    let [unknown, ambiguous, identified, undecided] = counts;
+    println!(
+        "5,000 people, 150 attempts: {identified} identified, {ambiguous} ambiguous, {unknown} unknown, {undecided} wait"
+    );
+    assert!(unknown >= 45 && ambiguous >= 5 && identified >= 60, "{counts:?}");
 }

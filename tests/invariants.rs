@@ -94,11 +94,11 @@ impl Bench {
 }
 
 fn face(track: u64, similarity: f32, unusable: Option<Unusable>) -> Seen {
-    let scores = vec![Score { subject: SubjectId(1), similarity }];
+    let likeness = vec![Score { subject: SubjectId(1), similarity }].into();
     Seen::Face {
         track: TrackId(track),
         face: Rect::new(0, 0, 99, 99),
-        scores,
+        likeness,
         unusable,
         cues: Default::default(),
     }

@@ -9,6 +9,9 @@
 //!   the CPU time;
 //! * `memory`: prints the bytes allocated for the templates.
 //!
+//! `cargo bench --bench gallery -- door SUBJECTS...` times what the door does with a probe instead: the
+//! whole comparison in full precision, and the one it makes.
+//!
 //! The script `benches/gallery/compare.py` takes turns between this program and the other libraries, so
 //! that a busy machine slows all alike.
 
@@ -16,7 +19,10 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::io::{BufRead, Write};
 
-use facelatch::matching::{Bytes, CompactTemplates, InstructionSet};
+use facelatch::access::SubjectId;
+use facelatch::matching::{
+    Bytes, CompactTemplates, Embedding, Gallery, InstructionSet, Matcher, Metric, ModelHash, Subject,
+};
 use rustix::time::{ClockId, clock_gettime};
 
 type Failure = Box<dyn std::error::Error>;
@@ -48,8 +54,69 @@ fn read<const STREAMS: usize>(memory: &[u64]) -> u64 {
     sums.as_flattened().iter().fold(0, |a, b| a.wrapping_add(*b))
 }
 
+/// Random vectors of length 1 (xorshift, Marsaglia 2003).
+fn vectors(count: usize) -> impl Iterator<Item = Embedding> {
+    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    (0..count).map(move |_| {
+        let mut value = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as i64 as f32 / i64::MAX as f32
+        };
+        let raw: [f32; 128] = std::array::from_fn(|_| value());
+        let length = raw.iter().map(|v| v * v).sum::<f32>().sqrt();
+        Embedding::new(raw.iter().map(|v| v / length).collect())
+    })
+}
+
+/// Comparisons of a probe with galleries of so many subjects, one template each.
+fn door(sizes: &[String]) -> Result<(), Failure> {
+    let median = |mut times: Vec<f64>| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    };
+    println!("{:>10} {:>14} {:>14} {:>14}", "subjects", "whole, ms", "the door, ms", "index, ms");
+    for size in sizes {
+        let size: usize = size.parse().map_err(|e| format!("{size}: {e}"))?;
+        let mut all = vectors(size + 15);
+        let probes: Vec<Embedding> = all.by_ref().take(15).collect();
+        let subject = |(id, template)| Subject {
+            id: SubjectId(id),
+            name: format!("{id}"),
+            enrolled: 0,
+            model: ModelHash([1; 32]),
+            templates: vec![template],
+            consent: None,
+            expires: None,
+        };
+        let gallery = Gallery::restore(1, u32::MAX, (0u32..).zip(all).map(subject).collect())?;
+        let metric = Metric::Euclidean;
+        let mut matcher = Matcher::new(metric);
+        let start = cpu_ms();
+        black_box(matcher.compare(&gallery, &probes[0]));
+        let index = cpu_ms() - start;
+        let (mut whole, mut door) = (Vec::new(), Vec::new());
+        for probe in &probes {
+            let start = cpu_ms();
+            black_box(gallery.scores(black_box(probe), metric));
+            whole.push(cpu_ms() - start);
+            let start = cpu_ms();
+            black_box(matcher.compare(&gallery, black_box(probe)));
+            door.push(cpu_ms() - start);
+        }
+        println!("{size:>10} {:>14.3} {:>14.3} {index:>14.1}", median(whole), median(door));
+    }
+    Ok(())
+}
+
 fn main() -> Result<(), Failure> {
     let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
+    if let [first, sizes @ ..] = args.as_slice()
+        && first == "door"
+    {
+        return door(sizes);
+    }
     let [templates, probes, values] = args.as_slice() else {
         println!("skipped: gallery bench: run `make bench-gallery`, which makes the templates");
         return Ok(());

@@ -351,10 +351,10 @@ impl Controller {
                 self.turn_away(now, DenyReason::Spoof { subject, evidence }, actions);
             }
             Seen::Face { .. } if sighting.gallery_version != self.gallery_version => self.window.clear(),
-            Seen::Face { track, scores, unusable, cues, .. } => {
+            Seen::Face { track, likeness, unusable, cues, .. } => {
                 // What is asked of an enrolment beyond the light excuses nobody here.
                 let excuse = unusable.filter(|flaw| flaw.is_the_doors());
-                let verdict = self.window.push(track, sighting.captured, scores, excuse, cues);
+                let verdict = self.window.push(track, sighting.captured, likeness, excuse, cues);
                 match verdict {
                     Verdict::Undecided { collected } => {
                         if collected == 1 && self.enter(Stage::Identifying) {
@@ -821,7 +821,7 @@ mod tests {
         Seen::Face {
             track: TrackId(track),
             face: Rect::new(0, 0, 100, 100),
-            scores: vec![Score { subject: SubjectId(1), similarity }],
+            likeness: vec![Score { subject: SubjectId(1), similarity }].into(),
             unusable: None,
             cues: Cues::default(),
         }
@@ -1012,14 +1012,14 @@ mod tests {
         let dark = Seen::Face {
             track: TrackId(1),
             face: Rect::new(0, 0, 100, 100),
-            scores: vec![Score { subject: SubjectId(1), similarity: 0.1 }],
+            likeness: vec![Score { subject: SubjectId(1), similarity: 0.1 }].into(),
             unusable: Some(Unusable::TooDark),
             cues: Cues::default(),
         };
         let nobody = Seen::Face {
             track: TrackId(2),
             face: Rect::new(0, 0, 100, 100),
-            scores: vec![],
+            likeness: vec![].into(),
             unusable: None,
             cues: Cues::default(),
         };
@@ -1215,7 +1215,7 @@ mod tests {
         door.frame(Seen::Face {
             track: TrackId(1),
             face: Rect::new(0, 0, 9, 9),
-            scores: vec![],
+            likeness: vec![].into(),
             unusable: Some(Unusable::TooDark),
             cues: Cues::default(),
         });
@@ -1255,10 +1255,10 @@ mod tests {
     /// Frames of subject 1's face; alive, a picture, or neither clearly.
     fn shown(track: u64, residual: f32, network: f32) -> Seen {
         match face(track, 0.5) {
-            Seen::Face { track, face, scores, unusable, .. } => Seen::Face {
+            Seen::Face { track, face, likeness, unusable, .. } => Seen::Face {
                 track,
                 face,
-                scores,
+                likeness,
                 unusable,
                 cues: Cues {
                     motion: Some(0.05),

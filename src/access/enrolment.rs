@@ -140,7 +140,8 @@ mod tests {
 
     fn face(ms: u64, unusable: Option<Unusable>) -> Sighting {
         let face = Rect::new(0, 0, 99, 99);
-        seen(ms, Seen::Face { track: TrackId(1), face, scores: vec![], unusable, cues: Default::default() })
+        let (likeness, cues) = Default::default();
+        seen(ms, Seen::Face { track: TrackId(1), face, likeness, unusable, cues })
     }
 
     #[test]

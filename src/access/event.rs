@@ -38,6 +38,40 @@ pub struct Score {
     pub similarity: f32,
 }
 
+/// The subjects of a large gallery that are not listed with a score.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Others {
+    /// How many.
+    pub count: u32,
+    /// None of them is more like the probe than this.
+    #[serde(deserialize_with = "number_or_none")]
+    pub at_most: f32,
+}
+
+/// How much a probe is like the subjects of the gallery.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Likeness {
+    /// Its similarity to each subject, or in a large gallery to those most like it; in any order, a subject
+    /// once.
+    pub scores: Vec<Score>,
+    /// The rest of a large gallery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub others: Option<Others>,
+}
+
+impl Likeness {
+    /// How many subjects it says something of.
+    pub fn subjects(&self) -> usize {
+        self.scores.len() + self.others.map_or(0, |others| others.count as usize)
+    }
+}
+
+impl From<Vec<Score>> for Likeness {
+    fn from(scores: Vec<Score>) -> Self {
+        Likeness { scores, others: None }
+    }
+}
+
 /// JSON has no word for what is no number; it is written as null.
 fn number_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
     Ok(Option::<f32>::deserialize(deserializer)?.unwrap_or(f32::NAN))
@@ -103,8 +137,9 @@ pub enum Seen {
         track: TrackId,
         /// Its box in the frame.
         face: Rect,
-        /// Its similarity to each subject of the gallery, in any order, a subject once.
-        scores: Vec<Score>,
+        /// How much it is like the people enrolled.
+        #[serde(flatten)]
+        likeness: Likeness,
         /// Why it cannot be enrolled, if so. Matching takes it all the same.
         unusable: Option<Unusable>,
         /// What speaks for or against its being alive.

@@ -34,7 +34,7 @@ pub use controller::{AccessRules, Controller};
 pub use enrolment::EnrolmentRules;
 pub use event::{
     Action, Alarm, Cause, EnrolFailure, EnrolGrant, EnrolStep, EnrolWait, Event, Fault, Indication, Input,
-    Mode, ModeCommand, Relock, Saved, Score, Seen, Sighting, SubjectId, TrackId, Unusable,
+    Likeness, Mode, ModeCommand, Others, Relock, Saved, Score, Seen, Sighting, SubjectId, TrackId, Unusable,
 };
 pub use lockout::{LockoutRules, Resume, SavedLock, SavedLockout};
 pub use reason::{DenyCode, DenyReason};

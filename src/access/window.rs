@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Score, SubjectId, TrackId, Unusable};
+use super::event::{Likeness, Score, SubjectId, TrackId, Unusable};
 use super::planted::{self, Bug};
 use crate::liveness::{Cues, Evidence};
 use crate::time::Timestamp;
@@ -85,9 +85,17 @@ pub enum Verdict {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Entry {
     captured: Timestamp,
-    scores: Vec<Score>,
+    likeness: Likeness,
     unusable: Option<Unusable>,
     cues: Cues,
+}
+
+/// A subject's mean over a window, or what it is at most.
+#[derive(Clone, Copy)]
+struct Mean {
+    score: Score,
+    /// Every frame has the subject's score; where one has not, the mean is what it can be at most.
+    exact: bool,
 }
 
 /// The latest frames of one tracked face.
@@ -144,7 +152,7 @@ impl Window {
         &mut self,
         track: TrackId,
         captured: Timestamp,
-        scores: Vec<Score>,
+        likeness: impl Into<Likeness>,
         unusable: Option<Unusable>,
         cues: Cues,
     ) -> Verdict {
@@ -152,7 +160,7 @@ impl Window {
             self.clear();
         }
         self.track = Some(track);
-        self.entries.push_back(Entry { captured, scores, unusable, cues });
+        self.entries.push_back(Entry { captured, likeness: likeness.into(), unusable, cues });
         while self.entries.len() > self.rules.frames.max(1)
             || self.entries.front().is_some_and(|first| captured.since(first.captured) > self.rules.max_age)
         {
@@ -173,27 +181,44 @@ impl Window {
         if self.entries.len() < self.rules.frames.max(1) {
             return Verdict::Undecided { collected: self.entries.len() };
         }
-        let subjects = self.entries.back().map_or(0, |latest| latest.scores.len());
-        match self.best_means() {
-            (Some(best), second) if best.similarity >= self.rules.required(subjects) => match second {
-                Some(second) if best.similarity - second.similarity < self.rules.margin => {
-                    Verdict::Ambiguous { best, second }
+        let subjects = self.entries.back().map_or(0, |latest| latest.likeness.subjects());
+        let (best, second) = self.leaders();
+        match best {
+            Some(best) if best.score.similarity >= self.rules.required(subjects) => {
+                let rival = second.map(|second| second.score);
+                let nearest = rival.map(|rival| rival.similarity).into_iter().chain(self.others_at_most());
+                let lead = best.score.similarity - nearest.fold(f32::NEG_INFINITY, f32::max);
+                if !best.exact {
+                    // The coming frames will have the subject's scores.
+                    Verdict::Undecided { collected: self.entries.len() }
+                } else if lead < self.rules.margin {
+                    Verdict::Ambiguous { best: best.score, second: rival.unwrap_or(best.score) }
+                } else {
+                    let Score { subject, similarity } = best.score;
+                    Verdict::Identified { subject, mean_similarity: similarity }
                 }
-                _ => Verdict::Identified { subject: best.subject, mean_similarity: best.similarity },
-            },
-            (best, _) => Verdict::Unknown { best_mean: best.map(|b| b.similarity) },
+            }
+            best => Verdict::Unknown { best_mean: best.map(|best| best.score.similarity) },
         }
     }
 
     /// The two subjects with the highest mean similarity over the frames collected so far.
     ///
-    /// Only subjects scored in EVERY frame count, and only finite means: a subject that is missing
-    /// once, or whose score is not a number, cannot be identified by this window.
+    /// Only finite means count, and only subjects scored in EVERY frame, but in a large gallery
+    /// ([`Likeness::others`]): there, a score that is missing is counted as high as it can be.
     pub fn best_means(&self) -> (Option<Score>, Option<Score>) {
+        let (best, second) = self.leaders();
+        (best.map(|best| best.score), second.map(|second| second.score))
+    }
+
+    fn leaders(&self) -> (Option<Mean>, Option<Mean>) {
         let (mut best, mut second) = (None, None);
         // Ties go to the lower id, so that a replay never depends on the order of the gallery.
-        let beats = |a: &Score, b: &Option<Score>| {
-            b.is_none_or(|b| a.similarity.total_cmp(&b.similarity).then(b.subject.cmp(&a.subject)).is_gt())
+        let beats = |a: &Mean, b: &Option<Mean>| {
+            b.is_none_or(|b| {
+                let (a, b) = (a.score, b.score);
+                a.similarity.total_cmp(&b.similarity).then(b.subject.cmp(&a.subject)).is_gt()
+            })
         };
         for mean in self.means() {
             if beats(&mean, &best) {
@@ -205,25 +230,43 @@ impl Window {
         (best, second)
     }
 
-    fn means(&self) -> impl Iterator<Item = Score> {
-        let first = self.entries.front().map_or(&[][..], |entry| entry.scores.as_slice());
+    fn means(&self) -> impl Iterator<Item = Mean> {
+        let latest = self.entries.back().map_or(&[][..], |entry| entry.likeness.scores.as_slice());
         let frames = self.entries.len() as f64;
-        first.iter().enumerate().filter_map(move |(at, candidate)| {
-            let mut sum = 0.0;
-            for entry in &self.entries {
+        latest.iter().enumerate().filter_map(move |(at, candidate)| {
+            let (mut sum, mut exact) = (0.0, true);
+            for Entry { likeness, .. } in &self.entries {
                 // Scores mostly come in the order of the gallery: no search then.
                 let same = |s: &&Score| s.subject == candidate.subject;
-                let score = entry.scores.get(at).filter(same).or_else(|| entry.scores.iter().find(same))?;
-                sum += f64::from(score.similarity);
+                let scores = &likeness.scores;
+                let similarity = match scores.get(at).filter(same).or_else(|| scores.iter().find(same)) {
+                    Some(score) => score.similarity,
+                    None => {
+                        exact = false;
+                        likeness.others?.at_most
+                    }
+                };
+                sum += f64::from(similarity);
             }
-            let mean = (sum / frames) as f32;
-            mean.is_finite().then_some(Score { subject: candidate.subject, similarity: mean })
+            let score = Score { subject: candidate.subject, similarity: (sum / frames) as f32 };
+            score.similarity.is_finite().then_some(Mean { score, exact })
         })
+    }
+
+    /// What the mean of a subject that no frame lists is at most, where there are such subjects.
+    fn others_at_most(&self) -> Option<f32> {
+        let sum: Option<f64> = self
+            .entries
+            .iter()
+            .map(|entry| entry.likeness.others.map(|others| f64::from(others.at_most)))
+            .sum();
+        Some((sum? / self.entries.len() as f64) as f32)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::event::Others;
     use super::*;
 
     const RULES: WindowRules = WindowRules {
@@ -331,6 +374,34 @@ mod tests {
         let verdict =
             window.push(TrackId(1), Timestamp::from_millis(100), scores(&[(1, 0.9)]), None, Cues::default());
         assert_eq!(verdict, Verdict::Unknown { best_mean: None });
+    }
+
+    /// What a window of three frames says: the scores of each, and what everybody else's is at most.
+    fn of_a_large_gallery(frames: [(&[(u32, f32)], f32); 3]) -> Verdict {
+        let mut window = Window::new(WindowRules { margin: 0.1, gallery_raise: 0.05, ..RULES });
+        for ((listed, at_most), ms) in frames.into_iter().zip([0, 50, 100]) {
+            let count = 10_000 - listed.len() as u32;
+            let likeness = Likeness { scores: scores(listed), others: Some(Others { count, at_most }) };
+            let _ = window.push(TrackId(1), Timestamp::from_millis(ms), likeness, None, Cues::default());
+        }
+        window.verdict()
+    }
+
+    #[test]
+    fn who_is_not_listed_counts_as_high_as_can_be() {
+        // Ten thousand subjects: 0.3 + 0.05 * log10(10,000) = 0.5.
+        let ada = &[(1, 0.7f32), (2, 0.2)][..];
+        let identified = of_a_large_gallery([(ada, 0.1); 3]);
+        assert!(matches!(identified, Verdict::Identified { subject: SubjectId(1), .. }), "{identified:?}");
+        let too_few = of_a_large_gallery([(&[(1, 0.45)], 0.1); 3]);
+        assert!(matches!(too_few, Verdict::Unknown { .. }), "the whole gallery counts: {too_few:?}");
+        let late = of_a_large_gallery([(&[(2, 0.2)], 0.15), (ada, 0.1), (ada, 0.1)]);
+        assert_eq!(late, Verdict::Undecided { collected: 3 }, "0.7, 0.7 and at most 0.15");
+        let eve = &[(1, 0.7f32), (2, 0.7)][..];
+        let rival = of_a_large_gallery([(&[(1, 0.7)], 0.5), (eve, 0.3), (eve, 0.3)]);
+        assert!(matches!(rival, Verdict::Ambiguous { .. }), "the other's mean may be 0.63: {rival:?}");
+        let unlisted = of_a_large_gallery([(&[(1, 0.7)], 0.65); 3]);
+        assert!(matches!(unlisted, Verdict::Ambiguous { .. }), "somebody's mean may be 0.65: {unlisted:?}");
     }
 
     #[test]

@@ -244,7 +244,7 @@ impl Bench {
             let seen = Seen::Face {
                 track: TrackId(self.track),
                 face: Rect::new(0, 0, 99, 99),
-                scores: vec![Score { subject: crate::access::SubjectId(0), similarity }],
+                likeness: vec![Score { subject: crate::access::SubjectId(0), similarity }].into(),
                 unusable: None,
                 cues: crate::liveness::Cues::default(),
             };

@@ -79,6 +79,14 @@ impl Metric {
         distance.is_finite().then_some(distance)
     }
 
+    /// The similarity of two vectors of length 1 with this cosine of the angle between them, -1 to 1.
+    pub fn similarity_of_cosine(self, cosine: f32) -> f32 {
+        match self {
+            Metric::Euclidean => 1.0 - (2.0 - 2.0 * cosine).max(1e-7).sqrt(),
+            Metric::Cosine => cosine,
+        }
+    }
+
     /// The similarity of two embeddings, 1 - distance.
     pub fn similarity(self, a: &Embedding, b: &Embedding) -> Option<f32> {
         self.distance(a, b).map(|d| 1.0 - d)

@@ -44,6 +44,15 @@ pub struct Subject {
     pub expires: Option<u64>,
 }
 
+impl Subject {
+    /// The probe's similarity to the closest template; `None` where none can be compared with it.
+    pub fn score(&self, probe: &Embedding, metric: Metric) -> Option<Score> {
+        let similarities = self.templates.iter().filter_map(|t| metric.similarity(t, probe));
+        let similarity = similarities.max_by(f32::total_cmp)?;
+        Some(Score { subject: self.id, similarity })
+    }
+}
+
 /// Why a person cannot be enrolled or found.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GalleryError {
@@ -310,14 +319,7 @@ impl Gallery {
     /// A subject whose templates cannot be compared with the probe is left out, and so cannot be
     /// identified.
     pub fn scores(&self, probe: &Embedding, metric: Metric) -> Vec<Score> {
-        self.subjects
-            .iter()
-            .filter_map(|subject| {
-                let similarities = subject.templates.iter().filter_map(|t| metric.similarity(t, probe));
-                let similarity = similarities.max_by(f32::total_cmp)?;
-                Some(Score { subject: subject.id, similarity })
-            })
-            .collect()
+        self.subjects.iter().filter_map(|subject| subject.score(probe, metric)).collect()
     }
 }
 

@@ -89,7 +89,7 @@ mod tests {
         let seen = Seen::Face {
             track: TrackId(u64::MAX),
             face: Rect::new(-1, 2, 3, 4),
-            scores: vec![Score { subject: SubjectId(3), similarity }],
+            likeness: vec![Score { subject: SubjectId(3), similarity }].into(),
             unusable: Some(Unusable::Flat),
             cues: crate::liveness::Cues { peak: Some(1.25), ..Default::default() },
         };

@@ -16,7 +16,7 @@ use crate::camera::Frame;
 use crate::detect::{Detector, SearchParams, Searcher};
 use crate::embed::{Embed, EmbedError, LivenessNetwork, Pixels, View};
 use crate::liveness::{Cues, Watch};
-use crate::matching::{Embedding, Gallery, Metric};
+use crate::matching::{Embedding, Gallery, Matcher, Metric};
 use crate::picture::Rect;
 
 /// The numbers of vision.
@@ -88,8 +88,10 @@ pub struct Vision {
     rules: VisionRules,
     searcher: Searcher,
     embedder: Box<dyn Embed + Send>,
-    metric: Metric,
+    matcher: Matcher,
     tracker: Tracker,
+    /// The track of the face compared last.
+    track: Option<TrackId>,
     pose: Pose,
     liveness: Option<Watcher>,
     /// The view of the face embedded last.
@@ -108,8 +110,9 @@ impl Vision {
             rules,
             searcher: Searcher::new(detector, rules.search),
             embedder,
-            metric,
+            matcher: Matcher::new(metric),
             tracker: Tracker::new(rules.tracking),
+            track: None,
             pose: Pose::default(),
             liveness: None,
             view: View::Mirrored,
@@ -178,10 +181,13 @@ impl Vision {
                 let pixels = colour.unwrap_or(Pixels::gray(gray));
                 let probe = self.embedder.embed_pixels(pixels, *face, self.view)?;
                 mark(Stage::Embed);
-                let scores = gallery.scores(&probe, self.metric);
+                let track = self.tracker.follow(frame.captured, *face);
+                if self.track.replace(track) != Some(track) {
+                    self.matcher.forget();
+                }
+                let likeness = self.matcher.compare(gallery, &probe);
                 mark(Stage::Compare);
                 embedding = Some(probe);
-                let track = self.tracker.follow(frame.captured, *face);
                 let cues = match &mut self.liveness {
                     Some(liveness) => liveness.look(pixels, *face, track)?,
                     None => Cues::default(),
@@ -190,7 +196,7 @@ impl Vision {
                     track,
                     cues,
                     face: *face,
-                    scores,
+                    likeness,
                     unusable: self.rules.quality.judge(
                         gray,
                         *face,

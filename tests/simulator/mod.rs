@@ -402,7 +402,7 @@ impl Simulation {
             Seen::Face {
                 track: process.tracker.follow(captured, face),
                 face,
-                scores: process.door.gallery().scores(&probe, MODEL.metric),
+                likeness: process.door.gallery().scores(&probe, MODEL.metric).into(),
                 unusable: dark.then_some(Unusable::TooDark),
                 cues: Default::default(),
             }

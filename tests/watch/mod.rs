@@ -272,9 +272,15 @@ impl Watcher {
             self.last_face = Some(now);
         }
         match &sighting.seen {
-            Seen::Face { track, scores, .. } if fresh && sighting.gallery_version == self.gallery_version => {
-                let frame =
-                    Frame { captured: sighting.captured, track: *track, person, scores: scores.clone() };
+            Seen::Face { track, likeness, .. }
+                if fresh && sighting.gallery_version == self.gallery_version =>
+            {
+                let frame = Frame {
+                    captured: sighting.captured,
+                    track: *track,
+                    person,
+                    scores: likeness.scores.clone(),
+                };
                 if self.run.len() > 2 * self.rules.window.frames {
                     self.run.drain(..self.rules.window.frames);
                 }

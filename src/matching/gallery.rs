@@ -1,5 +1,6 @@
 //! The gallery: who is enrolled, and how a probe is compared with them.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
@@ -103,13 +104,13 @@ impl Gallery {
     /// # Errors
     /// When a subject has no usable name or template, or two share an id or a name.
     pub fn restore(version: u64, next_id: u32, subjects: Vec<Subject>) -> Result<Self, GalleryError> {
-        for (n, subject) in subjects.iter().enumerate() {
+        let (mut ids, mut names) = (HashSet::new(), HashSet::new());
+        for subject in &subjects {
             Self::check_name(&subject.name)?;
             check_templates(&subject.name, &subject.templates)?;
             check_consent(subject.consent.as_deref())?;
-            let clash =
-                subjects[..n].iter().any(|other| other.id == subject.id || other.name == subject.name);
-            if clash || subject.id.0 >= next_id {
+            let new = ids.insert(subject.id) && names.insert(subject.name.as_str());
+            if !new || subject.id.0 >= next_id {
                 return Err(GalleryError::BadTemplate(subject.name.clone()));
             }
         }

@@ -5,7 +5,7 @@ set -x
 export LC_ALL=C
 
 ok() { printf 'ok %s\n' "$*" >>/lab/result; }
-fail() { printf 'FAIL %s\n' "$*" >>/lab/result; journalctl --no-pager -u facelatch | tail -25; }
+fail() { printf 'FAIL %s\n' "$*" >>/lab/result; journalctl --no-pager -u facelatch -u facelatch-gateway | tail -25; }
 skipped() { printf 'skipped: %s\n' "$*" >>/lab/result; }
 # check WORDS COMMAND...
 check() { if "${@:2}"; then ok "$1"; else fail "$1"; fi; }
@@ -109,7 +109,11 @@ token=$(facelatch gateway token)
 check "gateway: READY" systemctl start facelatch-gateway
 check "gateway: the login page over the loopback" grep -q 'name="password"' <(http /login)
 check "gateway: without a session no page" grep -qi '^location: /login' <(http /people)
-metrics=$(http /metrics "Authorization: Bearer $token")
+for _ in $(seq 50); do
+    metrics=$(http /metrics "Authorization: Bearer $token")
+    ! grep -q '^facelatch_frames_total [1-9]' <<<"$metrics" || break
+    sleep 0.2
+done
 check "gateway: the door's figures from a daemon without a network" grep -q '^facelatch_up 1' <<<"$metrics"
 check "gateway: $(grep '^facelatch_frames_total ' <<<"$metrics" | tr -d '\r')" grep -q '^facelatch_frames_total [1-9]' <<<"$metrics"
 check "gateway: a user of its own without the door's groups, who cannot read the gallery" \

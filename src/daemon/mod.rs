@@ -495,19 +495,21 @@ fn start_camera(
                     Stage::Compare => times.compare = took,
                 }
             };
-            let message = match vision.see_marked(&frame, &gallery, purpose, &mut mark) {
+            let (message, faces) = match vision.see_marked(&frame, &gallery, purpose, &mut mark) {
                 Ok(observation) => {
                     times.vision = clock::now().since(began);
-                    viewfinder.offer(&frame, &observation.faces);
-                    if let Some(frames) = frames.as_ref().filter(|_| !observation.faces.is_empty()) {
-                        frames.keep(frame, observation.faces.clone());
-                    }
-                    Message::Seen(Box::new(observation), times)
+                    let faces = observation.faces.clone();
+                    (Message::Seen(Box::new(observation), times), faces)
                 }
-                Err(error) => Message::Failed(error.into()),
+                Err(error) => (Message::Failed(error.into()), Vec::new()),
             };
             if vision_inbox.send(message).is_err() {
                 return;
+            }
+            // The decision first: who looks or records waits for it, not the other way round.
+            viewfinder.offer(&frame, &faces);
+            if let Some(frames) = frames.as_ref().filter(|_| !faces.is_empty()) {
+                frames.keep(frame, faces);
             }
         }
     })

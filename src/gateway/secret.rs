@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, chown};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::Path;
 
 use argon2::Argon2;
@@ -121,12 +121,17 @@ fn write(what: &'static str, path: &Path, text: &str) -> Result<(), GatewayError
     let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let owner = fs::metadata(folder).map_err(fail)?;
     let part = path.with_extension("new");
+    // Anew: the folder is the gateway's, and root must not follow a link that somebody has put there.
+    match fs::remove_file(&part) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(fail(e)),
+        _ => {}
+    }
     let mut options = fs::OpenOptions::new();
-    let mut file = options.write(true).create(true).truncate(true).mode(0o600).open(&part).map_err(fail)?;
+    let mut file = options.write(true).create_new(true).mode(0o600).open(&part).map_err(fail)?;
     writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(fail)?;
     let own = file.metadata().map_err(fail)?;
     if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
-        chown(&part, Some(owner.uid()), Some(owner.gid())).map_err(fail)?;
+        fchown(&file, Some(owner.uid()), Some(owner.gid())).map_err(fail)?;
     }
     fs::rename(&part, path).map_err(fail)
 }
@@ -161,5 +166,12 @@ mod tests {
         assert!(load_token(&path).unwrap() == Some(Fingerprint::of(&first)) && first.len() == 43);
         let second = set_token(&path).unwrap();
         assert!(second != first && load_token(&path).unwrap() == Some(Fingerprint::of(&second)));
+        // A link in its way is removed, not followed.
+        let other = folder.path().join("other");
+        fs::write(&other, "kept").unwrap();
+        std::os::unix::fs::symlink(&other, folder.path().join("token.new")).unwrap();
+        set_token(&path).unwrap();
+        assert_eq!(fs::read_to_string(&other).unwrap(), "kept");
+        assert!(fs::symlink_metadata(&path).unwrap().is_file());
     }
 }

@@ -30,7 +30,13 @@ pub fn started<S: AsRef<std::ffi::OsStr>>(
     word: &str,
 ) -> (Child, String) {
     let mut program = Command::new(env!("CARGO_BIN_EXE_facelatch"));
-    let mut child = program.args(arguments).stderr(Stdio::piped()).spawn().expect("facelatch starts");
+    program.args(arguments);
+    started_by(program, word)
+}
+
+/// The same with a command of one's own.
+pub fn started_by(mut program: Command, word: &str) -> (Child, String) {
+    let mut child = program.stderr(Stdio::piped()).spawn().expect("facelatch starts");
     let mut log = BufReader::new(child.stderr.take().expect("it was piped"));
     let mut line = String::new();
     while !line.contains(word) {

@@ -20,7 +20,7 @@ use facelatch::gateway::secret::set_password;
 #[path = "../common/mod.rs"]
 mod common;
 
-use common::started;
+use common::{started, started_by};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_facelatch");
 pub const SOON: Duration = Duration::from_secs(20);
@@ -148,8 +148,10 @@ impl Gateway {
         );
         fs::write(bench.path("gateway.toml"), text).unwrap();
         let config = bench.path("gateway.toml");
-        let arguments = ["gateway".as_ref(), "--config".as_ref(), config.as_os_str()];
-        let (child, line) = started(arguments, "event=web_listening");
+        // As its unit has it.
+        let mut program = Command::new("nice");
+        program.args(["-n", "10", PROGRAM, "gateway", "--config"]).arg(config);
+        let (child, line) = started_by(program, "event=web_listening");
         let address = line.rsplit("://").next().unwrap().trim().trim_end_matches('/').to_owned();
         Gateway { child, address }
     }

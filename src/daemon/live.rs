@@ -287,8 +287,9 @@ impl Publisher {
 
     /// True when a state is due for somebody.
     pub(super) fn is_due(&self, now: Timestamp) -> bool {
-        self.live.is_watched()
-            && (self.news || self.live.is_viewed() || now.since(self.published) >= STATE_EVERY)
+        // With a picture the bar of the 15 frames fills: a state for each.
+        let every = if self.live.is_viewed() { VIEW_EVERY } else { STATE_EVERY };
+        self.live.is_watched() && (self.news || now.since(self.published) >= every)
     }
 
     /// The attempt under way, as the person at the door sees it.

@@ -53,9 +53,9 @@ const MAX_BODY: usize = 16 * 1_024;
 /// A live view is begun anew by the browser after so long.
 const LONGEST_VIEW: Duration = Duration::from_secs(600);
 /// The least time between two pictures to one viewer, and what each viewer adds to it: together they get
-/// at most 50 pictures a second.
+/// at most 25 pictures a second.
 const VIEW_EVERY: Duration = Duration::from_millis(100);
-const VIEW_SHARE: Duration = Duration::from_millis(20);
+const VIEW_SHARE: Duration = Duration::from_millis(40);
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("live.js");

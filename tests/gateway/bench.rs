@@ -40,7 +40,7 @@ impl Bench {
         for n in 0..walkup.len() {
             let first = dir.join(format!("visit/0000-{n:04}.jpg"));
             walkup.frame(n).save(&first).unwrap();
-            for round in 1..40 {
+            for round in 1..80 {
                 fs::hard_link(&first, dir.join(format!("visit/{round:04}-{n:04}.jpg"))).unwrap();
             }
         }

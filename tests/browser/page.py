@@ -164,6 +164,7 @@ class Visit:
         assert len(entries) >= len(rows)
         page.get_by_label("Event").select_option("deny")
         page.get_by_role("button", name="Show").click()
+        page.wait_for_url("**/events?event=deny*")
         shown = page.locator("tbody tr")
         # Denials go on meanwhile.
         assert shown.count() >= min(50, events.count("deny"))

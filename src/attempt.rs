@@ -284,7 +284,7 @@ impl Simulation {
                 Sighting { captured, seen: Seen::Face { track, cues, .. }, .. } => {
                     let verdict = window.push(*track, *captured, Vec::new(), None, *cues);
                     if !matches!(verdict, Verdict::Undecided { .. }) {
-                        windows.push(window.evidence());
+                        windows.push(window.evidence(None));
                     }
                 }
                 _ => window.clear(),

@@ -400,7 +400,7 @@ impl Controller {
     /// have opened the door is refused for as long as it stays.
     fn alive(&mut self, now: Timestamp, subject: SubjectId, permission: Permission) -> (Permission, bool) {
         let Some(rules) = self.rules.liveness else { return (permission, true) };
-        let liveness = self.window.evidence().judge(&rules);
+        let liveness = self.window.evidence(Some(subject)).judge(&rules);
         let granted = matches!(permission, Permission::Granted(_));
         match liveness {
             Liveness::Live { .. } => (permission, true),
@@ -1265,6 +1265,7 @@ mod tests {
                     residual: Some(residual),
                     along: None,
                     peak: Some(1.2),
+                    patterns: Some(4.0),
                     network: Some(network),
                 },
             },

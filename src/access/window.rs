@@ -98,24 +98,30 @@ struct Mean {
     exact: bool,
 }
 
+/// Frames before the window's own whose liveness still counts: motion is remembered for a while.
+const EARLIER: usize = 15;
+
 /// The latest frames of one tracked face.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     rules: WindowRules,
     track: Option<TrackId>,
     entries: VecDeque<Entry>,
+    /// Of the same track, before those.
+    earlier: VecDeque<Entry>,
 }
 
 impl Window {
     /// An empty window.
     pub fn new(rules: WindowRules) -> Self {
-        Window { rules, track: None, entries: VecDeque::new() }
+        Window { rules, track: None, entries: VecDeque::new(), earlier: VecDeque::new() }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.track = None;
         self.entries.clear();
+        self.earlier.clear();
     }
 
     /// True when nothing is collected.
@@ -138,9 +144,20 @@ impl Window {
         self.entries.iter().find_map(|entry| entry.unusable)
     }
 
-    /// What the frames collected say of liveness.
-    pub fn evidence(&self) -> Evidence {
-        Evidence::of(self.entries.iter().map(|entry| &entry.cues))
+    /// What the frames collected, and those of the track shortly before, say of liveness.
+    ///
+    /// With a subject, only frames count that look like him or her themselves, at half the threshold at
+    /// least: what a living stranger's face did says nothing of the photograph that is held up next.
+    pub fn evidence(&self, subject: Option<SubjectId>) -> Evidence {
+        let alike = |entry: &&Entry| {
+            subject.is_none_or(|subject| {
+                let own = entry.likeness.scores.iter().find(|score| score.subject == subject);
+                own.is_some_and(|own| own.similarity >= self.rules.threshold / 2.0)
+            })
+        };
+        let frames: Vec<&Cues> =
+            self.earlier.iter().chain(&self.entries).filter(alike).map(|entry| &entry.cues).collect();
+        Evidence::of(frames.into_iter())
     }
 
     /// Adds a frame and returns what the window says now.
@@ -164,7 +181,11 @@ impl Window {
         while self.entries.len() > self.rules.frames.max(1)
             || self.entries.front().is_some_and(|first| captured.since(first.captured) > self.rules.max_age)
         {
-            self.entries.pop_front();
+            self.earlier.extend(self.entries.pop_front());
+        }
+        let old = |entry: &Entry| captured.since(entry.captured) > 2 * self.rules.max_age;
+        while self.earlier.len() > EARLIER || self.earlier.front().is_some_and(old) {
+            self.earlier.pop_front();
         }
         self.verdict()
     }

@@ -10,8 +10,13 @@ use super::rig::Rig;
 use super::{Answer, CommandError, print_json};
 use crate::attempt::Simulation;
 use crate::camera::Recording;
+use crate::embed::card::Colour;
+use crate::embed::{LivenessNetwork, Pixels};
 use crate::evaluate::intervals::clopper_pearson;
-use crate::liveness::{Cue, CueSet, Evidence, Liveness, LivenessRules};
+use crate::face::FaceFinder;
+use crate::liveness::fusion::STILL;
+use crate::liveness::{Cue, CueSet, Cues, Evidence, Liveness, LivenessRules, Watch};
+use crate::picture_file::{load_gray, load_rgb};
 
 /// Test the liveness check with recordings of people and of photographs, screens and masks
 ///
@@ -28,7 +33,7 @@ pub struct Args {
     /// Recordings of attacks of the kind KIND; may be given several times
     #[arg(long, value_name = "KIND=DIR", value_parser = kind_and_path)]
     attack: Vec<(String, PathBuf)>,
-    /// Take each picture for a presentation of its own: without motion, by texture and network alone
+    /// Take each picture for a presentation of its own: without motion, by texture, patterns and network alone, the face found as in a portrait
     #[arg(long)]
     stills: bool,
     /// Also judge by each cue alone
@@ -120,10 +125,10 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     Ok(Answer::Done)
 }
 
-/// A still has no motion to wait for, and two cues only: the sign decides.
+/// A still has no motion to wait for, and fewer cues: one number decides.
 fn stills(rules: LivenessRules) -> LivenessRules {
     let cues = CueSet { planar: false, surroundings: false, ..rules.cues };
-    LivenessRules { cues, live: 0.0, spoof: 0.0, veto: f32::NEG_INFINITY, ..rules }
+    LivenessRules { cues, live: STILL, spoof: STILL, veto: f32::NEG_INFINITY, ..rules }
 }
 
 /// One cue decides by its sign.
@@ -132,32 +137,50 @@ fn alone(rules: LivenessRules, cue: Cue) -> LivenessRules {
     LivenessRules { cues, live: 0.0, spoof: 0.0, veto: f32::NEG_INFINITY, ..rules }
 }
 
-struct Player {
-    simulation: Simulation,
-    size: Option<(u32, u32)>,
-    colour: bool,
-    rate: f64,
-    stills: bool,
+/// What measures the presentations.
+enum Player {
+    Recordings { simulation: Box<Simulation>, size: Option<(u32, u32)>, colour: bool, rate: f64 },
+    Stills { finder: FaceFinder, network: Option<Box<LivenessNetwork>> },
 }
 
 impl Player {
     fn new(rig: Rig, args: &Args) -> Self {
+        if args.stills {
+            return Player::Stills { finder: FaceFinder::new(), network: rig.into_liveness().map(Box::new) };
+        }
         let camera = &rig.config.camera;
-        Player {
+        Player::Recordings {
             size: Some((camera.width, camera.height)),
             colour: rig.wants_colour(),
             rate: args.rate,
-            stills: args.stills,
-            simulation: rig.simulation(),
+            simulation: Box::new(rig.simulation()),
         }
     }
 
     fn evidence(&mut self, path: &Path) -> Result<Vec<Evidence>, CommandError> {
-        let clip = self.simulation.watch(&mut Recording::open(path, self.rate, self.size, self.colour)?)?;
-        if self.stills {
-            return Ok(clip.iter().filter_map(|watched| watched.cues()).map(Evidence::of_still).collect());
+        match self {
+            Player::Recordings { simulation, size, colour, rate } => {
+                let clip = simulation.watch(&mut Recording::open(path, *rate, *size, *colour)?)?;
+                Ok(simulation.evidence(&clip))
+            }
+            Player::Stills { finder, network } => {
+                let gray = load_gray(path)?;
+                let Some(face) = finder.find(gray.view()) else { return Ok(Vec::new()) };
+                let mut cues = Watch::still(gray.view(), face);
+                if let Some(network) = network {
+                    let colour = match network.card().input.colour {
+                        Colour::Gray => None,
+                        Colour::Rgb | Colour::Bgr => Some(load_rgb(path)?),
+                    };
+                    let pixels = match &colour {
+                        None => Pixels::gray(gray.view()),
+                        Some(rgb) => Pixels::with_colour(gray.view(), rgb)?,
+                    };
+                    cues = Cues { network: Some(network.score(pixels, face)?), ..cues };
+                }
+                Ok(vec![Evidence::of_still(&cues)])
+            }
         }
-        Ok(self.simulation.evidence(&clip))
     }
 }
 

@@ -88,6 +88,11 @@ impl Rig {
         self.embedder
     }
 
+    /// The liveness network alone, for single pictures; `None` where its cue does not count.
+    pub fn into_liveness(self) -> Option<LivenessNetwork> {
+        self.liveness
+    }
+
     /// A door in simulated time with nobody enrolled.
     pub fn simulation(self) -> Simulation {
         let (rules, model) = (self.rules, self.model);

@@ -1,6 +1,6 @@
 //! All cues of a window as one verdict.
 //!
-//! Each cue's mean over the window becomes evidence by a straight line, cut off at both ends: above 0 it
+//! Each cue's figures over the window become evidence by a straight line, cut off at both ends: above 0 it
 //! speaks for a living face, below for a picture, and no cue alone decides beyond its cut. The evidence
 //! adds up (as the logarithms of likelihood ratios of independent cues do: Kittler et al., "On combining
 //! classifiers", IEEE PAMI 1998, the product rule). A face is called alive only if it was seen to move as
@@ -10,20 +10,37 @@ use serde::{Deserialize, Serialize};
 
 use super::Cues;
 
-/// Fewer frames than this with a measurement make no mean.
-const FEWEST: usize = 4;
+/// Fewer measurements of a cue than this say nothing; of motion that a picture cannot make, one more.
+const FEWEST: usize = 3;
 
-/// A face must move so far, in its widths, for its motion to say that it is flat.
-const MOVES: f32 = 0.008;
+/// A face must move so far, in its widths, for its motion to say whether it is flat.
+const MOVES: f32 = 0.002;
 
-/// The residual, in widths of the face, that a flat picture and a living face have alike.
-const RESIDUAL: f32 = 0.0048;
+/// The residual, in widths of the face, that a flat picture and a living face have alike when they move by
+/// a hundredth of the face; it grows with the motion to this power.
+const RESIDUAL: f32 = 0.0024;
+const GROWTH: f32 = 0.33;
 
-/// The share of surroundings moving along that both have alike.
-const ALONG: f32 = -0.62;
+/// Which of the residuals counts: a glare or a beating raster makes some of them large, but hardly two
+/// thirds; of a living face nearly all are.
+const QUANTILE: f32 = 0.33;
+
+/// The share of surroundings moving along that both have alike: of a face that hardly moves, and of one
+/// that moves by [`FAR`] more than [`NEAR`] of its width.
+const ALONG: (f32, f32) = (-0.62, -0.75);
+const NEAR: f32 = 0.01;
+const FAR: f32 = 0.03;
 
 /// The spectrum's peak that both have alike.
 const PEAK: f32 = 1.62;
+
+/// What the patterns' evidence lacks of half their log odds, so that a face without anything suspicious has
+/// as little of it as of [`Cue::Texture`]'s: a camera that shows no paper shows no skin either.
+const UNSUSPICIOUS: f32 = 1.1;
+
+/// Evidence of a single picture from which it is alive: what texture and patterns say of a picture
+/// about which they know nothing.
+pub const STILL: f32 = 0.4 - UNSUSPICIOUS;
 
 /// One of the cues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -35,13 +52,15 @@ pub enum Cue {
     Surroundings,
     /// [`super::texture`].
     Texture,
+    /// [`super::patterns`].
+    Patterns,
     /// The network.
     Network,
 }
 
 impl Cue {
     /// Every cue.
-    pub const ALL: [Cue; 4] = [Cue::Planar, Cue::Surroundings, Cue::Texture, Cue::Network];
+    pub const ALL: [Cue; 5] = [Cue::Planar, Cue::Surroundings, Cue::Texture, Cue::Patterns, Cue::Network];
 
     /// The name in configuration and reports.
     pub fn name(self) -> &'static str {
@@ -49,6 +68,7 @@ impl Cue {
             Cue::Planar => "planar",
             Cue::Surroundings => "surroundings",
             Cue::Texture => "texture",
+            Cue::Patterns => "patterns",
             Cue::Network => "network",
         }
     }
@@ -64,13 +84,16 @@ pub struct CueSet {
     pub surroundings: bool,
     /// [`Cue::Texture`].
     pub texture: bool,
+    /// [`Cue::Patterns`].
+    pub patterns: bool,
     /// [`Cue::Network`].
     pub network: bool,
 }
 
 impl CueSet {
     /// All of them.
-    pub const ALL: CueSet = CueSet { planar: true, surroundings: true, texture: true, network: true };
+    pub const ALL: CueSet =
+        CueSet { planar: true, surroundings: true, texture: true, patterns: true, network: true };
 
     /// Those that `counts` says.
     pub fn of(counts: impl Fn(Cue) -> bool) -> Self {
@@ -78,6 +101,7 @@ impl CueSet {
             planar: counts(Cue::Planar),
             surroundings: counts(Cue::Surroundings),
             texture: counts(Cue::Texture),
+            patterns: counts(Cue::Patterns),
             network: counts(Cue::Network),
         }
     }
@@ -88,6 +112,7 @@ impl CueSet {
             Cue::Planar => self.planar,
             Cue::Surroundings => self.surroundings,
             Cue::Texture => self.texture,
+            Cue::Patterns => self.patterns,
             Cue::Network => self.network,
         }
     }
@@ -114,7 +139,8 @@ pub struct LivenessRules {
     pub live: f32,
     /// Evidence up to which it is a picture, at most `live`.
     pub spoof: f32,
-    /// A cue below this keeps a face from being called alive, whatever the others say.
+    /// A cue below this keeps a face from being called alive, whatever the others say; but for
+    /// [`Cue::Patterns`], which are wrong about too many living faces to have that say.
     pub veto: f32,
     /// What to do in between.
     pub unsure: Unsure,
@@ -126,8 +152,8 @@ impl Default for LivenessRules {
     fn default() -> Self {
         LivenessRules {
             cues: CueSet::ALL,
-            live: 1.8,
-            spoof: -1.5,
+            live: 2.9,
+            spoof: -1.1,
             veto: -1.2,
             unsure: Unsure::Deny,
             factor: std::time::Duration::from_secs(10),
@@ -165,6 +191,8 @@ pub struct Evidence {
     pub surroundings: Option<f32>,
     /// [`Cue::Texture`], -3 to 0.4.
     pub texture: Option<f32>,
+    /// [`Cue::Patterns`], -2.5 to 0.4.
+    pub patterns: Option<f32>,
     /// [`Cue::Network`], -2.5 to 2.5.
     pub network: Option<f32>,
 }
@@ -172,25 +200,31 @@ pub struct Evidence {
 impl Evidence {
     /// The evidence of the frames of a window.
     pub fn of<'a>(frames: impl Iterator<Item = &'a Cues> + Clone) -> Self {
-        let mean = |value: &dyn Fn(&Cues) -> Option<f32>| {
-            let (mut sum, mut count) = (0.0_f32, 0_usize);
-            for value in frames.clone().filter_map(value).filter(|v| v.is_finite()) {
-                sum += value;
-                count += 1;
-            }
-            (count >= FEWEST).then(|| sum / count as f32)
+        let values = |value: &dyn Fn(&Cues) -> Option<f32>| -> Vec<f32> {
+            frames.clone().filter_map(value).filter(|v| v.is_finite()).collect()
         };
-        let moving = |cues: &Cues| cues.motion.is_some_and(|motion| motion >= MOVES);
-        let residual =
-            |cues: &Cues| cues.residual.filter(|_| moving(cues)).map(|r| (r.max(1e-4) / RESIDUAL).log2());
+        let mean = |value: &dyn Fn(&Cues) -> Option<f32>| {
+            let values = values(value);
+            (values.len() >= FEWEST).then(|| values.iter().sum::<f32>() / values.len() as f32)
+        };
+        let residual = |cues: &Cues| {
+            let motion = cues.motion.filter(|motion| *motion >= MOVES)?;
+            let neutral = RESIDUAL * (motion / 0.01).powf(GROWTH);
+            Some((cues.residual?.max(1e-4) / neutral).log2())
+        };
+        let along = |cues: &Cues| {
+            let far = ((cues.motion? - NEAR) / FAR).clamp(0.0, 1.0);
+            Some(ALONG.0 + (ALONG.1 - ALONG.0) * far - cues.along?)
+        };
         let logit = |cues: &Cues| {
             let p = cues.network?.clamp(0.02, 0.98);
             Some((p / (1.0 - p)).ln())
         };
         Evidence {
-            planar: mean(&residual).map(|r| (1.5 * r).clamp(-2.0, 1.5)),
-            surroundings: mean(&|cues| cues.along).map(|a| (4.0 * (ALONG - a)).clamp(-2.0, 0.8)),
+            planar: quantile(values(&residual)).map(|r| (1.5 * r).clamp(-2.0, 1.5)),
+            surroundings: mean(&along).map(|a| (4.0 * a).clamp(-2.0, 0.8)),
             texture: mean(&|cues| cues.peak).map(|p| (5.0 * (PEAK - p)).clamp(-3.0, 0.4)),
+            patterns: mean(&|cues| cues.patterns).map(|o| (0.5 * o - UNSUSPICIOUS).clamp(-2.5, 0.4)),
             network: mean(&logit).map(|l| l.clamp(-2.5, 2.5)),
         }
     }
@@ -207,6 +241,7 @@ impl Evidence {
             Cue::Planar => self.planar,
             Cue::Surroundings => self.surroundings,
             Cue::Texture => self.texture,
+            Cue::Patterns => self.patterns,
             Cue::Network => self.network,
         }
     }
@@ -215,7 +250,8 @@ impl Evidence {
     pub fn judge(&self, rules: &LivenessRules) -> Liveness {
         let told = |cue: &Cue| if rules.cues.has(*cue) { self.get(*cue) } else { None };
         let evidence: f32 = Cue::ALL.iter().filter_map(told).sum();
-        let vetoed = Cue::ALL.iter().filter_map(told).any(|e| e < rules.veto);
+        let heard = Cue::ALL.iter().filter(|cue| **cue != Cue::Patterns);
+        let vetoed = heard.filter_map(told).any(|e| e < rules.veto);
         // Without the cue of motion an operator has asked not to wait for any.
         let deep = !rules.cues.planar || self.planar.is_some_and(|planar| planar >= 0.0);
         let silent = Cue::ALL.iter().all(|cue| told(cue).is_none());
@@ -229,6 +265,18 @@ impl Evidence {
     }
 }
 
+/// The [`QUANTILE`] of the values, between two of them by their share; `None` for too few.
+fn quantile(mut values: Vec<f32>) -> Option<f32> {
+    if values.len() <= FEWEST {
+        return None;
+    }
+    values.sort_unstable_by(f32::total_cmp);
+    let place = (values.len() - 1) as f32 * QUANTILE;
+    let below = place as usize;
+    let above = values.get(below + 1).unwrap_or(&values[below]);
+    Some(values[below] + (above - values[below]) * (place - below as f32))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -238,6 +286,7 @@ mod tests {
         residual: Some(0.012),
         along: Some(-0.9),
         peak: Some(1.2),
+        patterns: Some(4.0),
         network: Some(0.9),
     };
 
@@ -249,8 +298,12 @@ mod tests {
     fn table() {
         let print = Cues { residual: Some(0.002), along: Some(0.3), network: Some(0.05), ..ALIVE };
         let screen = Cues { peak: Some(2.1), along: Some(0.3), network: Some(0.2), ..ALIVE };
-        let still = Cues { motion: Some(0.002), residual: Some(0.001), along: None, ..ALIVE };
+        let still = Cues { motion: Some(0.001), residual: Some(0.001), along: None, ..ALIVE };
         let cut_out = Cues { residual: Some(0.002), ..ALIVE };
+        let paper = Cues { patterns: Some(-6.0), network: Some(0.4), along: None, ..ALIVE };
+        let hardly =
+            Cues { motion: Some(0.004), residual: Some(0.003), along: None, network: Some(0.97), ..ALIVE };
+        let calm_print = Cues { residual: Some(0.001), ..hardly };
         let nothing = Cues::default();
         let rules = LivenessRules::default();
         for (name, cues, live, spoof) in [
@@ -259,6 +312,9 @@ mod tests {
             ("a screen", screen, false, true),
             ("who stands quite still is no picture, and not known to be alive", still, false, false),
             ("a flat face that convinces all other cues", cut_out, false, false),
+            ("a face of paper", paper, false, true),
+            ("who breathes", hardly, true, false),
+            ("a print in a calm hand", calm_print, false, false),
             ("nothing measured", nothing, false, false),
             (
                 "no number",
@@ -284,6 +340,17 @@ mod tests {
     }
 
     #[test]
+    fn a_glare_does_not_make_a_print_alive() {
+        let print = Cues { residual: Some(0.002), ..ALIVE };
+        let mut frames = [print; 15];
+        // Twice what a living face leaves over, in every third frame.
+        frames.iter_mut().step_by(3).for_each(|frame| frame.residual = Some(0.025));
+        assert!(Evidence::of(frames.iter()).planar.unwrap() < -1.0);
+        let alive = Evidence::of([ALIVE; 15].iter()).planar.unwrap();
+        assert!(alive > 0.5, "{alive}");
+    }
+
+    #[test]
     fn a_cue_that_does_not_count_says_nothing() {
         let cut_out = Cues { residual: Some(0.001), ..ALIVE };
         let only = |wanted| LivenessRules {
@@ -293,7 +360,7 @@ mod tests {
             ..LivenessRules::default()
         };
         assert!(matches!(judge(&[cut_out; 15], &only(Cue::Planar)), Liveness::Spoof { .. }));
-        for cue in [Cue::Surroundings, Cue::Texture, Cue::Network] {
+        for cue in [Cue::Surroundings, Cue::Texture, Cue::Patterns, Cue::Network] {
             assert!(matches!(judge(&[cut_out; 15], &only(cue)), Liveness::Live { .. }), "{cue:?}");
         }
     }

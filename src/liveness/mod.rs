@@ -1,20 +1,22 @@
 //! Liveness: is it a face before the camera, or a picture of one?
 //!
-//! Four cues, each in a file with its formula, its source and its tests, and each blind to something:
+//! Five cues, each in a file with its formula, its source and its tests, and each blind to something:
 //!
 //! | Cue | Looks at | Says nothing about |
 //! |---|---|---|
 //! | [`planar`] | motion that no flat thing makes | what does not move |
 //! | [`surroundings`] | whether what is around the face moves with it | a tight cut-out, bare walls |
 //! | [`texture`] | rasters of print and screen | prints finer than the camera sees |
+//! | [`patterns`] | the finest structure of the face, as learned from prints and skin | faces too small or too blurred to show any |
 //! | network | borders, paper, tones: what a small network was taught (`crate::embed::liveness`) | what it was not taught |
 //!
-//! [`Watch`] follows the face and measures the first three ([`Cues`]); [`fusion`] judges the window of the
-//! 15-frame rule. What was measured travels with the sighting, so that a recording replays to the same
+//! [`Watch`] follows the face and measures all but the last ([`Cues`]); [`fusion`] judges the frames of the
+//! 15-frame rule and some before them. What was measured travels with the sighting, so that a recording replays to the same
 //! verdicts, also under other rules. What this stops and what it does not is in `docs/liveness.md`.
 
 pub mod align;
 pub mod fusion;
+pub mod patterns;
 pub mod planar;
 pub mod reduced;
 pub mod surroundings;
@@ -42,6 +44,9 @@ pub struct Cues {
     /// The highest peak of the face's spectrum, decimal logarithm ([`texture`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub peak: Option<f32>,
+    /// Logarithm of the odds that the face lives, by its patterns ([`patterns`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patterns: Option<f32>,
     /// The network's probability that the face is alive, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<f32>,

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::align::align;
 use super::reduced::{Reduced, factor_of};
-use super::{Cues, planar, surroundings, texture};
+use super::{Cues, patterns, planar, surroundings, texture};
 use crate::picture::{GrayView, Rect};
 
 /// Frames between the two that are compared: 0.35 s at 20 frames a second.
@@ -18,6 +18,10 @@ const ALIKE: f32 = 0.75;
 
 /// Regions as alike as this need no second attempt.
 const SURE: f32 = 0.9;
+
+/// A box that overlaps the one before by less (intersection over union) has jumped: it is not known to hold
+/// the same thing, and what lies before has nothing to do with it.
+const JUMP: f32 = 0.5;
 
 /// The part of the box that motion is measured in: without its corners, where the background is.
 const INNER: f32 = 0.84;
@@ -61,14 +65,26 @@ impl Watch {
 
     /// Measures what one picture shows; the motion is measured in another frame, which costs less.
     pub fn glance(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Cues {
+        self.pass(picture, face, track);
+        Watch::still(picture, face)
+    }
+
+    /// Keeps a frame for the motion of later ones.
+    pub fn pass(&mut self, picture: GrayView<'_>, face: Rect, track: u64) {
         let reduced = self.reduce(picture, face, track);
         self.keep(reduced, face);
-        Cues { peak: texture::peak(picture, face), ..Cues::default() }
+    }
+
+    /// What a picture shows without any before it.
+    pub fn still(picture: GrayView<'_>, face: Rect) -> Cues {
+        let (peak, patterns) = (texture::peak(picture, face), patterns::odds(picture, face));
+        Cues { peak, patterns, ..Cues::default() }
     }
 
     fn reduce(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Reduced {
         let size = face.width as f32 / self.factor.max(1) as f32;
-        if self.track != Some(track) || !SIZES.contains(&size) {
+        let jumped = self.past.back().is_some_and(|past| past.face.iou(&face) < JUMP);
+        if self.track != Some(track) || jumped || !SIZES.contains(&size) {
             self.forget();
             self.track = Some(track);
             self.factor = factor_of(face);

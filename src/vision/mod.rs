@@ -65,21 +65,24 @@ pub enum Stage {
 struct Watcher {
     watch: Watch,
     network: Option<LivenessNetwork>,
-    /// Whether motion is measured next: in turns with the picture, which halves the cost.
-    motion: bool,
+    /// Frames looked at. Motion is measured in every second one, the picture in the two others of four:
+    /// that bounds the cost.
+    frames: u64,
 }
 
 impl Watcher {
     fn look(&mut self, pixels: Pixels<'_>, face: Rect, track: TrackId) -> Result<Cues, EmbedError> {
-        self.motion = !self.motion;
-        if !self.motion {
-            return Ok(self.watch.look(pixels.view(), face, track.0));
+        let turn = self.frames % 4;
+        self.frames += 1;
+        match turn {
+            0 => Ok(self.watch.glance(pixels.view(), face, track.0)),
+            2 => {
+                self.watch.pass(pixels.view(), face, track.0);
+                let network = self.network.as_mut().map(|network| network.score(pixels, face));
+                Ok(Cues { network: network.transpose()?, ..Cues::default() })
+            }
+            _ => Ok(self.watch.look(pixels.view(), face, track.0)),
         }
-        let mut cues = self.watch.glance(pixels.view(), face, track.0);
-        if let Some(network) = &mut self.network {
-            cues.network = Some(network.score(pixels, face)?);
-        }
-        Ok(cues)
     }
 }
 
@@ -122,7 +125,7 @@ impl Vision {
     /// Measures liveness as well; with this network, or without its cue.
     #[must_use]
     pub fn watching(mut self, network: Option<LivenessNetwork>) -> Self {
-        self.liveness = Some(Watcher { watch: Watch::new(), network, motion: false });
+        self.liveness = Some(Watcher { watch: Watch::new(), network, frames: 0 });
         self
     }
 
@@ -132,7 +135,7 @@ impl Vision {
         self.searcher.forget();
         if let Some(liveness) = &mut self.liveness {
             liveness.watch.forget();
-            liveness.motion = false;
+            liveness.frames = 0;
         }
         self.view = View::Mirrored;
     }

@@ -308,3 +308,37 @@ fn a_third_party_network_can_be_configured_by_its_card() {
     println!("the third-party network is wrong on {} of {} pictures", wrong.0, wrong.1);
     assert!(wrong.1 > 20 && wrong.0 * 10 <= wrong.1, "{wrong:?}");
 }
+
+/// The answer of `facelatch liveness-test --json`, a class a line.
+fn tested(arguments: &[&str]) -> Vec<serde_json::Value> {
+    let out = common::facelatch([&["liveness-test", "--json"], arguments].concat());
+    let text = String::from_utf8(out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(0), "{}", String::from_utf8_lossy(&out.stderr));
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+#[test]
+fn an_operator_tests_with_his_own_print() {
+    let dir = tempfile::tempdir().unwrap();
+    let portraits = common::portrait().parent().unwrap().to_owned();
+    let text = |path: PathBuf| path.display().to_string();
+    let (face, place) = (text(portraits.join("collins.jpg")), text(portraits.join("hopper.jpg")));
+    let attack = text(dir.path().join("prints/one"));
+    let drawn = ["attack", "--picture", &face, "--place", &place, "--kind", "print", "--seed", "7"];
+    let out = common::facelatch([&drawn[..], &["--frames", "30", "--out", &attack]].concat());
+    assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stderr));
+
+    let prints = format!("print={}", text(dir.path().join("prints")));
+    let classes = tested(&["--attack", &prints, "--ablation"]);
+    assert_eq!(classes.len(), 1 + Cue::ALL.len(), "all cues, and each alone");
+    for class in &classes {
+        assert_eq!((&class["kind"], &class["presentations"]), (&"print".into(), &1.into()), "{class}");
+    }
+    assert_eq!((&classes[0]["called_spoof"], &classes[0]["apcer"]), (&1.into(), &0.0.into()));
+
+    let still = dir.path().join("live");
+    std::fs::create_dir(&still).unwrap();
+    std::fs::copy(portraits.join("collins.jpg"), still.join("collins.jpg")).unwrap();
+    let classes = tested(&["--live", &text(still), "--stills"]);
+    assert_eq!((&classes[0]["presentations"], &classes[0]["called_live"]), (&1.into(), &1.into()));
+}

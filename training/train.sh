@@ -6,6 +6,7 @@
 #   training/train.sh first                the small network by the contrastive loss alone
 #   training/train.sh reference            the reference system's own network (R2-R5)
 #   training/train.sh liveness [--folds]   the small liveness network; or its error rates by people
+#   training/train.sh patterns [--folds]   the weights of the patterns; or their error rates, and with the network of liveness --folds
 #   training/train.sh ship ...             int8 file, card and checksums into models/ (options of card.py)
 #   training/train.sh test                 the trainer's own tests
 #
@@ -40,6 +41,7 @@ default-no-teacher) "$python" train_default.py "$runs/no-teacher" --no-teacher -
 first) "$python" train_first.py "$runs/first" "$@" ;;
 reference) "$python" train_reference.py "$runs/reference" "$@" ;;
 liveness) "$python" train_liveness.py "$runs/liveness" "$@" ;;
+patterns) "$python" train_patterns.py "$runs/liveness" "$@" ;;
 ship) "$python" card.py "$runs/default" "$@" ;;
 test) "$python" -m tests ;;
 *) echo "train.sh: unknown network '$what'; read the head of $0" >&2; exit 2 ;;

@@ -1356,7 +1356,7 @@ mod tests {
         assert!(!door.released);
         assert_eq!(denied(&mut door), [DenyCode::NotSureAlive]);
         assert_eq!(door.controller.lockout.saved().denials, 0);
-        door.frames(15, &alive());
+        door.frames(25, &alive());
         assert!(door.released, "it became clear");
     }
 

@@ -300,7 +300,7 @@ mod tests {
         let screen = Cues { peak: Some(2.1), along: Some(0.3), network: Some(0.2), ..ALIVE };
         let still = Cues { motion: Some(0.001), residual: Some(0.001), along: None, ..ALIVE };
         let cut_out = Cues { residual: Some(0.002), ..ALIVE };
-        let paper = Cues { patterns: Some(-6.0), network: Some(0.4), along: None, ..ALIVE };
+        let paper = Cues { patterns: Some(-6.0), network: Some(0.2), along: None, ..ALIVE };
         let hardly =
             Cues { motion: Some(0.004), residual: Some(0.003), along: None, network: Some(0.97), ..ALIVE };
         let calm_print = Cues { residual: Some(0.001), ..hardly };

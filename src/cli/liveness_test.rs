@@ -278,8 +278,8 @@ mod tests {
         let nothing = Evidence::default();
         let rules = LivenessRules::default();
         let clips = [
-            vec![nothing, sure(1.0), sure(-2.0)],
-            vec![nothing, sure(-2.0), sure(1.0)],
+            vec![nothing, sure(1.5), sure(-2.0)],
+            vec![nothing, sure(-2.0), sure(1.5)],
             vec![nothing],
             vec![],
         ];

@@ -140,13 +140,14 @@ fn alone(rules: LivenessRules, cue: Cue) -> LivenessRules {
 /// What measures the presentations.
 enum Player {
     Recordings { simulation: Box<Simulation>, size: Option<(u32, u32)>, colour: bool, rate: f64 },
-    Stills { finder: FaceFinder, network: Option<Box<LivenessNetwork>> },
+    Stills { finder: Box<FaceFinder>, network: Option<Box<LivenessNetwork>> },
 }
 
 impl Player {
     fn new(rig: Rig, args: &Args) -> Self {
         if args.stills {
-            return Player::Stills { finder: FaceFinder::new(), network: rig.into_liveness().map(Box::new) };
+            let network = rig.into_liveness().map(Box::new);
+            return Player::Stills { finder: Box::default(), network };
         }
         let camera = &rig.config.camera;
         Player::Recordings {

@@ -198,7 +198,7 @@ fn play(number: usize, person: &Person, places: &[PathBuf], each: usize) -> Tall
         let pictures = best_pictures(&person.clips[probe], &watched[probe], &gallery, each);
         let mut attack =
             |n: usize, seed: usize, (file, face): &(PathBuf, Rect), change: fn(Figures) -> Figures| {
-                let kind = if n % 2 == 0 { Kind::Print } else { Kind::Screen };
+                let kind = if n.is_multiple_of(2) { Kind::Print } else { Kind::Screen };
                 let seed = seed + (2 * number + probe + 1) * 100 + n;
                 let picture = image::open(file).unwrap().to_rgb8();
                 let place = image::open(&places[(seed * 37) % places.len()]).unwrap().to_rgb8();

@@ -4,6 +4,10 @@
 //! the program of `benches/opencv/side.cpp`. Both take turns on the same gray frames; what counts is
 //! the thread's CPU time, the median of the rounds (with several threads the time on the wall, the least).
 //! Without pictures there is only the scene that is made up here.
+//!
+//! OpenCV takes the widest instructions that it has been built for. Beside our code of 128 bits there is
+//! therefore a second OpenCV, held to the same instruction set by its own `OPENCV_CPU_DISABLE`: the ratio in
+//! brackets, which is what a processor without AVX would see.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -53,9 +57,11 @@ struct Side {
 }
 
 impl Side {
-    fn start(program: &str, cascade: &str) -> Result<Self, Failure> {
+    /// `without` names instruction sets that it must not use.
+    fn start(program: &str, cascade: &str, without: &str) -> Result<Self, Failure> {
         let mut process = Command::new(program)
             .arg(cascade)
+            .env("OPENCV_CPU_DISABLE", without)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -86,6 +92,15 @@ impl Drop for Side {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// The instruction sets of Debian's OpenCV that a processor with no more than `set` lacks.
+fn beyond(set: InstructionSet) -> Option<&'static str> {
+    match set {
+        InstructionSet::Sse2 => Some("SSE4_1,SSE4_2,FP16,AVX,AVX2,AVX512_SKX"),
+        InstructionSet::Sse42 => Some("FP16,AVX,AVX2,AVX512_SKX"),
+        _ => None,
     }
 }
 
@@ -232,7 +247,11 @@ fn main() -> Result<(), Failure> {
     let cascade = Cascade::from_xml(&text)?;
     let mut detectors: Vec<_> =
         sets.iter().map(|&s| Detector::with_instruction_set(cascade.clone(), s)).collect();
-    let mut opencv = Side::start(side, xml)?;
+    let mut opencv = Side::start(side, xml, "")?;
+    let mut held = Vec::new();
+    for set in &sets {
+        held.push(beyond(*set).map(|without| Side::start(side, xml, without)).transpose()?);
+    }
 
     let mut scenes = vec![("flat wall".to_string(), flat_wall(640, 480))];
     for path in pictures {
@@ -246,20 +265,24 @@ fn main() -> Result<(), Failure> {
     );
     print!("{:<14} {:<8} {:>5} {:>4} {:>8}", "scene", "frame", "scale", "min", "OpenCV");
     for set in &sets {
-        print!(" {:>8} {:>6}", set.name(), "ratio");
+        print!(" {:>8} {:>6}{}", set.name(), "ratio", beyond(*set).map_or("", |_| "  (held)"));
     }
     println!();
     let mut ratios = vec![Vec::new(); sets.len()];
+    let mut held_ratios = ratios.clone();
     let mut faces = Vec::new();
     for (name, scene) in &scenes {
         for (width, height) in [(640, 480), (320, 240)] {
             let frame = scaled(scene, width, height);
-            opencv.picture(&frame)?;
+            for side in held.iter_mut().flatten().chain([&mut opencv]) {
+                side.picture(&frame)?;
+            }
             for scale_factor in [1.1, 1.2, 1.6] {
                 for min_size in [24, 80] {
                     let params = ScanParams::new(scale_factor, 3, min_size, 0)?;
                     let mut theirs = Vec::new();
                     let mut ours = vec![Vec::new(); sets.len()];
+                    let mut held_back = ours.clone();
                     let (mut round, mut last) = (0, rounds);
                     while round <= last {
                         let [cpu, wall, count] = opencv.scan(&params, threads)?;
@@ -271,7 +294,13 @@ fn main() -> Result<(), Failure> {
                         } else if time < 2_000_000 {
                             last = 5 * rounds;
                         }
-                        for (detector, times) in detectors.iter_mut().zip(&mut ours) {
+                        for (n, (detector, times)) in detectors.iter_mut().zip(&mut ours).enumerate() {
+                            if let Some(side) = &mut held[n] {
+                                let [cpu, wall, _] = side.scan(&params, threads)?;
+                                if round > 0 {
+                                    held_back[n].push(if threads == 1 { cpu } else { wall });
+                                }
+                            }
                             let (cpu, wall) = (thread_cpu_ns(), Instant::now());
                             detector.detect_into(frame.view(), &params, &Threads(threads), &mut faces);
                             let (cpu, wall) = (thread_cpu_ns() - cpu, wall.elapsed());
@@ -285,22 +314,29 @@ fn main() -> Result<(), Failure> {
                     let theirs = typical(theirs, threads);
                     let frame = format!("{width}x{height}");
                     print!("{name:<14} {frame:<8} {scale_factor:>5} {min_size:>4} {theirs:>8.2}");
-                    for (ours, ratios) in ours.into_iter().zip(&mut ratios) {
+                    for (n, (ours, held_back)) in ours.into_iter().zip(held_back).enumerate() {
                         let ours = typical(ours, threads);
                         print!(" {ours:>8.2} {:>5.1}x", theirs / ours);
-                        ratios.push(theirs / ours);
+                        ratios[n].push(theirs / ours);
+                        if !held_back.is_empty() {
+                            let ratio = typical(held_back, threads) / ours;
+                            print!(" ({ratio:>4.1}x)");
+                            held_ratios[n].push(ratio);
+                        }
                     }
                     println!();
                 }
             }
         }
     }
-    for (set, ratios) in sets.iter().zip(ratios) {
+    let sums = sets.iter().zip(ratios.iter().zip(&held_ratios));
+    let lines = sums.flat_map(|(set, (free, held))| [(set, "", free), (set, ", OpenCV held to it", held)]);
+    for (set, which, ratios) in lines.filter(|(.., ratios)| !ratios.is_empty()) {
         let mean = (ratios.iter().map(|r| r.ln()).sum::<f64>() / ratios.len() as f64).exp();
         let least = ratios.iter().copied().fold(f64::INFINITY, f64::min);
         let most = ratios.iter().copied().fold(0.0, f64::max);
         println!(
-            "{:<8} geometric mean {mean:.2}x, least {least:.2}x, most {most:.2}x, {} cases",
+            "{:<8} geometric mean {mean:.2}x, least {least:.2}x, most {most:.2}x, {} cases{which}",
             set.name(),
             ratios.len()
         );

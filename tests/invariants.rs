@@ -3,12 +3,14 @@
 
 mod watch;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use facelatch::access::{
-    AccessRules, Action, Civil, Controller, Fault, Input, ModeCommand, Resume, Saved, Score, Seen, Sighting,
-    SubjectId, Timetable, TrackId, Unusable,
+    AccessRules, Action, Cause, Civil, Controller, DenyReason, Event, Fault, Input, ModeCommand, Resume,
+    Saved, Score, Seen, Sighting, SubjectId, Timetable, TrackId, Unusable,
 };
+use facelatch::liveness::{Cues, LivenessRules, Unsure};
 use facelatch::picture::Rect;
 use facelatch::time::Timestamp;
 use watch::{Known, Random, Watcher, rules};
@@ -16,8 +18,107 @@ use watch::{Known, Random, Watcher, rules};
 /// Random sequences, and steps in each at most.
 const SEQUENCES: u64 = 1_000_000;
 const LONGEST: u64 = 40;
+/// Sequences with the liveness check on.
+const WITH_PICTURES: u64 = 200_000;
 /// Steps of the exhaustive search.
 const DEPTH: u32 = 6;
+
+/// What a face is made of, by its cues.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Made {
+    #[default]
+    OfFlesh,
+    OfPaper,
+    /// Nothing was measured.
+    OfWhat,
+}
+
+impl Made {
+    fn cues(self) -> Cues {
+        let measured = |residual, along, peak, network| Cues {
+            motion: Some(0.01),
+            residual: Some(residual),
+            along: Some(along),
+            peak: Some(peak),
+            network: Some(network),
+            ..Cues::default()
+        };
+        match self {
+            Made::OfFlesh => measured(0.02, -1.0, 1.0, 0.98),
+            Made::OfPaper => measured(0.0002, 0.5, 2.4, 0.02),
+            Made::OfWhat => Cues::default(),
+        }
+    }
+}
+
+/// Fewer frames of flesh than this cannot make a face alive.
+const LEAST_FLESH: usize = 3;
+
+/// What must hold of the liveness check, kept apart from the code that makes it.
+#[derive(Clone, Default)]
+struct Pictures {
+    /// The latest frames with a face, at most two windows.
+    recent: VecDeque<Made>,
+    made: Made,
+    /// A picture was refused, and has not left since.
+    refused: bool,
+    last_face: Option<Timestamp>,
+    factor: Option<Timestamp>,
+    spoofs: u64,
+    alive: u64,
+    by_factor: u64,
+}
+
+impl Pictures {
+    fn check(
+        &mut self,
+        now: Timestamp,
+        input: &Input,
+        actions: &[Action],
+        rules: AccessRules,
+    ) -> Result<(), String> {
+        let Some(liveness) = rules.liveness else { return Ok(()) };
+        match input {
+            Input::SecondFactor => self.factor = Some(now),
+            Input::Sighting { sighting, .. } if now.since(sighting.captured) <= rules.max_frame_age => {
+                if sighting.seen != Seen::NoFace {
+                    let left = self.last_face.is_none_or(|last| now.since(last) > rules.approach.gap);
+                    self.refused &= !left;
+                    self.last_face = Some(now);
+                    self.recent.push_back(self.made);
+                    if self.recent.len() > 2 * rules.window.frames.max(15) {
+                        self.recent.pop_front();
+                    }
+                }
+            }
+            _ => {}
+        }
+        for action in actions {
+            match action {
+                Action::Report(Event::Denied(DenyReason::Spoof { .. })) => {
+                    self.refused = true;
+                    self.spoofs += 1;
+                }
+                Action::Report(Event::Released(Cause::Identified { .. })) => {
+                    if self.refused {
+                        return Err("a picture that was refused and stays got in".into());
+                    }
+                    let flesh = self.recent.iter().filter(|made| **made == Made::OfFlesh).count();
+                    let factor = self.factor.is_some_and(|at| now.since(at) <= liveness.factor);
+                    if flesh >= LEAST_FLESH {
+                        self.alive += 1;
+                    } else if liveness.unsure == Unsure::SecondFactor && factor {
+                        self.by_factor += 1;
+                    } else {
+                        return Err(format!("{flesh} frames of flesh, and no second factor"));
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
 
 /// A controller, what watches it, and the time.
 #[derive(Clone)]
@@ -28,6 +129,7 @@ struct Bench {
     now: Timestamp,
     saved: Saved,
     steps: u64,
+    pictures: Pictures,
 }
 
 impl Bench {
@@ -35,7 +137,8 @@ impl Bench {
         let mut controller = Controller::new(rules, 1, Timetable::default());
         let _ = controller.start(Timestamp::ZERO, Resume::Fresh);
         let watcher = Watcher::new(rules, 1, |_, _| true);
-        Bench { controller, watcher, rules, now: Timestamp::ZERO, saved: Saved::default(), steps: 0 }
+        let (saved, pictures) = Default::default();
+        Bench { controller, watcher, rules, now: Timestamp::ZERO, saved, steps: 0, pictures }
     }
 
     fn note(&mut self, actions: &[Action]) {
@@ -67,6 +170,7 @@ impl Bench {
     fn input(&mut self, input: Input) -> Result<(), String> {
         let actions = self.controller.handle(self.now, input.clone());
         self.watcher.input(self.now, &input, 0, &actions)?;
+        self.pictures.check(self.now, &input, &actions, self.rules)?;
         self.note(&actions);
         if self.controller.is_released() != self.watcher.until.is_some() {
             return Err("the controller does not know its strike".into());
@@ -80,6 +184,8 @@ impl Bench {
         let known =
             Known { locked_until: w.locked_until, denials: w.denials(self.now), secure_mode: w.secure_mode };
         self.watcher.restart(self.now, 1, known);
+        // Who was refused is not written down: after a start the face is judged anew.
+        self.pictures.refused = false;
         self.controller = Controller::new(self.rules, 1, Timetable::default());
         let actions = self.controller.start(self.now, resume);
         self.note(&actions);
@@ -93,15 +199,9 @@ impl Bench {
     }
 }
 
-fn face(track: u64, similarity: f32, unusable: Option<Unusable>) -> Seen {
+fn face(track: u64, similarity: f32, unusable: Option<Unusable>, made: Made) -> Seen {
     let likeness = vec![Score { subject: SubjectId(1), similarity }].into();
-    Seen::Face {
-        track: TrackId(track),
-        face: Rect::new(0, 0, 99, 99),
-        likeness,
-        unusable,
-        cues: Default::default(),
-    }
+    Seen::Face { track: TrackId(track), face: Rect::new(0, 0, 99, 99), likeness, unusable, cues: made.cues() }
 }
 
 fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
@@ -122,7 +222,11 @@ fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
         0..=39 => {
             let unusable = random.once_in(30).then_some(Unusable::TooDark);
             let age = if random.once_in(30) { 600 } else { 0 };
-            bench.see(age, u64::from(!random.once_in(40)), face(track, similarity, unusable))
+            if bench.rules.liveness.is_some() && random.once_in(10) {
+                bench.pictures.made = [Made::OfFlesh, Made::OfPaper, Made::OfWhat][random.below(3) as usize];
+            }
+            let face = face(track, similarity, unusable, bench.pictures.made);
+            bench.see(age, u64::from(!random.once_in(40)), face)
         }
         40..=42 => bench.see(0, 1, Seen::NoFace),
         43..=44 => bench.see(0, 1, Seen::SeveralFaces { count: 2 }),
@@ -148,14 +252,15 @@ fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
         }
         58 => bench.restart(random.once_in(2)),
         59 => bench.input(Input::NotRecorded),
+        63 => bench.input(Input::SecondFactor),
         _ => bench.input(Input::GalleryChanged { version: 1, timetable: Timetable::default() }),
     }
 }
 
 /// Runs one sequence; the error names the seed.
-fn run(seed: u64) -> Result<Bench, String> {
+fn run(seed: u64, rules: AccessRules) -> Result<Bench, String> {
     let mut random = Random::new(seed);
-    let mut bench = Bench::new(rules());
+    let mut bench = Bench::new(rules);
     for step in 0..random.between(8, LONGEST) {
         random_step(&mut bench, &mut random).map_err(|e| format!("seed {seed}, step {step}: {e}"))?;
     }
@@ -172,7 +277,7 @@ fn a_million_random_sequences() {
         move || {
             let mut totals = [0_u64; 6];
             for seed in (part..SEQUENCES).step_by(2) {
-                let bench = run(seed).unwrap_or_else(|violation| panic!("{violation}"));
+                let bench = run(seed, rules()).unwrap_or_else(|violation| panic!("{violation}"));
                 let w = &bench.watcher;
                 let counts = [bench.steps, w.releases[0], w.releases[1], w.releases[2], w.lockouts, w.faults];
                 totals.iter_mut().zip(counts).for_each(|(total, count)| *total += count);
@@ -190,13 +295,35 @@ fn a_million_random_sequences() {
     assert!(totals.iter().all(|&n| n > SEQUENCES / 100), "the sequences must get somewhere: {totals:?}");
 }
 
+#[test]
+fn pictures_open_nothing_and_are_refused_until_they_leave() {
+    let mut totals = [0_u64; 3];
+    for seed in 0..WITH_PICTURES {
+        let unsure = if seed % 2 == 0 { Unsure::Deny } else { Unsure::SecondFactor };
+        let liveness = Some(LivenessRules { unsure, ..LivenessRules::default() });
+        let bench =
+            run(seed, AccessRules { liveness, ..rules() }).unwrap_or_else(|violation| panic!("{violation}"));
+        let Pictures { alive, by_factor, spoofs, .. } = bench.pictures;
+        totals.iter_mut().zip([alive, by_factor, spoofs]).for_each(|(total, count)| *total += count);
+    }
+    let [alive, by_factor, spoofs] = totals;
+    println!(
+        "{WITH_PICTURES} sequences with the liveness check: {alive} let in alive, {by_factor} by the second \
+         factor, {spoofs} pictures refused, 0 violations"
+    );
+    assert!(
+        totals.iter().all(|&n| n > WITH_PICTURES / 1_000),
+        "the sequences must get somewhere: {totals:?}"
+    );
+}
+
 type Letter = fn(&mut Bench) -> Result<(), String>;
 
 /// The alphabet of the exhaustive search. Each step takes 100 ms but the last, a long wait.
 const ALPHABET: [Letter; 15] = [
-    |b| b.see(0, 1, face(1, 0.9, None)),
-    |b| b.see(0, 1, face(2, 0.9, None)),
-    |b| b.see(0, 1, face(1, 0.0, None)),
+    |b| b.see(0, 1, face(1, 0.9, None, Made::OfWhat)),
+    |b| b.see(0, 1, face(2, 0.9, None, Made::OfWhat)),
+    |b| b.see(0, 1, face(1, 0.0, None, Made::OfWhat)),
     |b| b.see(0, 1, Seen::NoFace),
     |b| b.see(0, 1, Seen::SeveralFaces { count: 2 }),
     |b| b.input(Input::Rex),

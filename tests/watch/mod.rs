@@ -320,7 +320,9 @@ impl Watcher {
                     self.identified(now, *subject, input)?;
                 }
                 Action::Report(Event::Denied(
-                    DenyReason::Unknown { best_mean: Some(_) } | DenyReason::Ambiguous { .. },
+                    DenyReason::Unknown { best_mean: Some(_) }
+                    | DenyReason::Ambiguous { .. }
+                    | DenyReason::Spoof { .. },
                 )) => {
                     self.denials = self.denials(now) + 1;
                     self.last_attempt = Some(now);

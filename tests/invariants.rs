@@ -27,10 +27,9 @@ const DEPTH: u32 = 6;
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 enum Made {
     #[default]
-    OfFlesh,
-    OfPaper,
-    /// Nothing was measured.
-    OfWhat,
+    Flesh,
+    Paper,
+    Unmeasured,
 }
 
 impl Made {
@@ -44,9 +43,9 @@ impl Made {
             ..Cues::default()
         };
         match self {
-            Made::OfFlesh => measured(0.02, -1.0, 1.0, 0.98),
-            Made::OfPaper => measured(0.0002, 0.5, 2.4, 0.02),
-            Made::OfWhat => Cues::default(),
+            Made::Flesh => measured(0.02, -1.0, 1.0, 0.98),
+            Made::Paper => measured(0.0002, 0.5, 2.4, 0.02),
+            Made::Unmeasured => Cues::default(),
         }
     }
 }
@@ -80,15 +79,15 @@ impl Pictures {
         let Some(liveness) = rules.liveness else { return Ok(()) };
         match input {
             Input::SecondFactor => self.factor = Some(now),
-            Input::Sighting { sighting, .. } if now.since(sighting.captured) <= rules.max_frame_age => {
-                if sighting.seen != Seen::NoFace {
-                    let left = self.last_face.is_none_or(|last| now.since(last) > rules.approach.gap);
-                    self.refused &= !left;
-                    self.last_face = Some(now);
-                    self.recent.push_back(self.made);
-                    if self.recent.len() > 2 * rules.window.frames.max(15) {
-                        self.recent.pop_front();
-                    }
+            Input::Sighting { sighting, .. }
+                if now.since(sighting.captured) <= rules.max_frame_age && sighting.seen != Seen::NoFace =>
+            {
+                let left = self.last_face.is_none_or(|last| now.since(last) > rules.approach.gap);
+                self.refused &= !left;
+                self.last_face = Some(now);
+                self.recent.push_back(self.made);
+                if self.recent.len() > 2 * rules.window.frames.max(15) {
+                    self.recent.pop_front();
                 }
             }
             _ => {}
@@ -103,7 +102,7 @@ impl Pictures {
                     if self.refused {
                         return Err("a picture that was refused and stays got in".into());
                     }
-                    let flesh = self.recent.iter().filter(|made| **made == Made::OfFlesh).count();
+                    let flesh = self.recent.iter().filter(|made| **made == Made::Flesh).count();
                     let factor = self.factor.is_some_and(|at| now.since(at) <= liveness.factor);
                     if flesh >= LEAST_FLESH {
                         self.alive += 1;
@@ -223,7 +222,7 @@ fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
             let unusable = random.once_in(30).then_some(Unusable::TooDark);
             let age = if random.once_in(30) { 600 } else { 0 };
             if bench.rules.liveness.is_some() && random.once_in(10) {
-                bench.pictures.made = [Made::OfFlesh, Made::OfPaper, Made::OfWhat][random.below(3) as usize];
+                bench.pictures.made = [Made::Flesh, Made::Paper, Made::Unmeasured][random.below(3) as usize];
             }
             let face = face(track, similarity, unusable, bench.pictures.made);
             bench.see(age, u64::from(!random.once_in(40)), face)
@@ -321,9 +320,9 @@ type Letter = fn(&mut Bench) -> Result<(), String>;
 
 /// The alphabet of the exhaustive search. Each step takes 100 ms but the last, a long wait.
 const ALPHABET: [Letter; 15] = [
-    |b| b.see(0, 1, face(1, 0.9, None, Made::OfWhat)),
-    |b| b.see(0, 1, face(2, 0.9, None, Made::OfWhat)),
-    |b| b.see(0, 1, face(1, 0.0, None, Made::OfWhat)),
+    |b| b.see(0, 1, face(1, 0.9, None, Made::Unmeasured)),
+    |b| b.see(0, 1, face(2, 0.9, None, Made::Unmeasured)),
+    |b| b.see(0, 1, face(1, 0.0, None, Made::Unmeasured)),
     |b| b.see(0, 1, Seen::NoFace),
     |b| b.see(0, 1, Seen::SeveralFaces { count: 2 }),
     |b| b.input(Input::Rex),

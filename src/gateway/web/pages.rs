@@ -348,23 +348,25 @@ impl Filter {
 
 /// Entries that the filter takes, newest first: at most `limit`, from the [`MOST`] before `filter.before`.
 async fn find(site: &Arc<Site>, filter: &Filter, limit: usize) -> Result<(Vec<Entry>, u64), LinkError> {
-    let asked = |since, limit| ask::<Entries>(site, Request::Entries { since, limit });
+    // The daemon reads its log for a gateway twice a second.
+    let asked = async |since, limit| {
+        let mut part = ask::<Entries>(site, Request::Entries { since, limit }).await;
+        for _ in 0..20 {
+            if !matches!(part, Err(LinkError::Refused { .. })) {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            part = ask(site, Request::Entries { since, limit }).await;
+        }
+        part
+    };
     let head = asked(u64::MAX, 0).await?.head;
     let before = filter.before.parse().unwrap_or(u64::MAX).min(head.saturating_add(1));
     let floor = before.saturating_sub(1).saturating_sub(MOST);
     let (mut found, mut end) = (Vec::new(), before);
     while end > floor + 1 && found.len() < limit {
         let since = (end - 1).saturating_sub(MAX_ENTRIES as u64).max(floor);
-        // The daemon reads its log for a gateway twice a second.
-        let mut part = asked(since, MAX_ENTRIES).await;
-        for _ in 0..20 {
-            if !matches!(part, Err(LinkError::Refused { .. })) {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(500)).await;
-            part = asked(since, MAX_ENTRIES).await;
-        }
-        let entries = part?.entries;
+        let entries = asked(since, MAX_ENTRIES).await?.entries;
         found.extend(entries.into_iter().rev().filter(|e| e.seq < end && filter.takes(e)));
         end = since + 1;
     }

@@ -39,20 +39,22 @@ def canvas(picture, box, scale=CANVAS):
     )
 
 
-def nuaa():
-    """(canvases, is live, person) of the given part of nuaa; pictures without a box are left out."""
+def nuaa_faces():
+    """(picture, box, is live, person) of the given part of nuaa; pictures without a box are left out."""
     root = data.shared_root() / "data"
     paths = sorted(str(p.relative_to(root)) for p in (root / "nuaa").glob("*/*/*.jpg"))
     boxes = crops.detect(paths)
-    rows = []
     for path in paths:
         box = max(boxes[path], key=lambda box: box[2], default=None)
-        if box is None:
-            continue
-        _, kind, person, _ = path.split("/")
-        picture = cv2.imread(str(root / path), cv2.IMREAD_GRAYSCALE)
-        rows.append((canvas(picture, box), kind == "live", person))
-    print(f"nuaa: {len(rows)} of {len(paths)} pictures have a face")
+        if box is not None:
+            _, kind, person, _ = path.split("/")
+            yield cv2.imread(str(root / path), cv2.IMREAD_GRAYSCALE), box, kind == "live", person
+
+
+def nuaa():
+    """(canvases, is live, person), in the order of `nuaa_faces`."""
+    rows = [(canvas(picture, box), live, person) for picture, box, live, person in nuaa_faces()]
+    print(f"nuaa: {len(rows)} pictures have a face")
     canvases, live, people = zip(*rows, strict=True)
     return np.stack(canvases), np.array(live), np.array(people)
 

@@ -12,8 +12,6 @@ import cv2
 import numpy as np
 import torch
 
-import crops
-import data
 import liveness_data
 import train_liveness
 
@@ -65,17 +63,11 @@ def figures(face):
 
 
 def nuaa():
-    """(figures, is live, person), in the order of `liveness_data.nuaa`."""
-    root = data.shared_root() / "data"
-    paths = sorted(str(p.relative_to(root)) for p in (root / "nuaa").glob("*/*/*.jpg"))
-    boxes = crops.detect(paths)
-    rows = []
-    for path in paths:
-        box = max(boxes[path], key=lambda box: box[2], default=None)
-        if box is not None:
-            _, kind, person, _ = path.split("/")
-            picture = cv2.imread(str(root / path), cv2.IMREAD_GRAYSCALE)
-            rows.append((figures(square(picture, box)), kind == "live", person))
+    """(figures, is live, person), in the order of `liveness_data.nuaa_faces`."""
+    rows = [
+        (figures(square(picture, box)), live, person)
+        for picture, box, live, person in liveness_data.nuaa_faces()
+    ]
     values, live, people = zip(*rows, strict=True)
     return np.stack(values), np.array(live), np.array(people)
 

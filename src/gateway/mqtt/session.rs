@@ -48,12 +48,32 @@ pub(super) struct Ended {
     pub reason: String,
 }
 
-/// What the thread that drives the connection tells the others.
+/// What one thread changes and another waits for.
 #[derive(Default)]
-struct Line {
-    now: Mutex<LineNow>,
+struct Watched<T> {
+    now: Mutex<T>,
     changed: Condvar,
 }
+
+impl<T> Watched<T> {
+    fn now(&self) -> MutexGuard<'_, T> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn change(&self, change: impl FnOnce(&mut T)) {
+        change(&mut self.now());
+        self.changed.notify_all();
+    }
+
+    /// Waits until not `idle`, or the end of the time.
+    fn wait_while(&self, time: Duration, idle: impl FnMut(&mut T) -> bool) -> MutexGuard<'_, T> {
+        let now = self.changed.wait_timeout_while(self.now(), time, idle);
+        now.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// What the thread that drives the connection tells the others.
+type Line = Watched<LineNow>;
 
 #[derive(Default)]
 struct LineNow {
@@ -66,15 +86,6 @@ struct LineNow {
 }
 
 impl Line {
-    fn now(&self) -> MutexGuard<'_, LineNow> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut LineNow)) {
-        change(&mut self.now());
-        self.changed.notify_all();
-    }
-
     fn lose(&self, reason: impl ToString) {
         self.change(|now| {
             now.down.get_or_insert_with(|| reason.to_string());
@@ -83,9 +94,7 @@ impl Line {
 
     /// Waits until `done`, the loss of the connection, or the end of the time; true for the first.
     fn wait(&self, time: Duration, done: impl Fn(&LineNow) -> bool) -> bool {
-        let wait = |now: &mut LineNow| !done(now) && now.down.is_none();
-        let now = self.changed.wait_timeout_while(self.now(), time, wait);
-        done(&now.unwrap_or_else(PoisonError::into_inner).0)
+        done(&self.wait_while(time, |now| !done(now) && now.down.is_none()))
     }
 
     fn is_down(&self) -> bool {
@@ -95,11 +104,7 @@ impl Line {
 
 /// What the door has said and the broker has not been told yet. A broker that is slow must not keep the
 /// thread that reads, or the daemon drops it.
-#[derive(Default)]
-struct Inbox {
-    now: Mutex<InboxNow>,
-    changed: Condvar,
-}
+type Inbox = Watched<InboxNow>;
 
 #[derive(Default)]
 struct InboxNow {
@@ -120,15 +125,6 @@ enum Next {
 }
 
 impl Inbox {
-    fn now(&self) -> MutexGuard<'_, InboxNow> {
-        self.now.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn change(&self, change: impl FnOnce(&mut InboxNow)) {
-        change(&mut self.now());
-        self.changed.notify_all();
-    }
-
     fn put(&self, news: News) {
         self.change(|now| match news {
             News::State(state) => now.state = Some(state),
@@ -148,11 +144,9 @@ impl Inbox {
 
     /// States before entries; those that found no room are asked for anew, behind those at hand.
     fn next(&self, wait: Duration) -> Next {
-        let idle = |now: &mut InboxNow| {
+        let mut now = self.wait_while(wait, |now| {
             now.state.is_none() && now.entries.is_empty() && !now.full && now.ended.is_none()
-        };
-        let now = self.changed.wait_timeout_while(self.now(), wait, idle);
-        let mut now = now.unwrap_or_else(PoisonError::into_inner).0;
+        });
         if let Some(state) = now.state.take() {
             Next::State(state)
         } else if let Some(entry) = now.entries.pop_front() {

@@ -51,7 +51,7 @@ begin_run() {
     trap end_run EXIT
 }
 end_run() {
-    if [ -n "$emulator" ] && kill -0 "$emulator" 2>/dev/null; then as_root kill "$emulator" 2>/dev/null || true; fi
+    [ -z "$emulator" ] || end "$emulator"
     as_root rm -rf --one-file-system "$run"
 }
 
@@ -207,7 +207,8 @@ fill_share() {
 # for: the lab's bounds are those of a board that has a processor to itself.
 first() { as_root renice -n -20 -p "$1" >/dev/null 2>&1 || true; }
 
-# await PID SECONDS WHAT: until the process ends; ends it when it takes too long.
+# await PID SECONDS WHAT: until the process ends; ends it when it takes too long, with all that it started
+# where it leads a group, as user-mode Linux does.
 await() {
     local pid=$1 limit=$2
     for _ in $(seq 1 $((limit * 2))); do
@@ -217,9 +218,14 @@ await() {
     if kill -0 "$pid" 2>/dev/null; then
         say "$3 did not finish within $limit s"
         as_root kill "$pid" 2>/dev/null || true
+        sleep 2
     fi
-    wait "$pid" 2>/dev/null || true
+    end "$pid"
 }
+
+# end PID: by a signal that none can ignore. One of user-mode Linux's helpers may outlive it: told to end in the
+# middle of a panic, it can turn in circles for ever.
+end() { as_root kill -KILL -- "-$1" 2>/dev/null || as_root kill -KILL "$1" 2>/dev/null || true; }
 
 # report NAME RUN BEGAN: prints what the board found; fails when a check does not hold.
 report() {

@@ -16,15 +16,19 @@ can_run lab 1800
 kernel=$("$LAB/kernel.sh")
 # User-mode Linux needs ptrace, and memory of a file that may be executed. Without a root filesystem it
 # comes as far as a panic within a second.
-words=$("$kernel/linux" mem=64M root=none panic=-1 con=null con0=null,fd:1 </dev/null 2>&1) || true
-grep -q 'Kernel panic' <<<"$words" || skip lab "user-mode Linux does not start on this machine: $(tail -1 <<<"$words")"
+words=$(mktemp)
+"$kernel/linux" mem=64M root=none panic=-1 con=null con0=null,fd:1 </dev/null >"$words" 2>&1 &
+disown # a panic ends by SIGABRT, of which the shell would speak
+await $! 60 "the kernel's trial"
+grep -q 'Kernel panic' "$words" || skip lab "user-mode Linux does not start on this machine: $(tail -1 "$words")"
+rm "$words"
 image=$("$LAB/rootfs.sh" amd64)
 programs=$(binaries amd64)
 
 run=
 uml=
 cleanup() {
-    if [ -n "$uml" ] && kill -0 "$uml" 2>/dev/null; then kill "$uml" 2>/dev/null || true; fi
+    [ -z "$uml" ] || end "$uml"
     [ -z "$run" ] || rm -rf --one-file-system "$run"
 }
 trap cleanup EXIT

@@ -92,64 +92,86 @@ impl Aligned {
     }
 }
 
-/// Lays `region` of `from` over `to`, beginning with a shift by `(dx, dy)` pixels and growth by `scale`.
-///
-/// `None` when the region has no contrast, leaves the picture, or nothing like it is found.
-pub fn align(from: &Reduced, to: &Reduced, region: Rect, start: (f32, f32, f32)) -> Option<Aligned> {
-    let (left, top) = (region.x.max(1) as usize, region.y.max(1) as usize);
-    let right = ((region.x + region.width).max(0) as usize).min(from.width().checked_sub(1)?);
-    let bottom = ((region.y + region.height).max(0) as usize).min(from.height().checked_sub(1)?);
-    if right < left + 8 || bottom < top + 8 {
-        return None;
-    }
-    let half = region.width.max(1) as f32 / 2.0;
-    let centre = (region.x as f32 + half - 0.5, region.y as f32 + region.height.max(1) as f32 / 2.0 - 0.5);
-    let (mean, deviation) = moments((top..bottom).flat_map(|y| (left..right).map(move |x| from.at(x, y))))?;
-    // Slopes in units of deviations a half width, their products summed up.
-    let pixels = (right - left) * (bottom - top);
-    let mut points = Vec::with_capacity(pixels);
-    let mut normal = [[0.0_f32; 8]; 8];
-    for y in top..bottom {
-        for x in left..right {
-            let (gx, gy) = from.slope(x, y);
-            let (gx, gy) = (gx * half / deviation, gy * half / deviation);
-            let (u, v) = ((x as f32 - centre.0) / half, (y as f32 - centre.1) / half);
-            let turn = u * gx + v * gy;
-            let slopes = [u * gx, v * gx, gx, u * gy, v * gy, gy, -u * turn, -v * turn];
-            for (row, a) in normal.iter_mut().zip(slopes) {
-                row.iter_mut().zip(slopes).for_each(|(sum, b)| *sum += a * b);
-            }
-            points.push((u, v, (from.at(x, y) - mean) / deviation, slopes));
-        }
-    }
-    // A little damping: directions that the region says nothing about are left alone.
-    let damping = 1e-4 * (0..8).map(|i| normal[i][i]).sum::<f32>() / 8.0;
-    (0..8).for_each(|i| normal[i][i] += damping);
-    let (dx, dy, scale) = start;
-    let mut motion = Homography([scale - 1.0, 0.0, dx / half, 0.0, scale - 1.0, dy / half, 0.0, 0.0]);
-    let mut seen = vec![None; pixels];
-    let mut likeness = 0.0;
-    for _ in 0..STEPS {
-        likeness = look(to, &points, &motion, centre, half, &mut seen)?;
-        let (mean, deviation) = moments(seen.iter().flatten().copied())?;
-        let mut right_side = [0.0_f32; 8];
-        for ((.., value, slopes), seen) in points.iter().zip(&seen) {
-            let Some(seen) = seen else { continue };
-            let error = (seen - mean) / deviation - value;
-            right_side.iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += slope * error);
-        }
-        let step = Homography(solve(normal, right_side)?);
-        motion = motion.without(&step)?;
-        if motion.0.iter().any(|v| v.abs() > 4.0) {
+/// A region of a picture, ready to be laid over others.
+pub struct Region {
+    centre: (f32, f32),
+    half: f32,
+    deviation: f32,
+    points: Vec<Point>,
+    /// Sums of products of the slopes.
+    normal: [[f32; 8]; 8],
+}
+
+impl Region {
+    /// `None` when the region has no contrast or leaves the picture.
+    pub fn new(from: &Reduced, region: Rect) -> Option<Self> {
+        let (left, top) = (region.x.max(1) as usize, region.y.max(1) as usize);
+        let right = ((region.x + region.width).max(0) as usize).min(from.width().checked_sub(1)?);
+        let bottom = ((region.y + region.height).max(0) as usize).min(from.height().checked_sub(1)?);
+        if right < left + 8 || bottom < top + 8 {
             return None;
         }
-        if step.0.iter().all(|v| v.abs() * half < SETTLED) {
-            break;
+        let half = region.width.max(1) as f32 / 2.0;
+        let centre =
+            (region.x as f32 + half - 0.5, region.y as f32 + region.height.max(1) as f32 / 2.0 - 0.5);
+        let (mean, deviation) =
+            moments((top..bottom).flat_map(|y| (left..right).map(move |x| from.at(x, y))))?;
+        // Slopes in units of deviations a half width.
+        let mut points = Vec::with_capacity((right - left) * (bottom - top));
+        let mut normal = [[0.0_f32; 8]; 8];
+        for y in top..bottom {
+            for x in left..right {
+                let (gx, gy) = from.slope(x, y);
+                let (gx, gy) = (gx * half / deviation, gy * half / deviation);
+                let (u, v) = ((x as f32 - centre.0) / half, (y as f32 - centre.1) / half);
+                let turn = u * gx + v * gy;
+                let slopes = [u * gx, v * gx, gx, u * gy, v * gy, gy, -u * turn, -v * turn];
+                for (i, row) in normal.iter_mut().enumerate() {
+                    row[i..].iter_mut().zip(&slopes[i..]).for_each(|(sum, b)| *sum += slopes[i] * b);
+                }
+                points.push((u, v, (from.at(x, y) - mean) / deviation, slopes));
+            }
         }
+        for (i, j) in (0..8).flat_map(|i| (0..i).map(move |j| (i, j))) {
+            normal[i][j] = normal[j][i];
+        }
+        // A little damping: directions that the region says nothing about are left alone.
+        let damping = 1e-4 * (0..8).map(|i| normal[i][i]).sum::<f32>() / 8.0;
+        (0..8).for_each(|i| normal[i][i] += damping);
+        Some(Region { centre, half, deviation, points, normal })
     }
-    let last = look(to, &points, &motion, centre, half, &mut seen);
-    likeness = last.unwrap_or(likeness);
-    Some(Aligned { centre, half, motion, likeness, contrast: deviation })
+
+    /// Lays the region over `to`, beginning with a shift by `(dx, dy)` pixels and growth by `scale`.
+    ///
+    /// `None` when nothing like it is found.
+    pub fn align(&self, to: &Reduced, (dx, dy, scale): (f32, f32, f32)) -> Option<Aligned> {
+        let &Region { centre, half, deviation, ref points, normal } = self;
+        let mut motion =
+            Homography([scale - 1.0, 0.0, dx / half, 0.0, scale - 1.0, dy / half, 0.0, 0.0]);
+        let mut seen = vec![None; points.len()];
+        let mut likeness = 0.0;
+        for _ in 0..STEPS {
+            likeness = look(to, points, &motion, centre, half, &mut seen)?;
+            let (mean, deviation) = moments(seen.iter().flatten().copied())?;
+            let mut right_side = [0.0_f32; 8];
+            for ((.., value, slopes), seen) in points.iter().zip(&seen) {
+                let Some(seen) = seen else { continue };
+                let error = (seen - mean) / deviation - value;
+                right_side.iter_mut().zip(slopes).for_each(|(sum, slope)| *sum += slope * error);
+            }
+            let step = Homography(solve(normal, right_side)?);
+            motion = motion.without(&step)?;
+            if motion.0.iter().any(|v| v.abs() > 4.0) {
+                return None;
+            }
+            if step.0.iter().all(|v| v.abs() * half < SETTLED) {
+                break;
+            }
+        }
+        let last = look(to, points, &motion, centre, half, &mut seen);
+        likeness = last.unwrap_or(likeness);
+        Some(Aligned { centre, half, motion, likeness, contrast: deviation })
+    }
 }
 
 type Point = (f32, f32, f32, [f32; 8]);
@@ -220,6 +242,11 @@ fn solve(mut m: [[f32; 8]; 8], mut right: [f32; 8]) -> Option<[f32; 8]> {
 pub(super) mod tests {
     use super::*;
     use crate::picture::Gray;
+
+    /// A region of one picture laid over another.
+    pub fn align(from: &Reduced, to: &Reduced, region: Rect, start: (f32, f32, f32)) -> Option<Aligned> {
+        Region::new(from, region)?.align(to, start)
+    }
 
     /// A smooth pattern with detail everywhere, 0 to 255, periods of 9 to 30 pixels.
     pub fn pattern(x: f32, y: f32) -> f32 {

@@ -83,8 +83,7 @@ fn block(from: &Reduced, to: &Reduced, x0: usize, y0: usize, aligned: &Aligned) 
 
 #[cfg(test)]
 mod tests {
-    use super::super::align::align;
-    use super::super::align::tests::{drawn, pattern};
+    use super::super::align::tests::{align, drawn, pattern};
     use super::*;
 
     fn left_over(second: impl Fn(f32, f32) -> (f32, f32)) -> Residual {

@@ -89,8 +89,7 @@ fn errors(from: &Reduced, to: &Reduced, x0: usize, y0: usize, aligned: &Aligned)
 
 #[cfg(test)]
 mod tests {
-    use super::super::align::align;
-    use super::super::align::tests::{drawn, pattern};
+    use super::super::align::tests::{align, drawn, pattern};
     use super::*;
 
     /// The face moves by 3 pixels; its surroundings by `share` of that.

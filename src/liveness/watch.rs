@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::align::align;
+use super::align::Region;
 use super::reduced::{Reduced, factor_of};
 use super::{Cues, patterns, planar, surroundings, texture};
 use crate::picture::{GrayView, Rect};
@@ -109,11 +109,12 @@ fn compare(past: &Past, now: &Reduced, face: Rect, factor: usize, cues: &mut Cue
     let before = small(past.face);
     let centre = |r: Rect| (r.x as f32 + r.width as f32 / 2.0, r.y as f32 + r.height as f32 / 2.0);
     let ((bx, by), (nx, ny)) = (centre(past.face), centre(face));
-    let inner = |edge: i32| (edge as f32 * INNER).round() as i32;
-    let (w, h) = (inner(before.width), inner(before.height));
+    let part = |edge: i32| (edge as f32 * INNER).round() as i32;
+    let (w, h) = (part(before.width), part(before.height));
     let region = Rect::new(before.x + (before.width - w) / 2, before.y + (before.height - h) / 2, w, h);
+    let Some(inner) = Region::new(&past.reduced, region) else { return };
     // Boxes jitter by a pixel or two: a face that hardly moved is sought where it was first.
-    let begin = |dx, dy| align(&past.reduced, now, region, (dx, dy, 1.0));
+    let begin = |dx, dy| inner.align(now, (dx, dy, 1.0));
     let best = match begin((nx - bx) / f, (ny - by) / f) {
         Some(aligned) if aligned.likeness >= SURE => Some(aligned),
         first => first.into_iter().chain(begin(0.0, 0.0)).max_by(|a, b| a.likeness.total_cmp(&b.likeness)),

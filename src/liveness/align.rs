@@ -146,8 +146,7 @@ impl Region {
     /// `None` when nothing like it is found.
     pub fn align(&self, to: &Reduced, (dx, dy, scale): (f32, f32, f32)) -> Option<Aligned> {
         let &Region { centre, half, deviation, ref points, normal } = self;
-        let mut motion =
-            Homography([scale - 1.0, 0.0, dx / half, 0.0, scale - 1.0, dy / half, 0.0, 0.0]);
+        let mut motion = Homography([scale - 1.0, 0.0, dx / half, 0.0, scale - 1.0, dy / half, 0.0, 0.0]);
         let mut seen = vec![None; points.len()];
         let mut likeness = 0.0;
         for _ in 0..STEPS {

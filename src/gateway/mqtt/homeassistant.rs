@@ -178,6 +178,11 @@ impl Names {
         states
     }
 
+    /// Where events go.
+    pub fn events(&self) -> String {
+        self.topic("event")
+    }
+
     /// An entry of the audit log as an event: without similarity and hashes, which are the door's own
     /// business; people are ids.
     pub fn event(&self, entry: &Entry) -> Message {

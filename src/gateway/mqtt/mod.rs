@@ -3,9 +3,9 @@
 //!
 //! Events are the entries of the audit log, told by their numbers. The log itself is the queue: the
 //! gateway keeps the number of the last entry that the broker has acknowledged, in a file, and asks the
-//! daemon for those behind it. One event is under way at a time, at QoS 1. So none is lost while the log
-//! holds it, whoever is restarted; one whose acknowledgement got lost comes again, at once and unchanged,
-//! and is told by its number.
+//! daemon for those behind it. One event is under way at a time, at QoS 2, and after a lost connection the
+//! broker is asked whether it has it. So none is lost while the log holds it, whoever is restarted, and none
+//! is sent to a broker that has it.
 
 mod delivered;
 pub mod homeassistant;
@@ -59,6 +59,8 @@ pub struct Mqtt {
     tls: Option<rumqttc::Transport>,
     login: Option<(String, Zeroizing<String>)>,
     delivered: Delivered,
+    /// An event was sent and its end not seen, or may have been by a gateway before this one.
+    doubtful: bool,
     /// Commands are not taken until then.
     deaf_until: Option<Instant>,
 }
@@ -88,6 +90,7 @@ impl Mqtt {
             name: name.to_owned(),
             tls,
             login,
+            doubtful: delivered.number().is_some(),
             delivered,
             deaf_until: None,
         }))

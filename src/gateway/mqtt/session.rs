@@ -1,7 +1,9 @@
 //! One connection to the broker, from its beginning to its loss.
 //!
 //! The client library keeps nothing over connections: each has a client of its own, a clean session, and
-//! begins with the event behind the last one acknowledged. So there is one memory of what was delivered.
+//! begins with the event behind the last one acknowledged. So there is one memory of what was delivered. Whether
+//! the one event that was under way when a connection was lost has arrived is asked of the broker, which retains
+//! the last.
 
 use std::collections::{HashMap, VecDeque};
 use std::ops::ControlFlow;
@@ -35,6 +37,8 @@ const MAX_PACKET: usize = 16 * 1024;
 const DEAF: Duration = Duration::from_secs(600);
 /// As many entries of the audit log wait here; those behind them wait in the log.
 const BACKLOG: usize = 256;
+/// The broker's answer to what it retains comes within this, or it retains nothing.
+const RECALL: Duration = Duration::from_secs(2);
 /// Between two looks at what the door says, while there is something else to wait for.
 const TICK: Duration = Duration::from_millis(200);
 /// Between two tries to reach the daemon.
@@ -79,8 +83,10 @@ type Line = Watched<LineNow>;
 struct LineNow {
     up: bool,
     down: Option<String>,
-    /// Messages at QoS 1 that the broker has taken.
+    /// Events that the broker has taken.
     acknowledged: u64,
+    /// The event that the broker retains.
+    retained: Option<String>,
     /// Something came that is larger than [`MAX_PACKET`].
     too_large: bool,
 }
@@ -188,8 +194,16 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
     let was_up = line.wait(SILENCE, |now| now.up);
     if was_up {
         log::info!("event=mqtt_connected broker={:?}", mqtt.host);
-        let (listens, shown) = (false, HashMap::new());
-        let mut session = Session { mqtt, names: &names, client: &client, line: &line, stop, listens, shown };
+        let mut session = Session {
+            mqtt,
+            names: &names,
+            client: &client,
+            line: &line,
+            stop,
+            listens: false,
+            shown: HashMap::new(),
+            retained: None,
+        };
         if session.serve(door).is_ok() && stop.is_set() {
             let _ = session.show([names.availability(false)]);
         }
@@ -234,7 +248,11 @@ fn pump(mut connection: Connection, line: &Line, commands: &Commands) {
     loop {
         match connection.recv_timeout(SILENCE) {
             Ok(Ok(Incoming(Packet::ConnAck(_)))) => line.change(|now| now.up = true),
-            Ok(Ok(Incoming(Packet::PubAck(_)))) => line.change(|now| now.acknowledged += 1),
+            Ok(Ok(Incoming(Packet::PubComp(_)))) => line.change(|now| now.acknowledged += 1),
+            Ok(Ok(Incoming(Packet::Publish(publish)))) if publish.topic == commands.names.events() => {
+                let event = String::from_utf8(publish.payload.to_vec()).ok();
+                line.change(|now| now.retained = now.retained.take().or(event));
+            }
             Ok(Ok(Incoming(Packet::Publish(publish)))) => commands.take(&publish),
             Ok(Ok(Out(Outgoing::Disconnect))) => return line.lose("disconnected"),
             Ok(Ok(_)) => {}
@@ -263,6 +281,8 @@ struct Session<'a> {
     listens: bool,
     /// What is retained at the broker by this connection.
     shown: HashMap<String, String>,
+    /// The event that the broker retained when the connection began, unless there was no need to ask.
+    retained: Option<String>,
 }
 
 impl Session<'_> {
@@ -291,6 +311,7 @@ impl Session<'_> {
     fn serve(&mut self, door: &DoorLink) -> Result<(), Lost> {
         let config = self.mqtt.config.clone();
         let mut told = false;
+        self.recall()?;
         while !self.is_over() {
             self.listen()?;
             if let Err(error) = self.follow(door, &config) {
@@ -306,9 +327,27 @@ impl Session<'_> {
         Ok(())
     }
 
+    fn is_deaf(&self) -> bool {
+        self.mqtt.deaf_until.is_some_and(|until| Instant::now() < until)
+    }
+
+    /// Asks the broker which event it has as the last one, if there may be one under way of which it is not
+    /// known whether it arrived.
+    fn recall(&mut self) -> Result<(), Lost> {
+        if !self.mqtt.doubtful || self.is_deaf() {
+            return Ok(());
+        }
+        let topic = self.names.events();
+        self.client.try_subscribe(&topic, QoS::AtMostOnce).map_err(|_| Lost)?;
+        self.line.wait(RECALL, |now| now.retained.is_some());
+        self.client.try_unsubscribe(topic).map_err(|_| Lost)?;
+        self.retained = self.line.now().retained.take();
+        Ok(())
+    }
+
     /// Subscribes to commands, unless they are not taken at present.
     fn listen(&mut self) -> Result<(), Lost> {
-        if self.listens || self.mqtt.deaf_until.is_some_and(|until| Instant::now() < until) {
+        if self.listens || self.is_deaf() {
             return Ok(());
         }
         for of in ["lock", "enrol"] {
@@ -384,8 +423,16 @@ impl Session<'_> {
         entry: &Entry,
         meanwhile: impl Fn(&mut Self) -> Result<(), Lost>,
     ) -> Result<(), Lost> {
+        let event = self.names.event(entry);
+        // Only the first can have been under way; and it is the same to the letter, or somebody else's.
+        if self.retained.take().is_some_and(|retained| retained == event.payload) {
+            log::debug!("event=mqtt_event_had_arrived number={}", entry.seq);
+            self.mqtt.delivered.set(entry.seq);
+            return Ok(());
+        }
         let before = self.line.now().acknowledged;
-        self.send(self.names.event(entry), QoS::AtLeastOnce)?;
+        self.mqtt.doubtful = true;
+        self.send(event, QoS::ExactlyOnce)?;
         let began = Instant::now();
         while !self.line.wait(TICK, |now| now.acknowledged > before) {
             meanwhile(self)?;
@@ -398,6 +445,7 @@ impl Session<'_> {
             }
         }
         self.mqtt.delivered.set(entry.seq);
+        self.mqtt.doubtful = false;
         Ok(())
     }
 }

@@ -210,7 +210,9 @@ fn recordings(dir: &Path, stills: bool) -> Result<Vec<PathBuf>, CommandError> {
         if path.is_dir() {
             found.extend(recordings(&path, stills)?);
         } else if is(&path, &["avi", "y4m"]) {
-            found.push(path);
+            if !stills {
+                found.push(path);
+            }
         } else if is(&path, &["jpg", "jpeg", "png", "pgm", "ppm", "bmp", "webp"]) {
             if stills {
                 found.push(path);
@@ -301,6 +303,8 @@ mod tests {
         let found = recordings(&at("a"), false).unwrap();
         assert_eq!(found, [at("a/film.avi"), at("a/one"), at("a/two")]);
         assert_eq!(recordings(&at("a/one"), false).unwrap(), [at("a/one")]);
+        let stills = [at("a/one/0.png"), at("a/one/1.png"), at("a/two/0.jpg")];
+        assert_eq!(recordings(&at("a"), true).unwrap(), stills, "a film is no still");
         assert_eq!(recordings(&at("a/one"), true).unwrap(), [at("a/one/0.png"), at("a/one/1.png")]);
         fs::create_dir(at("empty")).unwrap();
         assert!(recordings(&at("empty"), false).unwrap_err().to_string().contains("no recordings"));

@@ -182,6 +182,25 @@ mod tests {
         }
     }
 
+    /// What the trainer says of the same faces: `figures(square(picture, box)) @ weights` of
+    /// `training/train_patterns.py`, which reduces by OpenCV.
+    #[test]
+    fn the_odds_are_the_trainers() {
+        let pixels = (0..200 * 150).map(|i| (i % 200, i / 200));
+        let pixels = pixels.map(|(x, y): (usize, usize)| (x * x / 7 + y * y / 5 + x * y / 11) as u8);
+        let gray = Gray::from_pixels(200, 150, pixels.collect()).unwrap();
+        for (face, expected) in [
+            (Rect::new(5, 3, 64, 64), 1.7144),
+            (Rect::new(20, 20, 100, 100), 4.6646),
+            (Rect::new(30, 10, 128, 128), 5.4004),
+            (Rect::new(-20, -20, 100, 100), 2.5475),
+            (Rect::new(10, 5, 140, 139), 5.1607),
+        ] {
+            let odds = odds(gray.view(), face).unwrap();
+            assert!((odds - expected).abs() < 0.02, "{face:?}: {odds}, by the trainer {expected}");
+        }
+    }
+
     #[test]
     fn any_box_is_borne() {
         let gray = drawn(200, 150, pattern);

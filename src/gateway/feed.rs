@@ -127,7 +127,8 @@ impl Feed {
             if self.viewers() == 0 {
                 self.view.send_replace(None);
                 let asleep = self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner);
-                drop(self.wanted.1.wait_timeout(asleep, TICK));
+                // Who came since is asked with the lock held: a wake-up from before it is not missed.
+                drop(self.wanted.1.wait_timeout_while(asleep, TICK, |()| self.viewers() == 0));
                 continue;
             }
             let outcome = link.watch(

@@ -113,9 +113,10 @@ impl Recording {
                     Err(error) => {
                         self.counters.undecodable += 1;
                         warn!(
-                            "event=frame_skipped source={} sequence={} reason=\"{error}\"",
-                            self.path.display(),
-                            self.sequence
+                            "event=frame_skipped source={:?} sequence={} reason={:?}",
+                            self.path,
+                            self.sequence,
+                            error.to_string()
                         );
                         Ok(Some(Read1::Skipped))
                     }

@@ -173,7 +173,7 @@ impl Socket {
             let (desk, done) = (Arc::clone(desk), Arc::clone(&clients));
             let served = spawn("client", None, move || {
                 if let Err(error) = desk.serve(stream) {
-                    log::debug!("client=gone error={error}");
+                    log::debug!("event=client_gone error={:?}", error.to_string());
                 }
                 done.fetch_sub(1, Ordering::Relaxed);
             });

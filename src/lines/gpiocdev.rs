@@ -170,7 +170,7 @@ impl Indicator for CdevIndicators {
 impl Drop for CdevIndicators {
     fn drop(&mut self) {
         if let Err(error) = self.show(Indication::Idle, Duration::ZERO) {
-            log::warn!("event=indicator_stays_on reason=\"{error}\"");
+            log::warn!("event=indicator_stays_on reason={:?}", error.to_string());
         }
     }
 }

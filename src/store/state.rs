@@ -57,7 +57,7 @@ impl StateStore {
             Ok(bytes) => bytes,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Resume::Fresh,
             Err(error) => {
-                log::error!("event=state_unreadable file={} error={error}", self.path.display());
+                log::error!("event=state_unreadable file={:?} error={:?}", self.path, error.to_string());
                 return Resume::Unreadable;
             }
         };

@@ -65,7 +65,7 @@ impl Drop for Gpiocdev {
     fn drop(&mut self) {
         // What the chip does with a line that is given back differs; secure it before.
         if let Err(error) = self.set(StrikeState::Secured) {
-            log::error!("event=not_secured_on_exit reason=\"{error}\"");
+            log::error!("event=not_secured_on_exit reason={:?}", error.to_string());
         }
     }
 }

@@ -70,7 +70,7 @@ impl Strike for Rppal {
 impl Drop for Rppal {
     fn drop(&mut self) {
         if let Err(error) = self.set(StrikeState::Secured) {
-            log::error!("event=not_secured_on_exit reason=\"{error}\"");
+            log::error!("event=not_secured_on_exit reason={:?}", error.to_string());
         }
     }
 }

@@ -84,7 +84,7 @@ impl V4lCamera {
     }
 
     fn lose(&mut self, why: &str) {
-        warn!("event=camera_lost device={} reason=\"{why}\"", self.settings.device.display());
+        warn!("event=camera_lost device={} reason={why:?}", self.settings.device.display());
         let wait = self.settings.reopen_min;
         // Dropping the stream closes the device.
         self.state = State::Lost { retry_at: clock::now(), wait };
@@ -106,7 +106,7 @@ impl V4lCamera {
                 self.state = State::Streaming(open);
             }
             Err(error) => {
-                log::debug!("event=camera_still_lost reason=\"{error}\"");
+                log::debug!("event=camera_still_lost reason={:?}", error.to_string());
                 let longest = self.settings.reopen_max.max(self.settings.reopen_min);
                 self.state = State::Lost { retry_at: now + wait, wait: (2 * wait).min(longest) };
             }
@@ -168,8 +168,9 @@ impl V4lCamera {
                 if self.last_warning.is_none_or(|t| now.since(t) >= WARN_EVERY) {
                     self.last_warning = Some(now);
                     warn!(
-                        "event=frame_skipped undecodable={} reason=\"{reason}\"",
-                        self.counters.undecodable
+                        "event=frame_skipped undecodable={} reason={:?}",
+                        self.counters.undecodable,
+                        reason.to_string()
                     );
                 }
                 Ok(None)

@@ -179,7 +179,7 @@ async fn accept(site: Site) -> std::io::Result<()> {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,
             Err(error) => {
-                log::debug!("event=not_accepted error={error}");
+                log::debug!("event=not_accepted error={:?}", error.to_string());
                 tokio::time::sleep(Duration::from_millis(50)).await;
                 continue;
             }
@@ -215,7 +215,7 @@ where
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
         .await;
     if let Err(error) = served {
-        log::debug!("event=connection_broken error={error}");
+        log::debug!("event=connection_broken error={:?}", error.to_string());
     }
 }
 

@@ -341,10 +341,7 @@ impl Simulation {
                 Next::Timeout => continue,
                 Next::End => return Ok(()),
             };
-            let purpose = match door.controller().is_enrolling() {
-                true => Purpose::Enrol,
-                false => Purpose::Identify,
-            };
+            let purpose = door.purpose();
             let observation = self.vision.see(&frame, door.gallery(), purpose)?;
             let step = pass(door, &observation);
             let reports = step.reports;

@@ -26,7 +26,7 @@ use crate::door::NamedHours;
 use crate::embed::Card;
 use crate::gpio::{Backend, Bias, LineAddress, Polarity};
 use crate::lines::{IndicatorLine, IndicatorSettings, InputLine, InputSettings};
-use crate::liveness::{Cue, CueSet, LivenessRules, Unsure};
+use crate::liveness::{Asked, ChallengeRules, Cue, CueSet, LivenessRules, Unsure};
 use crate::store::FrameLimits;
 use crate::strike::{LockType, StrikeSettings};
 use crate::vision::{QualityRules, TrackRules, VisionRules};
@@ -264,15 +264,19 @@ pub struct LivenessConfig {
     pub live: f32,
     /// Evidence up to which it is a picture, -10 to `live`.
     pub spoof: f32,
-    /// What to do in between: deny or second-factor.
+    /// What to do in between: deny, second-factor or challenge.
     pub unsure: Unsure,
     /// How long the second factor counts, in ms, 1000 to 60000.
     pub factor_ms: u64,
+    /// What a challenge asks for: turn (the head), nod, or either as chance has it.
+    pub challenge: Asked,
+    /// How long the person has for it, in ms, 2000 to 30000.
+    pub challenge_ms: u64,
 }
 
 impl Default for LivenessConfig {
     fn default() -> Self {
-        let LivenessRules { live, spoof, unsure, factor, .. } = LivenessRules::default();
+        let LivenessRules { live, spoof, unsure, factor, challenge, .. } = LivenessRules::default();
         LivenessConfig {
             check: true,
             card: None,
@@ -281,6 +285,8 @@ impl Default for LivenessConfig {
             spoof,
             unsure,
             factor_ms: factor.as_millis() as u64,
+            challenge: challenge.asked,
+            challenge_ms: challenge.time.as_millis() as u64,
         }
     }
 }
@@ -682,6 +688,7 @@ impl Config {
         range!("liveness.live", self.liveness.live, (-10.0..=10.0));
         range!("liveness.spoof", self.liveness.spoof, (-10.0..=10.0));
         range!("liveness.factor_ms", self.liveness.factor_ms, (1_000..=60_000));
+        range!("liveness.challenge_ms", self.liveness.challenge_ms, (2_000..=30_000));
         range!("lockout.attempts", self.lockout.attempts, (0..=100));
         range!("lockout.first_s", self.lockout.first_s, (1..=3_600));
         range!("lockout.longest_s", self.lockout.longest_s, (1..=86_400));
@@ -812,6 +819,11 @@ impl Config {
                 spoof: self.liveness.spoof,
                 unsure: self.liveness.unsure,
                 factor: Duration::from_millis(self.liveness.factor_ms),
+                challenge: ChallengeRules {
+                    asked: self.liveness.challenge,
+                    time: Duration::from_millis(self.liveness.challenge_ms),
+                    ..ChallengeRules::default()
+                },
                 ..LivenessRules::default()
             }),
         })

@@ -18,7 +18,7 @@ use crate::matching::{
 };
 use crate::strike::StrikeState;
 use crate::time::Timestamp;
-use crate::vision::Observation;
+use crate::vision::{Observation, Purpose};
 
 /// A recording begins anew with a snapshot after so many steps.
 const SNAPSHOT_EVERY: u32 = 10_000;
@@ -393,6 +393,15 @@ impl Door {
         Ok(self.handle(now, Input::Enrol))
     }
 
+    /// What the next frame is to be looked at for.
+    pub fn purpose(&self) -> Purpose {
+        match (self.controller.is_enrolling(), self.controller.is_challenging()) {
+            (true, _) => Purpose::Enrol,
+            (false, true) => Purpose::Challenge,
+            (false, false) => Purpose::Identify,
+        }
+    }
+
     /// The enrolment button was pressed: the next person gets a new name, where that is authorised.
     /// Nothing happens while the gallery is being written.
     pub fn button(&mut self, now: Timestamp) -> Vec<Effect> {
@@ -749,9 +758,12 @@ fn numbers(reason: &DenyReason) -> String {
         | DenyReason::ClockNotSet { subject } => format!(" subject={subject}"),
         DenyReason::Spoof { subject, evidence }
         | DenyReason::NotSureAlive { subject, evidence }
-        | DenyReason::SecondFactor { subject, evidence } => {
+        | DenyReason::SecondFactor { subject, evidence }
+        | DenyReason::TurnHead { subject, evidence }
+        | DenyReason::Nod { subject, evidence } => {
             format!(" subject={subject} evidence={evidence:.2}")
         }
+        DenyReason::ChallengeFailed { subject, end } => format!(" subject={subject} end={}", end.name()),
         DenyReason::LockedOut { left } => format!(" left_s={:.0}", left.as_secs_f64().ceil()),
         DenyReason::Unknown { best_mean: None } | DenyReason::SecureMode | DenyReason::NotRecorded => {
             String::new()

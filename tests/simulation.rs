@@ -35,7 +35,14 @@ fn ten_thousand_hours_without_a_violation() {
         sum(|f| f.faults),
         sum(|f| f.restarts),
     );
+    let pictures: Vec<u64> = (0..6).map(|n| all.iter().map(|f| f.pictures[n]).sum()).collect();
+    println!(
+        "with the liveness check: {} let in alive, {} by the second factor, {} by a challenge, {} pictures \
+         refused, {} challenges, {} of them too late",
+        pictures[0], pictures[1], pictures[2], pictures[3], pictures[4], pictures[5],
+    );
     assert!(hours >= 10_000);
+    assert!(pictures.iter().all(|n| *n > 100), "{pictures:?}");
     // It is no proof of anything when the door hardly ever opens, locks out or restarts.
     for (name, figure) in [
         ("releases for faces", faces),

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::SubjectId;
+use super::planted::{self, Bug};
+use super::reason::DenyReason;
 use crate::time::Timestamp;
 
 /// The numbers of an approach.
@@ -23,8 +24,8 @@ pub(super) struct Approach {
     rules: ApproachRules,
     last_face: Option<Timestamp>,
     spent: Option<Timestamp>,
-    /// A picture of a face was shown: whose, and how sure that is. Nothing opens in this approach.
-    refused: Option<(SubjectId, f32)>,
+    /// A picture of a face was shown, or a challenge not met: nothing opens in this approach.
+    refused: Option<DenyReason>,
 }
 
 impl Approach {
@@ -51,13 +52,14 @@ impl Approach {
         self.spent = Some(now);
     }
 
-    /// A picture was shown: nothing opens until it has left.
-    pub fn refuse(&mut self, subject: SubjectId, evidence: f32) {
-        self.refused = Some((subject, evidence));
+    /// Nothing opens until the face has left.
+    pub fn refuse(&mut self, why: DenyReason) {
+        let forgotten = planted::is(Bug::SpoofForgotten) && matches!(why, DenyReason::Spoof { .. });
+        self.refused = Some(why).filter(|_| !forgotten);
     }
 
-    /// Whose picture was shown, and the evidence.
-    pub fn refused(&self) -> Option<(SubjectId, f32)> {
+    /// Why nothing opens until the face has left.
+    pub fn refused(&self) -> Option<DenyReason> {
         self.refused
     }
 

@@ -15,11 +15,12 @@ use super::event::{
 use super::lockout::{Lockout, LockoutRules, Resume};
 use super::planted::{self, Bug};
 use super::policy::{Identified, Permission, Policy};
-use super::reason::{DenyCode, DenyReason};
+use super::reason::{ChallengeEnd, DenyCode, DenyReason};
 use super::release::Release;
 use super::schedule::{Civil, Timetable, UnsetClock};
-use super::window::{Verdict, Window, WindowRules};
-use crate::liveness::{Liveness, LivenessRules, Unsure};
+use super::window::{Run, Verdict, Window, WindowRules};
+use crate::liveness::challenge::Progress;
+use crate::liveness::{Cues, Gesture, Liveness, LivenessRules, Unsure};
 use crate::time::Timestamp;
 
 /// A state that could not be written is tried again after so long.
@@ -63,6 +64,17 @@ enum Stage {
     Denied(DenyCode),
 }
 
+/// A face that was asked to turn or to nod.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Challenge {
+    subject: SubjectId,
+    /// The face that was asked: another one, or the same after a break, is not.
+    run: Run,
+    until: Timestamp,
+    progress: Progress,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Enrolling {
     countdown: Countdown,
@@ -90,6 +102,9 @@ pub struct Controller {
     last_denial: Option<Timestamp>,
     /// When the second factor was last given, until it is used.
     factor: Option<Timestamp>,
+    challenge: Option<Challenge>,
+    /// Challenges so far.
+    challenges: u64,
     secure_mode: bool,
     release: Option<Release>,
     secured: Option<Timestamp>,
@@ -117,6 +132,8 @@ impl Controller {
             lockout: Lockout::new(rules.lockout),
             last_denial: None,
             factor: None,
+            challenge: None,
+            challenges: 0,
             secure_mode: false,
             release: None,
             secured: None,
@@ -166,6 +183,7 @@ impl Controller {
             self.enrolling.as_ref().map(|e| e.countdown.deadline()),
             self.window_lapse(),
             self.lockout.deadline(),
+            self.challenge.map(|challenge| challenge.until),
             self.doorway.deadline().filter(|_| self.mode() != Mode::HoldOpen),
             self.save_again,
         ]
@@ -206,6 +224,11 @@ impl Controller {
     /// True while an enrolment is under way.
     pub fn is_enrolling(&self) -> bool {
         self.enrolling.is_some()
+    }
+
+    /// True while a face is asked to turn or to nod.
+    pub fn is_challenging(&self) -> bool {
+        self.challenge.is_some()
     }
 
     /// How long the enrolment button counts, where it needs authorisation and has it for a time.
@@ -286,6 +309,9 @@ impl Controller {
         if self.window_lapse().is_some_and(|lapse| now >= lapse) {
             self.forget_face(actions);
         }
+        if self.challenge.is_some_and(|challenge| now >= challenge.until) {
+            self.fail_challenge(now, ChallengeEnd::TimeOver, actions);
+        }
         if self.lockout.expire(now) {
             actions.push(Action::Report(Event::LockoutOver));
         }
@@ -300,6 +326,8 @@ impl Controller {
 
     /// What follows from the state as it is now: what to show, what to save.
     fn finish(&mut self, actions: &mut Vec<Action>) {
+        // Whatever made the frames void that it was asked in has ended it, too.
+        self.challenge = self.challenge.filter(|challenge| self.window.run() == Some(challenge.run));
         self.indicate(actions);
         let saved = Saved { lockout: self.lockout.saved(), secure_mode: self.secure_mode };
         if self.saved != Some(saved) {
@@ -332,9 +360,20 @@ impl Controller {
             return;
         }
         match sighting.seen {
+            // A head that turns may not be seen for a moment.
+            Seen::NoFace if self.challenge.is_some() => {
+                let last = self.window.latest();
+                if last.is_none_or(|last| sighting.captured.since(last) > self.rules.window.max_gap) {
+                    self.fail_challenge(now, ChallengeEnd::FaceLeft, actions);
+                    self.forget_face(actions);
+                }
+            }
             Seen::NoFace => self.forget_face(actions),
             // Nobody is asked who he is while everybody may pass.
             _ if self.mode() == Mode::HoldOpen => self.forget_face(actions),
+            Seen::SeveralFaces { .. } if self.challenge.is_some() => {
+                self.fail_challenge(now, ChallengeEnd::OtherFace, actions);
+            }
             Seen::SeveralFaces { count } => {
                 if planted::is(Bug::SeveralFacesRenewApproach) {
                     self.approach = Approach::new(self.rules.approach);
@@ -347,14 +386,19 @@ impl Controller {
                 self.turn_away(now, DenyReason::LockedOut { left }, actions);
             }
             Seen::Face { .. } if self.approach.refused().is_some() && self.rules.liveness.is_some() => {
-                let (subject, evidence) = self.approach.refused().unwrap_or((SubjectId(0), 0.0));
-                self.turn_away(now, DenyReason::Spoof { subject, evidence }, actions);
+                if let Some(reason) = self.approach.refused() {
+                    self.turn_away(now, reason, actions);
+                }
             }
             Seen::Face { .. } if sighting.gallery_version != self.gallery_version => self.window.clear(),
             Seen::Face { track, likeness, unusable, cues, .. } => {
                 // What is asked of an enrolment beyond the light excuses nobody here.
                 let excuse = unusable.filter(|flaw| flaw.is_the_doors());
                 let verdict = self.window.push(track, sighting.captured, likeness, excuse, cues);
+                if let Some(challenge) = self.challenge.take() {
+                    self.answer(now, challenge, verdict, cues, civil, actions);
+                    return;
+                }
                 match verdict {
                     Verdict::Undecided { collected } => {
                         if collected == 1 && self.enter(Stage::Identifying) {
@@ -376,14 +420,7 @@ impl Controller {
                         self.decide(now, Permission::Denied(reason), actions);
                     }
                     Verdict::Identified { subject, mean_similarity } => {
-                        let approach_spent = self.approach.is_spent();
-                        let who = Identified { subject, mean_similarity, civil, approach_spent };
-                        let permission = match self.policy.identified(self.mode(), who) {
-                            Permission::Denied(DenyReason::AlreadyReleased { .. }) if self.unrecorded => {
-                                Permission::Denied(DenyReason::NotRecorded)
-                            }
-                            permission => permission,
-                        };
+                        let permission = self.identified(subject, mean_similarity, civil);
                         let (permission, alive) = self.alive(now, subject, permission);
                         // A picture of an administrator authorises nothing.
                         if alive {
@@ -393,6 +430,18 @@ impl Controller {
                     }
                 }
             }
+        }
+    }
+
+    /// What would be permitted to a living person.
+    fn identified(&self, subject: SubjectId, mean_similarity: f32, civil: Civil) -> Permission {
+        let approach_spent = self.approach.is_spent();
+        let who = Identified { subject, mean_similarity, civil, approach_spent };
+        match self.policy.identified(self.mode(), who) {
+            Permission::Denied(DenyReason::AlreadyReleased { .. }) if self.unrecorded => {
+                Permission::Denied(DenyReason::NotRecorded)
+            }
+            permission => permission,
         }
     }
 
@@ -406,12 +455,10 @@ impl Controller {
             Liveness::Live { .. } => (permission, true),
             // Who is denied anyway, or was let in already, is not judged again.
             Liveness::Spoof { .. } | Liveness::NotSure { .. } if !granted => (permission, false),
-            Liveness::Spoof { evidence } => {
-                self.window.clear();
-                self.approach.refuse(subject, evidence);
-                (Permission::Denied(DenyReason::Spoof { subject, evidence }), false)
-            }
+            Liveness::Spoof { evidence } => (self.refuse_picture(subject, evidence), false),
+            Liveness::NotSure { .. } if planted::is(Bug::DoubtOpens) => (permission, false),
             Liveness::NotSure { evidence } => match rules.unsure {
+                Unsure::Challenge => (self.ask(now, &rules, subject, evidence), false),
                 Unsure::Deny => (Permission::Denied(DenyReason::NotSureAlive { subject, evidence }), false),
                 Unsure::SecondFactor => {
                     match self.factor.take().filter(|given| now.since(*given) <= rules.factor) {
@@ -421,6 +468,98 @@ impl Controller {
                 }
             },
         }
+    }
+
+    fn refuse_picture(&mut self, subject: SubjectId, evidence: f32) -> Permission {
+        self.window.clear();
+        let reason = DenyReason::Spoof { subject, evidence };
+        self.approach.refuse(reason);
+        Permission::Denied(reason)
+    }
+
+    /// Asks for a gesture; from now on nothing else lets this face in.
+    fn ask(
+        &mut self,
+        now: Timestamp,
+        rules: &LivenessRules,
+        subject: SubjectId,
+        evidence: f32,
+    ) -> Permission {
+        let gesture = rules.challenge.gesture(self.challenges);
+        self.challenges += 1;
+        let until = now + rules.challenge.time;
+        let progress = Progress::new(gesture);
+        self.challenge = self.window.run().map(|run| Challenge { subject, run, until, progress });
+        Permission::Denied(match gesture {
+            Gesture::Turn => DenyReason::TurnHead { subject, evidence },
+            Gesture::Nod => DenyReason::Nod { subject, evidence },
+        })
+    }
+
+    /// A frame of a face that was asked for a gesture. It is let in when the gesture was seen, the window
+    /// knows the same person again, and nothing speaks for a picture.
+    fn answer(
+        &mut self,
+        now: Timestamp,
+        mut challenge: Challenge,
+        verdict: Verdict,
+        cues: Cues,
+        civil: Civil,
+        actions: &mut Vec<Action>,
+    ) {
+        let Some(rules) = self.rules.liveness else { return };
+        let subject = challenge.subject;
+        // Half the threshold: a turned head is less like its template.
+        let least = self.rules.window.threshold / 2.0;
+        let anybody = planted::is(Bug::ChallengeTakesAnybody);
+        let is_other = match verdict {
+            Verdict::Identified { subject: known, .. } => known != subject,
+            Verdict::Ambiguous { .. } => false,
+            Verdict::Unknown { .. } | Verdict::Undecided { .. } => {
+                !matches!(self.window.mean_of(subject), mean if mean >= least)
+            }
+        };
+        if (is_other && !anybody) || self.window.run() != Some(challenge.run) {
+            self.challenge = Some(challenge);
+            self.fail_challenge(now, ChallengeEnd::OtherFace, actions);
+            return;
+        }
+        let evidence = self.window.evidence(Some(subject));
+        if let Liveness::Spoof { evidence } = evidence.judge(&rules) {
+            let refused = self.refuse_picture(subject, evidence);
+            self.decide(now, refused, actions);
+            return;
+        }
+        // What another head does says nothing of this one.
+        if anybody || self.window.latest_likeness(subject).is_some_and(|likeness| likeness >= least) {
+            challenge.progress.take(&cues);
+        }
+        let progress = challenge.progress;
+        let done = progress.is_done() || (planted::is(Bug::ChallengeNeedsNoReturn) && progress.is_away());
+        match verdict {
+            Verdict::Identified { subject: known, mean_similarity }
+                if done && evidence.is_unopposed(&rules) =>
+            {
+                let permission = self.identified(known, mean_similarity, civil);
+                self.note_administrator(now, known, &permission, actions);
+                self.decide(now, permission, actions);
+            }
+            _ => self.challenge = Some(challenge),
+        }
+    }
+
+    /// Ends a challenge that was not met: nothing opens until the face has left.
+    fn fail_challenge(&mut self, now: Timestamp, end: ChallengeEnd, actions: &mut Vec<Action>) {
+        let Some(challenge) = self.challenge.take() else { return };
+        let subject = challenge.subject;
+        if planted::is(Bug::ChallengePassesOnTimeout) && end == ChallengeEnd::TimeOver {
+            let cause = Cause::Identified { subject, mean_similarity: self.window.mean_of(subject) };
+            self.decide(now, Permission::Granted(cause), actions);
+            return;
+        }
+        let reason = DenyReason::ChallengeFailed { subject, end };
+        self.approach.refuse(reason);
+        self.turn_away(now, reason, actions);
     }
 
     /// The only place that releases the strike for a person. A release under way is not prolonged: the
@@ -717,7 +856,7 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
-    use crate::liveness::Cues;
+    use crate::liveness::{Asked, Cues};
     use crate::picture::Rect;
 
     fn rules() -> AccessRules {
@@ -1267,6 +1406,7 @@ mod tests {
                     peak: Some(1.2),
                     patterns: Some(4.0),
                     network: Some(network),
+                    ..Cues::default()
                 },
             },
             other => other,
@@ -1379,6 +1519,180 @@ mod tests {
         door.frames(31, &Seen::NoFace);
         door.frames(30, &unclear());
         assert!(!door.released);
+    }
+
+    /// Frames of subject 1's face that moves as no flat thing does and is not clearly alive, its head turned
+    /// and nodding so far.
+    fn posed(turn: f32, nod: f32) -> Seen {
+        match shown(1, 0.012, 0.5) {
+            Seen::Face { track, face, likeness, unusable, cues } => {
+                let cues = Cues { turn: Some(turn), nod: Some(nod), ..cues };
+                Seen::Face { track, face, likeness, unusable, cues }
+            }
+            other => other,
+        }
+    }
+
+    fn challenging(asked: Asked) -> Door {
+        checking(|rules| {
+            rules.unsure = Unsure::Challenge;
+            rules.challenge.asked = asked;
+        })
+    }
+
+    /// As [`posed`], but by a face like this.
+    fn posed_by(track: u64, similarity: f32, turn: f32) -> Seen {
+        match (posed(turn, 0.0), face(track, similarity)) {
+            (Seen::Face { cues, .. }, Seen::Face { track, face, likeness, unusable, .. }) => {
+                Seen::Face { track, face, likeness, unusable, cues }
+            }
+            (other, _) => other,
+        }
+    }
+
+    #[test]
+    fn a_head_that_turns_when_asked_and_comes_back_is_let_in() {
+        for (asked, code, away, aside) in [
+            (Asked::Turn, DenyCode::TurnHead, posed(0.3, 0.0), posed(0.0, 0.3)),
+            (Asked::Nod, DenyCode::Nod, posed(0.0, -0.3), posed(-0.3, 0.0)),
+        ] {
+            let mut door = challenging(asked);
+            door.frames(20, &posed(0.0, 0.0));
+            assert!(!door.released);
+            assert_eq!(denied(&mut door), [code], "asked once");
+            assert_eq!(door.controller.shown, Some(Indication::Denied(code)));
+            assert!(door.controller.is_challenging());
+            // The other gesture is not the one that was asked for.
+            door.frames(5, &aside);
+            door.frames(5, &posed(0.0, 0.0));
+            door.frames(5, &away);
+            assert!(!door.released, "not back yet");
+            // A head that turns is not seen for a moment.
+            door.frames(4, &Seen::NoFace);
+            door.frames(2, &posed(0.0, 0.0));
+            assert!(!door.released);
+            door.frame(posed(0.0, 0.0));
+            assert!(door.released, "{code:?}");
+            assert!(!door.controller.is_challenging());
+        }
+    }
+
+    #[test]
+    fn whoever_is_clearly_alive_is_not_asked_and_whoever_was_asked_does_it() {
+        let mut door = challenging(Asked::Turn);
+        door.frames(15, &alive());
+        assert!(door.released);
+        let mut door = challenging(Asked::Turn);
+        door.frames(15, &posed(0.0, 0.0));
+        door.frames(60, &alive());
+        assert!(!door.released, "asked is asked");
+    }
+
+    #[test]
+    fn a_challenge_that_is_not_met_denies_until_the_face_has_left() {
+        let time = LivenessRules::default().challenge.time.as_millis() as usize / 50;
+        let turn = |door: &mut Door, seen: fn(f32) -> Seen| {
+            door.frames(5, &seen(0.3));
+            door.frames(20, &seen(0.0));
+        };
+        let honest: fn(f32) -> Seen = |turn| posed(turn, 0.0);
+        let still = honest(0.0);
+        type Step<'a> = &'a dyn Fn(&mut Door);
+        for (name, step, end, attempts) in [
+            ("time over", &|door: &mut Door| door.frames(time, &still), ChallengeEnd::TimeOver, 1),
+            ("gone", &|door: &mut Door| door.frames(12, &Seen::NoFace), ChallengeEnd::FaceLeft, 0),
+            ("two faces", &|door| door.frame(Seen::SeveralFaces { count: 2 }), ChallengeEnd::OtherFace, 1),
+            ("another track", &|door| door.frame(posed_by(2, 0.5, 0.3)), ChallengeEnd::OtherFace, 1),
+            ("another face", &|door| door.frames(13, &posed_by(1, 0.0, 0.3)), ChallengeEnd::OtherFace, 1),
+        ] as [(&str, Step<'_>, ChallengeEnd, u32); 5]
+        {
+            let mut door = challenging(Asked::Turn);
+            door.frames(15, &still);
+            assert_eq!(denied(&mut door), [DenyCode::TurnHead], "{name}");
+            step(&mut door);
+            let reason = DenyReason::ChallengeFailed { subject: SubjectId(1), end };
+            assert!(door.take().iter().any(|(_, event)| *event == Event::Denied(reason)), "{name}");
+            assert_eq!(door.controller.lockout.saved().denials, attempts, "{name}");
+            // Too late, whatever it does now.
+            turn(&mut door, honest);
+            assert!(!door.released, "{name}");
+            door.frames(31, &Seen::NoFace);
+            door.frames(15, &still);
+            assert!(door.controller.is_challenging(), "{name}: it may come again");
+            turn(&mut door, honest);
+            assert!(door.released, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_deadline_ends_a_challenge_without_frames() {
+        let mut door = challenging(Asked::Turn);
+        door.frames(15, &posed(0.0, 0.0));
+        door.frames(5, &posed(0.3, 0.0));
+        door.frames(2, &posed(0.0, 0.0));
+        // Asked with the 15th frame, at 750 ms; the last frame would have met it.
+        door.now = 750 + 5_999;
+        let until = Timestamp::from_millis(750) + LivenessRules::default().challenge.time;
+        assert!(door.controller.poll_timeout().is_some_and(|due| due <= until));
+        door.frame(posed(0.0, 0.0));
+        assert!(!door.released && !door.controller.is_challenging());
+    }
+
+    #[test]
+    fn a_stranger_who_turns_does_not_do_it_for_a_photograph() {
+        let mut door = challenging(Asked::Turn);
+        door.frames(15, &posed(0.0, 0.0));
+        // In its place for less than half a window, then the photograph again.
+        door.frames(5, &posed_by(1, 0.1, 0.3));
+        door.frames(60, &posed(0.0, 0.0));
+        assert!(!door.released);
+    }
+
+    #[test]
+    fn a_picture_is_refused_during_a_challenge_as_well() {
+        let mut door = challenging(Asked::Turn);
+        door.frames(15, &unclear());
+        assert!(door.controller.is_challenging());
+        let _ = door.take();
+        door.frames(30, &picture());
+        assert_eq!(denied(&mut door), [DenyCode::Spoof]);
+        assert!(!door.released && !door.controller.is_challenging());
+        // And a thing that turns and is flat by its own motion is not let in.
+        let mut door = challenging(Asked::Turn);
+        door.frames(15, &unclear());
+        let flat = |turn| match (posed(turn, 0.0), unclear()) {
+            (Seen::Face { cues, .. }, Seen::Face { track, face, likeness, unusable, cues: flat }) => {
+                Seen::Face {
+                    track,
+                    face,
+                    likeness,
+                    unusable,
+                    cues: Cues { turn: cues.turn, nod: cues.nod, ..flat },
+                }
+            }
+            (other, _) => other,
+        };
+        door.frames(5, &flat(0.3));
+        door.frames(60, &flat(0.0));
+        assert!(!door.released);
+    }
+
+    #[test]
+    fn whatever_voids_the_window_ends_a_challenge() {
+        for input in [
+            Input::Fault(Fault::Camera),
+            Input::Secure,
+            Input::GalleryChanged { version: 1, timetable: Timetable::default() },
+            Input::Enrol,
+            Input::SetMode(ModeCommand::Secure),
+            Input::SetMode(ModeCommand::HoldOpen { time: Duration::from_secs(9) }),
+        ] {
+            let mut door = challenging(Asked::Turn);
+            door.frames(15, &posed(0.0, 0.0));
+            assert!(door.controller.is_challenging());
+            door.input(input.clone());
+            assert!(!door.controller.is_challenging(), "{input:?}");
+        }
     }
 
     #[test]

@@ -37,6 +37,6 @@ pub use event::{
     Likeness, Mode, ModeCommand, Others, Relock, Saved, Score, Seen, Sighting, SubjectId, TrackId, Unusable,
 };
 pub use lockout::{LockoutRules, Resume, SavedLock, SavedLockout};
-pub use reason::{DenyCode, DenyReason};
+pub use reason::{ChallengeEnd, DenyCode, DenyReason};
 pub use schedule::{Civil, CivilTime, Hours, HoursError, Schedule, Timetable, UnsetClock, Weekday};
 pub use window::{Verdict, WindowRules};

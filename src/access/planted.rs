@@ -18,17 +18,35 @@ pub enum Bug {
     CameraFaultIgnored,
     /// Hours over midnight ask for the wrong day after midnight.
     NightBelongsToItsMorning,
+    /// A picture that was refused is judged anew with the next window.
+    SpoofForgotten,
+    /// Pictures do not count towards the lockout.
+    SpoofsAreNoAttempts,
+    /// Who is not sure to be alive is let in without the second factor.
+    DoubtOpens,
+    /// A challenge whose time is over counts as met.
+    ChallengePassesOnTimeout,
+    /// A challenge is met by a head that turns, whoever it belongs to.
+    ChallengeTakesAnybody,
+    /// A head need not come back.
+    ChallengeNeedsNoReturn,
 }
 
 impl Bug {
     /// All of them.
-    pub const ALL: [Bug; 6] = [
+    pub const ALL: [Bug; 12] = [
         Bug::RexProlongs,
         Bug::TracksMix,
         Bug::RestartForgetsLockout,
         Bug::SeveralFacesRenewApproach,
         Bug::CameraFaultIgnored,
         Bug::NightBelongsToItsMorning,
+        Bug::SpoofForgotten,
+        Bug::SpoofsAreNoAttempts,
+        Bug::DoubtOpens,
+        Bug::ChallengePassesOnTimeout,
+        Bug::ChallengeTakesAnybody,
+        Bug::ChallengeNeedsNoReturn,
     ];
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::event::{SubjectId, Unusable};
+use super::planted::{self, Bug};
 
 /// Why nobody was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -86,6 +87,51 @@ pub enum DenyReason {
         /// The evidence.
         evidence: f32,
     },
+    /// The same where turning the head settles it: the person is asked to.
+    TurnHead {
+        /// Who.
+        subject: SubjectId,
+        /// The evidence.
+        evidence: f32,
+    },
+    /// The same where nodding settles it.
+    Nod {
+        /// Who.
+        subject: SubjectId,
+        /// The evidence.
+        evidence: f32,
+    },
+    /// What was asked for was not done: nothing opens until the face has left. Counts towards a lockout,
+    /// unless the face just left.
+    ChallengeFailed {
+        /// Who.
+        subject: SubjectId,
+        /// What ended it.
+        end: ChallengeEnd,
+    },
+}
+
+/// What ended a challenge that was not met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ChallengeEnd {
+    /// Its time was over.
+    TimeOver,
+    /// The face was out of sight for longer than the window's largest gap.
+    FaceLeft,
+    /// Another face came, or one that is not like the person any more.
+    OtherFace,
+}
+
+impl ChallengeEnd {
+    /// The name in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            ChallengeEnd::TimeOver => "time_over",
+            ChallengeEnd::FaceLeft => "face_left",
+            ChallengeEnd::OtherFace => "other_face",
+        }
+    }
 }
 
 /// A [`DenyReason`] without its numbers: what lights, buzzer, status and audit log tell apart.
@@ -120,11 +166,17 @@ pub enum DenyCode {
     NotSureAlive,
     /// The same, and a second factor is waited for.
     SecondFactor,
+    /// The same, and a turn of the head is waited for.
+    TurnHead,
+    /// The same, and a nod is waited for.
+    Nod,
+    /// The head was not turned, or not nodded with, in time.
+    ChallengeFailed,
 }
 
 impl DenyCode {
     /// Every code.
-    pub const ALL: [DenyCode; 14] = [
+    pub const ALL: [DenyCode; 17] = [
         DenyCode::Unknown,
         DenyCode::Ambiguous,
         DenyCode::NobodyEnrolled,
@@ -139,6 +191,9 @@ impl DenyCode {
         DenyCode::Spoof,
         DenyCode::NotSureAlive,
         DenyCode::SecondFactor,
+        DenyCode::TurnHead,
+        DenyCode::Nod,
+        DenyCode::ChallengeFailed,
     ];
 
     /// The name in logs, status and the audit log; it does not change between versions.
@@ -158,20 +213,25 @@ impl DenyCode {
             DenyCode::Spoof => "spoof",
             DenyCode::NotSureAlive => "not_sure_alive",
             DenyCode::SecondFactor => "second_factor",
+            DenyCode::TurnHead => "turn_head",
+            DenyCode::Nod => "nod",
+            DenyCode::ChallengeFailed => "challenge_failed",
         }
     }
 }
 
 impl DenyReason {
-    /// True for what counts towards a lockout: a stranger's face that could be seen well, and a picture of
-    /// a face. An empty gallery has nothing to be guessed.
+    /// True for what counts towards a lockout: a stranger's face that could be seen well, a picture of
+    /// a face, and a face that did not do what it was asked for. An empty gallery has nothing to be guessed.
     pub fn is_an_attempt(&self) -> bool {
-        matches!(
-            self,
-            DenyReason::Unknown { best_mean: Some(_) }
-                | DenyReason::Ambiguous { .. }
-                | DenyReason::Spoof { .. }
-        )
+        match self {
+            DenyReason::Spoof { .. } => !planted::is(Bug::SpoofsAreNoAttempts),
+            // Who passes by and goes on has tried nothing.
+            DenyReason::ChallengeFailed { end, .. } => *end != ChallengeEnd::FaceLeft,
+            DenyReason::Unknown { best_mean } => best_mean.is_some(),
+            DenyReason::Ambiguous { .. } => true,
+            _ => false,
+        }
     }
 
     /// The reason without its numbers.
@@ -191,6 +251,9 @@ impl DenyReason {
             DenyReason::Spoof { .. } => DenyCode::Spoof,
             DenyReason::NotSureAlive { .. } => DenyCode::NotSureAlive,
             DenyReason::SecondFactor { .. } => DenyCode::SecondFactor,
+            DenyReason::TurnHead { .. } => DenyCode::TurnHead,
+            DenyReason::Nod { .. } => DenyCode::Nod,
+            DenyReason::ChallengeFailed { .. } => DenyCode::ChallengeFailed,
         }
     }
 }
@@ -232,6 +295,13 @@ impl fmt::Display for DenyReason {
             }
             DenyReason::SecondFactor { .. } => {
                 write!(f, "not sure that this is a living face: give the second factor (code or key)")
+            }
+            DenyReason::TurnHead { .. } => {
+                write!(f, "turn your head a little to one side and look at the camera again")
+            }
+            DenyReason::Nod { .. } => write!(f, "nod once and look at the camera again"),
+            DenyReason::ChallengeFailed { .. } => {
+                write!(f, "that was not seen: step out of the camera's sight and come again")
             }
         }
     }

@@ -101,11 +101,23 @@ struct Mean {
 /// Frames before the window's own whose liveness still counts: motion is remembered for a while.
 const EARLIER: usize = 15;
 
+/// One face seen without a break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Run {
+    /// Its track.
+    pub track: TrackId,
+    /// When its first frame was captured.
+    pub since: Timestamp,
+}
+
 /// The latest frames of one tracked face.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Window {
     rules: WindowRules,
     track: Option<TrackId>,
+    /// When the first frame was captured since the window was last empty.
+    since: Option<Timestamp>,
     entries: VecDeque<Entry>,
     /// Of the same track, before those.
     earlier: VecDeque<Entry>,
@@ -114,12 +126,13 @@ pub struct Window {
 impl Window {
     /// An empty window.
     pub fn new(rules: WindowRules) -> Self {
-        Window { rules, track: None, entries: VecDeque::new(), earlier: VecDeque::new() }
+        Window { rules, track: None, since: None, entries: VecDeque::new(), earlier: VecDeque::new() }
     }
 
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.track = None;
+        self.since = None;
         self.entries.clear();
         self.earlier.clear();
     }
@@ -137,6 +150,28 @@ impl Window {
     /// When the latest frame was captured.
     pub fn latest(&self) -> Option<Timestamp> {
         self.entries.back().map(|last| last.captured)
+    }
+
+    /// What the frames collected have in common: the track, and when it was first seen without a break.
+    /// Another value is another face, or a gap.
+    pub fn run(&self) -> Option<Run> {
+        Some(Run { track: self.track?, since: self.since? })
+    }
+
+    /// How much the latest frame is like this subject, where it says so.
+    pub fn latest_likeness(&self, subject: SubjectId) -> Option<f32> {
+        let scores = &self.entries.back()?.likeness.scores;
+        scores.iter().find(|score| score.subject == subject).map(|score| score.similarity)
+    }
+
+    /// The subject's mean similarity over the frames collected; one in which the subject has no score counts
+    /// as 0.
+    pub fn mean_of(&self, subject: SubjectId) -> f32 {
+        let own = |entry: &Entry| {
+            let score = entry.likeness.scores.iter().find(|score| score.subject == subject);
+            score.map_or(0.0, |score| f64::from(score.similarity))
+        };
+        (self.entries.iter().map(own).sum::<f64>() / self.entries.len().max(1) as f64) as f32
     }
 
     /// The first flaw of a picture among the frames collected.
@@ -177,6 +212,7 @@ impl Window {
             self.clear();
         }
         self.track = Some(track);
+        self.since.get_or_insert(captured);
         self.entries.push_back(Entry { captured, likeness: likeness.into(), unusable, cues });
         while self.entries.len() > self.rules.frames.max(1)
             || self.entries.front().is_some_and(|first| captured.since(first.captured) > self.rules.max_age)

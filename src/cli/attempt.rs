@@ -200,7 +200,9 @@ pub(super) fn event_line(
                 }
                 DenyReason::Spoof { evidence, .. }
                 | DenyReason::NotSureAlive { evidence, .. }
-                | DenyReason::SecondFactor { evidence, .. } => {
+                | DenyReason::SecondFactor { evidence, .. }
+                | DenyReason::TurnHead { evidence, .. }
+                | DenyReason::Nod { evidence, .. } => {
                     line["evidence"] = json!(round(f64::from(*evidence)));
                     format!("{reason} (evidence {evidence:.2})")
                 }

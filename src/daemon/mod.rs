@@ -24,7 +24,6 @@ mod recorder;
 pub mod socket;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -264,8 +263,8 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 const EXPIRY: Duration = Duration::from_secs(10);
 
 type SharedGallery = Arc<Mutex<Arc<Gallery>>>;
-/// Whether somebody is being enrolled, as vision needs to know.
-type Enrolling = Arc<AtomicBool>;
+/// What vision looks at the next frame for.
+type Wanted = Arc<Mutex<Purpose>>;
 
 /// What the camera's thread counts, for `status`.
 type SharedCounters = Arc<Mutex<Counters>>;
@@ -318,6 +317,12 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
             model.hash
         );
     }
+    let mut rules = rules;
+    if let Some(liveness) = &mut rules.liveness {
+        // Which gesture a challenge asks for cannot be known beforehand. Without chance it is foreseeable,
+        // and still asked.
+        liveness.challenge.seed = getrandom::u64().unwrap_or_default();
+    }
     let mut door = Door::new(rules, model, gallery).with_hours(hours);
     if recording.is_some() {
         door = door.recorded();
@@ -326,7 +331,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let socket = Socket::bind(&socket)?;
     let (inbox, messages) = sync_channel(64);
     let shared: SharedGallery = Arc::new(Mutex::new(door.comparable()));
-    let enrolling = Enrolling::default();
+    let wanted = Wanted::default();
     let audit = parts.audit;
     let live = Arc::new(Live::default());
     let log_folder = audit.folder.clone();
@@ -343,7 +348,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         indicator,
         shown: (Indication::Idle, clock::now()),
         shared: Arc::clone(&shared),
-        enrolling: Arc::clone(&enrolling),
+        wanted: Arc::clone(&wanted),
         enrol_client: None,
         change_client: None,
         progress: Progress::new(clock::now(), parts.stall),
@@ -381,7 +386,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let frames = frames.filter(|_| record);
     let viewfinder = Viewfinder::start(Arc::clone(&live), parts.quality)?;
     let takers = (frames, viewfinder);
-    start_camera(source, vision, (shared, enrolling), takers, Arc::clone(&keeper.counters), &inbox)?;
+    start_camera(source, vision, (shared, wanted), takers, Arc::clone(&keeper.counters), &inbox)?;
     start_lines(inputs, &inbox)?;
     let socket = Arc::new(socket);
     let desk = Arc::new(Desk::operator(inbox.clone(), Arc::clone(&live), log_folder.clone()));
@@ -448,7 +453,7 @@ fn start_signals(inbox: &SyncSender<Message>) -> Result<(), DaemonError> {
 fn start_camera(
     mut source: Box<dyn FrameSource>,
     mut vision: Vision,
-    (gallery, enrolling): (SharedGallery, Enrolling),
+    (gallery, wanted): (SharedGallery, Wanted),
     (frames, mut viewfinder): (Option<FrameThread>, Viewfinder),
     counters: SharedCounters,
     inbox: &SyncSender<Message>,
@@ -480,10 +485,7 @@ fn start_camera(
             let frame = slot.take();
             let began = clock::now();
             let gallery = Arc::clone(&gallery.lock().unwrap_or_else(PoisonError::into_inner));
-            let purpose = match enrolling.load(Ordering::Relaxed) {
-                true => Purpose::Enrol,
-                false => Purpose::Identify,
-            };
+            let purpose = *wanted.lock().unwrap_or_else(PoisonError::into_inner);
             let mut times = StageTimes { wait: began.since(frame.captured), ..StageTimes::default() };
             let mut last = began;
             let mut mark = |stage| {
@@ -562,7 +564,7 @@ struct Keeper {
     /// What is shown, and since when.
     shown: (Indication, Timestamp),
     shared: SharedGallery,
-    enrolling: Enrolling,
+    wanted: Wanted,
     enrol_client: Option<Replies>,
     /// Who asked for the change of the gallery that is being written.
     change_client: Option<Replies>,
@@ -621,7 +623,7 @@ impl Keeper {
         self.public.watched_by(supervisor.limit());
         loop {
             // A frame that was looked at before this is not fit for enrolment: see `Unusable::PoseUnknown`.
-            self.enrolling.store(self.door.controller().is_enrolling(), Ordering::Relaxed);
+            *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = self.door.purpose();
             let now = clock::now();
             let (shown, since) = self.shown;
             let blink = next_change(shown, now.since(since));

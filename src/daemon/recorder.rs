@@ -225,7 +225,10 @@ pub fn fact(report: &Report) -> Option<Fact> {
             | DenyReason::ClockNotSet { subject }
             | DenyReason::Spoof { subject, .. }
             | DenyReason::NotSureAlive { subject, .. }
-            | DenyReason::SecondFactor { subject, .. },
+            | DenyReason::SecondFactor { subject, .. }
+            | DenyReason::TurnHead { subject, .. }
+            | DenyReason::Nod { subject, .. }
+            | DenyReason::ChallengeFailed { subject, .. },
         ) => (Some(*subject), None),
         Event::Denied(
             DenyReason::SeveralFaces { .. }
@@ -256,8 +259,13 @@ pub fn fact(report: &Report) -> Option<Fact> {
         Event::Denied(
             reason @ (DenyReason::Spoof { evidence, .. }
             | DenyReason::NotSureAlive { evidence, .. }
-            | DenyReason::SecondFactor { evidence, .. }),
+            | DenyReason::SecondFactor { evidence, .. }
+            | DenyReason::TurnHead { evidence, .. }
+            | DenyReason::Nod { evidence, .. }),
         ) => format!("reason={} evidence={evidence:.2}", reason.code().name()),
+        Event::Denied(reason @ DenyReason::ChallengeFailed { end, .. }) => {
+            format!("reason={} end={}", reason.code().name(), end.name())
+        }
         Event::Denied(reason) if subject.is_some() || similarity.is_some() => {
             format!("reason={}", reason.code().name())
         }

@@ -203,7 +203,7 @@ impl Bench {
             indicator: Box::new(NoLights),
             shown: (Indication::Idle, clock::now()),
             shared: Arc::new(Mutex::new(people)),
-            enrolling: Enrolling::default(),
+            wanted: Wanted::default(),
             enrol_client: None,
             change_client: None,
             progress: Progress::new(clock::now(), SOON),

@@ -68,6 +68,9 @@ pub struct Figures {
     pub tilt: f32,
     /// Bend of the sheet: curvature, and how much it changes.
     pub bend: (f32, f32),
+    /// A hand that turns the sheet as a head would turn: the largest angle to either side and up and down,
+    /// radians, and the frequency in Hz. It begins straight.
+    pub turned: ([f32; 2], f32),
     /// Glare: strength in gray levels, and its spread.
     pub glare: (f32, f32),
     /// Fingers at the border.
@@ -108,6 +111,7 @@ impl Figures {
             nearer: within(0.0, 0.12),
             tilt: within(0.0, 0.09),
             bend: if print { (within(-0.5, 0.5), within(0.0, 0.12)) } else { (0.0, 0.0) },
+            turned: ([0.0; 2], 0.0),
             glare: (within(-40.0, 90.0).max(0.0), within(0.2, 0.9)),
             fingers: within(0.0, 3.99) as u32,
             tones: (within(5.0, 60.0), within(190.0, 250.0), within(0.75, 1.35)),
@@ -136,6 +140,7 @@ impl Figures {
             roll: self.roll * (0.9 * swing(22, 0.8 * slow) + 0.02 * swing(23, fast)),
             tilt: (self.tilt * swing(24, 0.9 * slow), 0.7 * self.tilt * swing(25, 0.7 * slow)),
             bend: self.bend.0 + self.bend.1 * swing(26, 0.7 * slow),
+            turned: self.turned.0.map(|angle| angle * (TAU * self.turned.1 * t).sin()),
         }
     }
 }
@@ -148,7 +153,43 @@ struct Pose {
     roll: f32,
     tilt: (f32, f32),
     bend: f32,
+    turned: [f32; 2],
 }
+
+impl Pose {
+    /// Where a place of the turned sheet is seen, both in widths of the face from the sheet's centre.
+    fn seen(&self, u: f32, v: f32) -> (f32, f32) {
+        // A bent sheet is a piece of an upright cylinder.
+        let angle = self.bend * u;
+        let (x, z) = match self.bend.abs() > 1e-3 {
+            true => (angle.sin() / self.bend, (1.0 - angle.cos()) / self.bend),
+            false => (u, 0.0),
+        };
+        let [(sin, cos), (dive, rise)] = self.turned.map(f32::sin_cos);
+        let (x, z) = (cos * x - sin * z, sin * x + cos * z);
+        let (y, z) = (rise * v - dive * z, dive * v + rise * z);
+        let nearer = DISTANCE / (DISTANCE + z);
+        (x * nearer, y * nearer)
+    }
+
+    /// The place of the sheet that is seen there.
+    fn place(&self, x: f32, y: f32) -> (f32, f32) {
+        if self.turned == [0.0; 2] {
+            // A sheet bent about an upright axis is seen shorter the further it turns away.
+            let bent = (self.bend * x).clamp(-0.95, 0.95);
+            return (if self.bend.abs() > 1e-3 { bent.asin() / self.bend } else { x }, y);
+        }
+        let (mut u, mut v) = (x, y);
+        for _ in 0..8 {
+            let (seen_x, seen_y) = self.seen(u, v);
+            (u, v) = (u + x - seen_x, v + y - seen_y);
+        }
+        (u, v)
+    }
+}
+
+/// Of a sheet that is turned from the lens, in widths of the face.
+const DISTANCE: f32 = 4.0;
 
 /// A recording of an attack, drawn frame by frame.
 #[derive(Clone)]
@@ -229,10 +270,7 @@ impl Attack {
                 let (dx, dy) = ((x as f32 - pose.x) / pose.face, (y as f32 - pose.y) / pose.face);
                 let (dx, dy) = (cos * dx + sin * dy, cos * dy - sin * dx);
                 let depth = 1.0 - pose.tilt.0 * dx - pose.tilt.1 * dy;
-                let (u, v) = (dx / depth, dy / depth);
-                // A sheet bent about an upright axis is seen shorter the further it turns away.
-                let bent = (pose.bend * u).clamp(-0.95, 0.95);
-                let u = if pose.bend.abs() > 1e-3 { bent.asin() / pose.bend } else { u };
+                let (u, v) = pose.place(dx / depth, dy / depth);
                 if let Some(skin) = fingers.iter().find_map(|finger| finger.at(u, v)) {
                     let p = img.get_pixel_mut(x, y);
                     p.0 = [skin, 0.78 * skin, 0.66 * skin].map(|v| v as u8);

@@ -4,7 +4,7 @@
 //! frames on the same machine. The light, the path, the tilt and the sensor's noise of two walks
 //! differ by their figures, so that the probe never shows the pixels that were enrolled.
 
-use std::f32::consts::TAU;
+use std::f32::consts::{PI, TAU};
 use std::time::Duration;
 
 use image::{Rgb, RgbImage};
@@ -37,6 +37,39 @@ pub struct Light {
     pub flicker: f32,
 }
 
+/// A head that turns or nods as a solid thing does, there and back: what is nearer moves further.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Gesture {
+    /// Angle to one side, radians.
+    pub turn: f32,
+    /// Angle downwards, radians.
+    pub nod: f32,
+    /// It begins so many seconds after the person stands.
+    pub after: f32,
+    /// Seconds there and back; 0 for none.
+    pub time: f32,
+}
+
+impl Gesture {
+    /// None.
+    pub const NONE: Gesture = Gesture { turn: 0.0, nod: 0.0, after: 0.0, time: 0.0 };
+
+    /// Sines of the turn and of the nod, `standing` seconds after the person stands.
+    fn angles(&self, standing: f32) -> [f32; 2] {
+        let share = (standing - self.after) / self.time.max(1e-6);
+        let way = if (0.0..=1.0).contains(&share) { (share * PI).sin() } else { 0.0 };
+        [(way * self.turn).sin(), (way * self.nod).sin()]
+    }
+}
+
+/// How far a place of a head lies before the plane of its eyes, in widths of the face, at a place in the same
+/// unit from the face's centre: an ellipsoid, and a nose.
+fn relief(u: f32, v: f32) -> f32 {
+    let round = (1.0 - (u / 0.62).powi(2) - ((v + 0.05) / 0.85).powi(2)).max(0.0).sqrt();
+    let bridge = if v < 0.14 { 0.075 } else { 0.008 };
+    0.45 * (round - 1.0) + 0.14 * (-(u * u) / 0.009 - (v - 0.14).powi(2) / bridge).exp()
+}
+
 /// What happens in a walk-up. Lengths are seconds.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Walk {
@@ -64,6 +97,8 @@ pub struct Walk {
     pub roll: f32,
     /// Largest turn of the head: the share by which one half of the face looks narrower.
     pub turn: f32,
+    /// What the person does with the head while standing.
+    pub gesture: Gesture,
     /// The light.
     pub light: Light,
     /// Blur of the lens, standard deviation in pixels.
@@ -89,6 +124,7 @@ impl Walk {
         sway: 0.05,
         roll: 1.5,
         turn: 0.03,
+        gesture: Gesture::NONE,
         light: Light { gain: 1.05, gamma: 0.95, side: 0.1, warmth: 1.0, flicker: 0.01 },
         blur: 0.6,
         noise: 2.0,
@@ -110,6 +146,7 @@ impl Walk {
         sway: 0.12,
         roll: 4.0,
         turn: 0.07,
+        gesture: Gesture::NONE,
         light: Light { gain: 0.86, gamma: 1.15, side: -0.45, warmth: 1.07, flicker: 0.04 },
         blur: 0.9,
         noise: 4.0,
@@ -167,7 +204,8 @@ impl Walk {
         }
         let roll = self.roll.to_radians() * (TAU * 0.29 * inside + phase(4)).sin();
         let hurry = 1.0 - smooth(inside / self.approach) + smooth(leaving / self.leave);
-        Some(Pose { x, y, width, roll, turn, hurry })
+        let angles = self.gesture.angles(inside - self.approach);
+        Some(Pose { x, y, width, roll, turn, angles, hurry })
     }
 }
 
@@ -183,6 +221,8 @@ struct Pose {
     roll: f32,
     /// Turn of the head, see [`Walk::turn`].
     turn: f32,
+    /// Sines of the [`Gesture`]'s angles.
+    angles: [f32; 2],
     /// 0 standing, 1 walking fast: motion blur.
     hurry: f32,
 }
@@ -302,6 +342,7 @@ fn draw_person(img: &mut RgbImage, who: &Portrait, pose: &Pose, side: f32) {
             let across = (u / who.face_width()).clamp(-1.0, 1.0);
             let head = 1.0 - smooth(v / who.face_width() - 0.4);
             let u = u * (1.0 + head * pose.turn * across);
+            let (u, v) = turned(u, v, pose.angles.map(|sine| head * sine), who.face_width());
             let [r, g, b, share] = who.sample(u, v);
             if share <= 0.0 {
                 continue;
@@ -313,6 +354,24 @@ fn draw_person(img: &mut RgbImage, who: &Portrait, pose: &Pose, side: f32) {
             }
         }
     }
+}
+
+/// The place of the straight head that is seen at a place once the head has turned.
+fn turned(x: f32, y: f32, sines: [f32; 2], width: f32) -> (f32, f32) {
+    if sines == [0.0; 2] {
+        return (x, y);
+    }
+    let [turn, nod] = sines;
+    let [cos_turn, cos_nod] = sines.map(|sine| (1.0 - sine * sine).sqrt());
+    let (x, y) = (x / width, y / width);
+    let (mut u, mut v) = (x, y);
+    // Half steps: at the nose's flank the height changes fast.
+    for _ in 0..20 {
+        let z = relief(u, v);
+        u += 0.5 * (x - (cos_turn * u + turn * z));
+        v += 0.5 * (y - (cos_nod * v + nod * z));
+    }
+    (u * width, v * width)
 }
 
 /// Light, lens and sensor: gain, gamma, warmth, flicker, dark corners, noise.

@@ -136,17 +136,25 @@ pub trait Indicator: Send {
 const SLOT: Duration = Duration::from_millis(150);
 /// Blinks come again after so many slots: time for seven and a pause.
 const PERIOD: u128 = 16;
+/// Beeps that ask for a turn of the head or a nod.
+const ASKING: u128 = 2;
 /// Slots of the beep for an unknown face.
 const LONG_BEEP: u128 = 4;
 
 /// How a denial blinks; `None` for steadily.
 fn blinks(code: DenyCode) -> Option<u128> {
     match code {
-        DenyCode::Unknown | DenyCode::Ambiguous | DenyCode::NobodyEnrolled | DenyCode::Spoof => None,
+        DenyCode::Unknown
+        | DenyCode::Ambiguous
+        | DenyCode::NobodyEnrolled
+        | DenyCode::Spoof
+        | DenyCode::ChallengeFailed => None,
         DenyCode::AlreadyReleased => Some(1),
         DenyCode::SeveralFaces => Some(2),
         // What the person can help: show the face better, or give the second factor.
         DenyCode::PoorPicture | DenyCode::NotSureAlive | DenyCode::SecondFactor => Some(3),
+        // Without a pause, and in both lights: something is asked for.
+        DenyCode::TurnHead | DenyCode::Nod => Some(PERIOD / 2),
         DenyCode::LockedOut => Some(4),
         DenyCode::OutOfHours | DenyCode::ClockNotSet => Some(5),
         DenyCode::SecureMode => Some(6),
@@ -160,6 +168,10 @@ pub fn lit(line: IndicatorLine, indication: Indication, elapsed: Duration) -> bo
     let slot = elapsed.as_nanos() / SLOT.as_nanos();
     let blink = |blinks: u128, slot: u128| slot < 2 * blinks && slot.is_multiple_of(2);
     match (line, indication) {
+        // From side to side, as the head should; or both together, up and down.
+        (IndicatorLine::GreenLed, Denied(DenyCode::TurnHead)) => !slot.is_multiple_of(2),
+        (IndicatorLine::GreenLed, Denied(DenyCode::Nod)) => slot.is_multiple_of(2),
+        (IndicatorLine::Buzzer, Denied(DenyCode::TurnHead | DenyCode::Nod)) => blink(ASKING, slot),
         (IndicatorLine::GreenLed, _) => matches!(indication, Released | Identifying | EnrolCounting),
         (IndicatorLine::RedLed | IndicatorLine::Buzzer, Alarm(_)) => slot % 4 < 2,
         (IndicatorLine::RedLed, Denied(code)) => blinks(code).is_none_or(|n| blink(n, slot % PERIOD)),
@@ -327,7 +339,10 @@ mod tests {
             };
             let blinks = edges(IndicatorLine::RedLed, 2_400, 4_800);
             let expected = match code {
-                DenyCode::Unknown | DenyCode::Ambiguous | DenyCode::NobodyEnrolled | DenyCode::Spoof => 0,
+                DenyCode::Unknown | DenyCode::Ambiguous | DenyCode::NobodyEnrolled => 0,
+                DenyCode::Spoof | DenyCode::ChallengeFailed => 0,
+                // Asked for in lights of their own: see below.
+                DenyCode::TurnHead | DenyCode::Nod => continue,
                 DenyCode::AlreadyReleased => 1,
                 DenyCode::SeveralFaces => 2,
                 DenyCode::PoorPicture | DenyCode::NotSureAlive | DenyCode::SecondFactor => 3,
@@ -346,6 +361,22 @@ mod tests {
             );
             assert!(!on(IndicatorLine::GreenLed, code, 0));
         }
+    }
+
+    #[test]
+    fn a_turn_is_asked_for_from_side_to_side_and_a_nod_up_and_down() {
+        let lights = |code, slot: u32| {
+            let on = |line| lit(line, Indication::Denied(code), SLOT * slot + SLOT / 2);
+            (on(IndicatorLine::RedLed), on(IndicatorLine::GreenLed))
+        };
+        for pair in 0..40 {
+            let (even, odd) = (2 * pair, 2 * pair + 1);
+            assert_eq!([even, odd].map(|n| lights(DenyCode::TurnHead, n)), [(true, false), (false, true)]);
+            assert_eq!([even, odd].map(|n| lights(DenyCode::Nod, n)), [(true, true), (false, false)]);
+        }
+        let beeps =
+            |slot: u32| lit(IndicatorLine::Buzzer, Indication::Denied(DenyCode::Nod), SLOT * slot + SLOT / 2);
+        assert_eq!((0..60).filter(|slot| beeps(*slot)).count(), 2);
     }
 
     #[test]

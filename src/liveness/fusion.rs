@@ -9,6 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Cues;
+use super::challenge::ChallengeRules;
 
 /// Fewer measurements of a cue than this say nothing; of motion that a picture cannot make, one more.
 const FEWEST: usize = 3;
@@ -127,6 +128,8 @@ pub enum Unsure {
     Deny,
     /// It is let in if the second factor's line became active shortly before or becomes so.
     SecondFactor,
+    /// It is asked to turn the head or to nod, and let in if it does.
+    Challenge,
 }
 
 /// The numbers of the verdict.
@@ -146,6 +149,8 @@ pub struct LivenessRules {
     pub unsure: Unsure,
     /// How long the second factor counts.
     pub factor: std::time::Duration,
+    /// What the face is asked to do.
+    pub challenge: ChallengeRules,
 }
 
 impl Default for LivenessRules {
@@ -157,6 +162,7 @@ impl Default for LivenessRules {
             veto: -1.2,
             unsure: Unsure::Deny,
             factor: std::time::Duration::from_secs(10),
+            challenge: ChallengeRules::default(),
         }
     }
 }
@@ -250,18 +256,25 @@ impl Evidence {
     pub fn judge(&self, rules: &LivenessRules) -> Liveness {
         let told = |cue: &Cue| if rules.cues.has(*cue) { self.get(*cue) } else { None };
         let evidence: f32 = Cue::ALL.iter().filter_map(told).sum();
-        let heard = Cue::ALL.iter().filter(|cue| **cue != Cue::Patterns);
-        let vetoed = heard.filter_map(told).any(|e| e < rules.veto);
-        // Without the cue of motion an operator has asked not to wait for any.
-        let deep = !rules.cues.planar || self.planar.is_some_and(|planar| planar >= 0.0);
         let silent = Cue::ALL.iter().all(|cue| told(cue).is_none());
         if !silent && evidence <= rules.spoof {
             Liveness::Spoof { evidence }
-        } else if !silent && evidence >= rules.live && !vetoed && deep {
+        } else if !silent && evidence >= rules.live && self.is_unopposed(rules) {
             Liveness::Live { evidence }
         } else {
             Liveness::NotSure { evidence }
         }
+    }
+
+    /// Whether the face was seen to move as no flat thing does, and no cue speaks clearly against it: less
+    /// than this no face is let in with, whatever it does when it is challenged.
+    pub fn is_unopposed(&self, rules: &LivenessRules) -> bool {
+        let told = |cue: &Cue| if rules.cues.has(*cue) { self.get(*cue) } else { None };
+        let heard = Cue::ALL.iter().filter(|cue| **cue != Cue::Patterns);
+        let vetoed = heard.filter_map(told).any(|e| e < rules.veto);
+        // Without the cue of motion an operator has asked not to wait for any.
+        let deep = !rules.cues.planar || self.planar.is_some_and(|planar| planar >= 0.0);
+        deep && !vetoed
     }
 }
 
@@ -288,6 +301,8 @@ mod tests {
         peak: Some(1.2),
         patterns: Some(4.0),
         network: Some(0.9),
+        turn: None,
+        nod: None,
     };
 
     fn judge(frames: &[Cues], rules: &LivenessRules) -> Liveness {

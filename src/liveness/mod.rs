@@ -15,16 +15,19 @@
 //! verdicts, also under other rules. What this stops and what it does not is in `docs/liveness.md`.
 
 pub mod align;
+pub mod challenge;
 pub mod fusion;
 pub mod patterns;
 pub mod planar;
 pub mod reduced;
 pub mod surroundings;
 pub mod texture;
+pub mod turn;
 mod watch;
 
 use serde::{Deserialize, Serialize};
 
+pub use challenge::{Asked, ChallengeRules, Gesture};
 pub use fusion::{Cue, CueSet, Evidence, Liveness, LivenessRules, Unsure};
 pub use watch::Watch;
 
@@ -50,4 +53,10 @@ pub struct Cues {
     /// The network's probability that the face is alive, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<f32>,
+    /// While a challenge goes on: how far the head has turned since it was asked to ([`turn`]).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub turn: Option<f32>,
+    /// The same of a nod.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub nod: Option<f32>,
 }

@@ -15,7 +15,7 @@ use crate::access::{Seen, Sighting, TrackId};
 use crate::camera::Frame;
 use crate::detect::{Detector, SearchParams, Searcher};
 use crate::embed::{Embed, EmbedError, LivenessNetwork, Pixels, View};
-use crate::liveness::{Cues, Watch};
+use crate::liveness::{Cues, Watch, turn};
 use crate::matching::{Embedding, Gallery, Matcher, Metric};
 use crate::picture::Rect;
 
@@ -42,12 +42,15 @@ pub struct Observation {
 }
 
 /// What a frame is looked at for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Purpose {
     /// Who it is.
+    #[default]
     Identify,
     /// That, and whether the face is fit for enrolment: its pose is judged too.
     Enrol,
+    /// Who it is, and whether the head turns or nods as it was asked to.
+    Challenge,
 }
 
 /// A stage of vision.
@@ -68,10 +71,34 @@ struct Watcher {
     /// Frames looked at. Motion is measured in every second one, the picture in the two others of four:
     /// that bounds the cost.
     frames: u64,
+    /// The face when it was asked to turn.
+    asked: Option<(TrackId, turn::View)>,
 }
 
 impl Watcher {
-    fn look(&mut self, pixels: Pixels<'_>, face: Rect, track: TrackId) -> Result<Cues, EmbedError> {
+    fn look(
+        &mut self,
+        pixels: Pixels<'_>,
+        face: Rect,
+        track: TrackId,
+        purpose: Purpose,
+    ) -> Result<Cues, EmbedError> {
+        let mut cues = self.measure(pixels, face, track)?;
+        self.asked = self.asked.take().filter(|(asked, _)| *asked == track && purpose == Purpose::Challenge);
+        match &self.asked {
+            Some((_, view)) => {
+                let turned = view.turned(pixels.view(), face);
+                (cues.turn, cues.nod) = (turned.map(|t| t.turn), turned.map(|t| t.nod));
+            }
+            None if purpose == Purpose::Challenge => {
+                self.asked = Some((track, turn::View::new(pixels.view(), face)));
+            }
+            None => {}
+        }
+        Ok(cues)
+    }
+
+    fn measure(&mut self, pixels: Pixels<'_>, face: Rect, track: TrackId) -> Result<Cues, EmbedError> {
         let turn = self.frames % 4;
         self.frames += 1;
         match turn {
@@ -125,7 +152,7 @@ impl Vision {
     /// Measures liveness as well; with this network, or without its cue.
     #[must_use]
     pub fn watching(mut self, network: Option<LivenessNetwork>) -> Self {
-        self.liveness = Some(Watcher { watch: Watch::new(), network, frames: 0 });
+        self.liveness = Some(Watcher { watch: Watch::new(), network, frames: 0, asked: None });
         self
     }
 
@@ -135,7 +162,7 @@ impl Vision {
         self.searcher.forget();
         if let Some(liveness) = &mut self.liveness {
             liveness.watch.forget();
-            liveness.frames = 0;
+            (liveness.frames, liveness.asked) = (0, None);
         }
         self.view = View::Mirrored;
     }
@@ -192,7 +219,7 @@ impl Vision {
                 mark(Stage::Compare);
                 embedding = Some(probe);
                 let cues = match &mut self.liveness {
-                    Some(liveness) => liveness.look(pixels, *face, track)?,
+                    Some(liveness) => liveness.look(pixels, *face, track, purpose)?,
                     None => Cues::default(),
                 };
                 Seen::Face {

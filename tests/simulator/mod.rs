@@ -14,11 +14,12 @@ use std::time::Duration;
 
 use facelatch::access::record::{Line, Replay, WhatIf};
 use facelatch::access::{
-    AccessRules, Action, ApproachRules, ButtonRules, Civil, CivilTime, EnrolmentRules, Fault, Input,
-    LockoutRules, ModeCommand, Resume, Saved, Seen, Sighting, SubjectId, UnsetClock, Unusable, Weekday,
-    WindowRules,
+    AccessRules, Action, ApproachRules, ButtonRules, Civil, CivilTime, DenyReason, EnrolmentRules, Event,
+    Fault, Input, LockoutRules, ModeCommand, Resume, Saved, Seen, Sighting, SubjectId, UnsetClock, Unusable,
+    Weekday, WindowRules,
 };
 use facelatch::door::{Door, DoorError, Effect, ModelFacts, NamedHours, PeopleChange, Report, WallTime};
+use facelatch::liveness::{Asked, ChallengeRules, Gesture, LivenessRules, Unsure};
 use facelatch::matching::{Embedding, Gallery, Metric, ModelHash};
 use facelatch::picture::Rect;
 use facelatch::store::{GalleryStore, StateStore, StoreError, StoreKey};
@@ -26,6 +27,7 @@ use facelatch::strike::StrikeState;
 use facelatch::time::Timestamp;
 use facelatch::vision::{Observation, TrackRules, Tracker};
 
+use crate::watch::pictures::{Made, Pictures, Shown};
 use crate::watch::{Known, Random, TICK, Watcher};
 use disk::SimulatedDisk;
 
@@ -41,7 +43,19 @@ const PEOPLE: [&str; 3] = ["always", "office", "night"];
 /// Strangers are people 3 to 7.
 const EVERYBODY: u64 = 8;
 
-pub fn rules() -> AccessRules {
+/// The rules of a seed: without the liveness check, and with each answer to doubt.
+pub fn rules(seed: u64) -> AccessRules {
+    let with = |unsure| {
+        let challenge = ChallengeRules { asked: Asked::Either, time: Duration::from_secs(5), seed };
+        Some(LivenessRules { unsure, challenge, ..LivenessRules::default() })
+    };
+    let liveness = match seed % 4 {
+        0 => None,
+        1 => with(Unsure::Deny),
+        2 => with(Unsure::SecondFactor),
+        _ => with(Unsure::Challenge),
+    };
+
     AccessRules {
         window: WindowRules {
             frames: 15,
@@ -73,7 +87,7 @@ pub fn rules() -> AccessRules {
             restart_after: Duration::from_secs(2),
         },
         button: ButtonRules::default(),
-        liveness: None,
+        liveness,
     }
 }
 
@@ -109,6 +123,8 @@ enum Happens {
     Rex,
     Door(bool),
     Operator,
+    /// Somebody gives the second factor.
+    Factor,
     /// Somebody is enrolled or removed.
     People,
     /// The disk gets to the gallery.
@@ -154,6 +170,59 @@ struct Visit {
     /// A second face is in the picture for so many frames.
     second_face: u64,
     dark: bool,
+    made: Made,
+    manner: Manner,
+    /// What the face was asked to do, and for how many frames it has been.
+    asked: Option<(Gesture, u64)>,
+}
+
+impl Visit {
+    /// What the next frame shows.
+    fn show(&mut self, random: &mut Random) -> Shown {
+        // A picture is held up, or put away.
+        if self.manner != Manner::HasAHelper && random.once_in(60) {
+            self.made = Visit::made(random);
+        }
+        let Some((gesture, frames)) = &mut self.asked else {
+            return Shown { made: self.made, person: self.person, ..Shown::default() };
+        };
+        *frames += 1;
+        let away = (5..12).contains(frames) || (self.manner == Manner::StaysTurned && *frames >= 5);
+        let (gesture, person) = match self.manner {
+            Manner::Ignores => return Shown { made: self.made, person: self.person, ..Shown::default() },
+            Manner::DoesTheOther if *gesture == Gesture::Turn => (Gesture::Nod, self.person),
+            Manner::DoesTheOther => (Gesture::Turn, self.person),
+            // Somebody else's head in the same place for a moment.
+            Manner::HasAHelper if away => (*gesture, (self.person + 1) % EVERYBODY as u32),
+            _ => (*gesture, self.person),
+        };
+        let strength = if away { 0.3 } else { 0.0 };
+        let (turn, nod) = match gesture {
+            Gesture::Turn => (strength, 0.0),
+            Gesture::Nod => (0.0, -strength),
+        };
+        Shown { made: self.made, person, turn, nod }
+    }
+
+    fn made(random: &mut Random) -> Made {
+        match random.below(10) {
+            0..=4 => Made::Flesh,
+            5..=6 => Made::Paper,
+            7..=8 => Made::Doubtful,
+            _ => Made::Unmeasured,
+        }
+    }
+}
+
+/// What somebody does who is asked to turn the head or to nod.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+enum Manner {
+    #[default]
+    Obeys,
+    Ignores,
+    DoesTheOther,
+    StaysTurned,
+    HasAHelper,
 }
 
 struct Process {
@@ -180,6 +249,8 @@ pub struct Figures {
     pub restarts: u64,
     /// Steps that were recorded and replayed.
     pub replayed: u64,
+    /// With the liveness check, see [`Pictures::counts`].
+    pub pictures: [u64; 6],
 }
 
 pub struct Simulation {
@@ -195,6 +266,8 @@ pub struct Simulation {
     key: tempfile::TempDir,
     process: Option<Process>,
     watcher: Watcher,
+    rules: AccessRules,
+    pictures: Pictures,
     /// What is known to be on disk, with the lockout's end in true time.
     acknowledged: (Saved, Option<Timestamp>),
     /// A write of this failed: the disk has it or not.
@@ -224,9 +297,9 @@ pub fn run(seed: u64, hours: u32) -> Result<Figures, String> {
         })?;
     }
     simulation.replay().map_err(|violation| format!("seed {seed}, at the end: {violation}"))?;
-    let Simulation { watcher, figures, .. } = simulation;
+    let Simulation { watcher, figures, pictures, .. } = simulation;
     let (releases, lockouts, faults) = (watcher.releases, watcher.lockouts, watcher.faults);
-    Ok(Figures { hours: hours.into(), releases, lockouts, faults, ..figures })
+    Ok(Figures { hours: hours.into(), releases, lockouts, faults, pictures: pictures.counts, ..figures })
 }
 
 impl Simulation {
@@ -240,7 +313,9 @@ impl Simulation {
             disk: SimulatedDisk::default(),
             key: tempfile::tempdir().expect("a folder for the key"),
             process: None,
-            watcher: Watcher::new(rules(), 0, may),
+            watcher: Watcher::new(rules(seed), 0, may),
+            rules: rules(seed),
+            pictures: Pictures::default(),
             acknowledged: (Saved::default(), None),
             attempted: None,
             gallery_on_disk: 0,
@@ -307,6 +382,7 @@ impl Simulation {
                 self.somebody_passes();
             }
             Happens::Door(open) => self.input(Input::Door { open })?,
+            Happens::Factor => self.input(Input::SecondFactor)?,
             Happens::Operator => self.operator()?,
             Happens::People => self.people()?,
             Happens::SaveGallery => self.save_gallery()?,
@@ -358,8 +434,19 @@ impl Simulation {
         // frames, and no window could.
         let x = self.visit.x + self.random.between(200, 400) as i32;
         let dark = self.random.once_in(12);
+        let frames = self.random.between(5, 90);
+        let made = Visit::made(&mut self.random);
+        let manner = match self.random.below(10) {
+            0 => Manner::Ignores,
+            1 => Manner::DoesTheOther,
+            2 => Manner::StaysTurned,
+            3 => Manner::HasAHelper,
+            _ => Manner::Obeys,
+        };
+        // A living person's window would open for both: nobody could tell.
+        let made = if manner == Manner::HasAHelper { Made::Doubtful } else { made };
         self.visit =
-            Visit { frames: self.random.between(5, 90), person: person as u32, x, second_face: 0, dark };
+            Visit { frames, person: person as u32, x, second_face: 0, dark, made, manner, asked: None };
     }
 
     fn frame(&mut self) -> Result<(), String> {
@@ -384,7 +471,9 @@ impl Simulation {
         if !self.camera_works {
             return Ok(());
         }
-        let (person, x, dark) = (visit.person, visit.x, visit.dark);
+        let (x, dark) = (visit.x, visit.dark);
+        let shown = visit.show(random);
+        let person = shown.person;
         let nobody = visit.frames == 0 || random.once_in(80);
         let several = visit.second_face > 0;
         let age = if random.once_in(100) { random.between(900, 1_500) } else { random.between(20, 80) };
@@ -404,7 +493,7 @@ impl Simulation {
                 face,
                 likeness: process.door.gallery().scores(&probe, MODEL.metric).into(),
                 unusable: dark.then_some(Unusable::TooDark),
-                cues: Default::default(),
+                cues: shown.cues(),
             }
         };
         process.sequence += 1;
@@ -415,7 +504,10 @@ impl Simulation {
         let effects = process.door.observe(now, wall, &observation);
         let input = Input::Sighting { sighting: observation.sighting, civil: wall.civil };
         let before = self.watcher.releases[0];
-        self.check(effects, |watcher, actions| watcher.input(now, &input, person, actions))?;
+        self.pictures.shown = shown;
+        self.check(now, Some(&input), effects, |watcher, actions| {
+            watcher.input(now, &input, person, actions)
+        })?;
         if self.watcher.releases[0] > before {
             self.somebody_passes();
             if self.random.once_in(30) {
@@ -466,7 +558,12 @@ impl Simulation {
             _ => process.door.change_people(&PeopleChange::Remove { name: "guest".into() }),
         };
         match outcome {
-            Ok(effects) => self.check(effects, |watcher, actions| watcher.timeout(now, actions)),
+            Ok(effects) => {
+                if process.door.controller().is_enrolling() {
+                    self.pictures.forget();
+                }
+                self.check(now, None, effects, |watcher, actions| watcher.timeout(now, actions))
+            }
             Err(DoorError::Gallery(_) | DoorError::Saving | DoorError::Busy) => Ok(()),
             Err(error) => Err(error.to_string()),
         }
@@ -481,7 +578,8 @@ impl Simulation {
             return self.kill();
         }
         let effects = process.door.gallery_saved(now, outcome);
-        self.check(effects, |watcher, actions| watcher.timeout(now, actions))
+        self.pictures.forget();
+        self.check(now, None, effects, |watcher, actions| watcher.timeout(now, actions))
     }
 
     /// What the network makes of a person's face: near the same point each time.
@@ -562,7 +660,7 @@ impl Simulation {
             version,
             Known { locked_until: left.map(|l| now + l), denials, secure_mode },
         );
-        let mut door = Door::new(rules(), MODEL, gallery).with_hours(hours());
+        let mut door = Door::new(self.rules, MODEL, gallery).with_hours(hours());
         let recorded = self.random.once_in(8);
         if recorded {
             door = door.recorded();
@@ -572,7 +670,9 @@ impl Simulation {
         let recorded = recorded.then(Vec::new);
         self.process = Some(Process { door, store, changed: None, state, tracker, sequence: 0, recorded });
         self.figures.restarts += 1;
-        self.check(effects, |watcher, actions| watcher.timeout(now, actions))
+        self.visit.asked = None;
+        self.pictures.restart();
+        self.check(now, None, effects, |watcher, actions| watcher.timeout(now, actions))
     }
 
     /// The process dies; what secures the strike then is the unit's ExecStopPost, tested elsewhere.
@@ -603,7 +703,7 @@ impl Simulation {
             return Ok(());
         }
         let effects = process.door.handle_timeout(now);
-        self.check(effects, |watcher, actions| watcher.timeout(now, actions))
+        self.check(now, None, effects, |watcher, actions| watcher.timeout(now, actions))
     }
 
     /// Lets time come to the door's next deadline, a little late.
@@ -621,12 +721,14 @@ impl Simulation {
         let now = self.monotonic();
         let Some(process) = &mut self.process else { return Ok(()) };
         let effects = process.door.handle(now, input.clone());
-        self.check(effects, |watcher, actions| watcher.input(now, &input, 0, actions))
+        self.check(now, Some(&input), effects, |watcher, actions| watcher.input(now, &input, 0, actions))
     }
 
     /// Carries out what the door wants, and has it watched.
     fn check(
         &mut self,
+        now: Timestamp,
+        input: Option<&Input>,
         effects: Vec<Effect>,
         watch: impl FnOnce(&mut Watcher, &[Action]) -> Result<(), String>,
     ) -> Result<(), String> {
@@ -659,6 +761,21 @@ impl Simulation {
             self.after_ms(1, 5_000, Happens::SaveGallery);
         }
         watch(&mut self.watcher, &actions)?;
+        self.pictures.check(now, input, &actions, self.rules)?;
+        for action in &actions {
+            match action {
+                Action::Report(Event::Denied(DenyReason::TurnHead { .. })) => {
+                    self.visit.asked = Some((Gesture::Turn, 0));
+                }
+                Action::Report(Event::Denied(DenyReason::Nod { .. })) => {
+                    self.visit.asked = Some((Gesture::Nod, 0));
+                }
+                Action::Report(Event::Denied(DenyReason::SecondFactor { .. })) if self.random.once_in(2) => {
+                    self.after_ms(200, 15_000, Happens::Factor);
+                }
+                _ => {}
+            }
+        }
         if let Some(version) = gallery {
             self.gallery_on_disk = version;
             self.watcher.gallery(version);

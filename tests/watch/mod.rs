@@ -3,11 +3,14 @@
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
+pub mod pictures;
+
 use std::time::Duration;
 
 use facelatch::access::{
-    AccessRules, Action, ApproachRules, ButtonRules, Cause, Civil, DenyReason, EnrolmentRules, Event, Fault,
-    Input, LockoutRules, ModeCommand, Score, Seen, Sighting, SubjectId, TrackId, UnsetClock, WindowRules,
+    AccessRules, Action, ApproachRules, ButtonRules, Cause, ChallengeEnd, Civil, DenyReason, EnrolmentRules,
+    Event, Fault, Input, LockoutRules, ModeCommand, Score, Seen, Sighting, SubjectId, TrackId, UnsetClock,
+    WindowRules,
 };
 use facelatch::time::Timestamp;
 
@@ -120,6 +123,8 @@ pub struct Watcher {
     hours: Hours,
     gallery_version: u64,
     run: Vec<Frame>,
+    /// The face was asked to turn or to nod: it may be out of sight for a moment.
+    asked: bool,
     /// The strike is energised, at the latest until.
     pub until: Option<Timestamp>,
     /// Somebody inside has asked for the release under way.
@@ -150,6 +155,7 @@ impl Watcher {
             hours,
             gallery_version,
             run: Vec::new(),
+            asked: false,
             until: None,
             exit: false,
             held: false,
@@ -286,7 +292,11 @@ impl Watcher {
                 }
                 self.run.push(frame);
             }
-            _ => self.run.clear(),
+            Seen::NoFace if fresh && self.asked => {}
+            _ => {
+                self.asked = false;
+                self.run.clear();
+            }
         }
     }
 
@@ -322,7 +332,10 @@ impl Watcher {
                 Action::Report(Event::Denied(
                     DenyReason::Unknown { best_mean: Some(_) }
                     | DenyReason::Ambiguous { .. }
-                    | DenyReason::Spoof { .. },
+                    | DenyReason::Spoof { .. }
+                    | DenyReason::ChallengeFailed {
+                        end: ChallengeEnd::TimeOver | ChallengeEnd::OtherFace, ..
+                    },
                 )) => {
                     self.denials = self.denials(now) + 1;
                     self.last_attempt = Some(now);
@@ -331,7 +344,14 @@ impl Watcher {
                         let time = self.rules.lockout.first.saturating_mul(1 << doublings);
                         self.locked_until = Some(now + time.min(self.rules.lockout.longest));
                         self.lockouts += 1;
+                        let told = |a: &Action| matches!(a, Action::Report(Event::LockedOut { .. }));
+                        if !actions.iter().any(told) {
+                            return Err(format!("{} denied attempts without a lockout", self.denials));
+                        }
                     }
+                }
+                Action::Report(Event::Denied(reason)) => {
+                    self.asked = matches!(reason, DenyReason::TurnHead { .. } | DenyReason::Nod { .. });
                 }
                 _ => {}
             }
@@ -412,6 +432,7 @@ impl Watcher {
         if self.released_in_approach.is_some() {
             return Err("a second release in one approach".into());
         }
+        self.asked = false;
         self.released_in_approach = Some(now);
         self.denials = 0;
         self.locked_until = None;

@@ -513,6 +513,9 @@ fn words(code: &str) -> &str {
         "spoof" => "a picture, not a person",
         "not_sure_alive" => "not clear whether a person or a picture",
         "second_factor" => "the second factor was missing",
+        "turn_head" => "asked to turn the head",
+        "nod" => "asked to nod",
+        "challenge_failed" => "the head was not turned, or not nodded with, when asked",
         other => other,
     }
 }

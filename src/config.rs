@@ -1039,6 +1039,10 @@ mod tests {
             ("[schedule]\ndefault = [\"mon 8-18\"]", &["line 2", "mon 8-18", "mon-fri 08:00-18:00"]),
             ("[schedule.people]\nAda = [\"never\"]", &["line 2", "never"]),
             ("[schedule]\nunset_clock = \"maybe\"", &["line 2", "maybe"]),
+            ("[liveness]\nunsure = \"ask\"", &["line 2", "ask", "challenge"]),
+            ("[liveness]\nunsure = \"second-factor\"", &["liveness.unsure", "lines.second_factor"]),
+            ("[liveness]\nchallenge = \"shake\"", &["line 2", "shake", "either"]),
+            ("[liveness]\nchallenge_ms = 1999", &["liveness.challenge_ms", "1999", "2_000"]),
             ("[enrolment]\ndarkest = 230", &["enrolment.darkest", "brightest"]),
             ("hello", &["line 1"]),
         ] {

@@ -9,18 +9,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use common::shared;
-use facelatch::access::AccessRules;
+use facelatch::access::{AccessRules, ChallengeEnd, DenyReason, Event};
 use facelatch::attempt::{Simulation, Watched};
 use facelatch::camera::{FrameSource, Recording};
 use facelatch::config::Config;
 use facelatch::demo::attack::{Attack, Figures, Kind};
 use facelatch::demo::portrait::Portrait;
-use facelatch::demo::walkup::{Walk, WalkUp};
+use facelatch::demo::walkup::{Gesture, Walk, WalkUp};
 use facelatch::detect::{Cascade, Detector};
-use facelatch::door::ModelFacts;
+use facelatch::door::{ModelFacts, Report};
 use facelatch::embed::{Embedder, LivenessNetwork, Pixels};
 use facelatch::face::FaceFinder;
-use facelatch::liveness::{Cue, CueSet, LivenessRules};
+use facelatch::liveness::{Asked, ChallengeRules, Cue, CueSet, LivenessRules, Unsure};
 use facelatch::matching::Gallery;
 use facelatch::picture::{Gray, Rect};
 use facelatch::vision::Vision;
@@ -37,6 +37,11 @@ fn network() -> LivenessNetwork {
 
 /// A door with everything as it ships.
 fn simulation() -> Simulation {
+    simulation_under(|rules| rules)
+}
+
+/// The same with other rules.
+fn simulation_under(change: impl FnOnce(LivenessRules) -> LivenessRules) -> Simulation {
     let config = Config::default();
     let embedder = Embedder::embedded_default().unwrap();
     let rules = config.access_rules(embedder.card(), Path::new("(defaults)")).unwrap();
@@ -47,6 +52,7 @@ fn simulation() -> Simulation {
     let detector = Detector::new(Cascade::frontal_face());
     let vision =
         Vision::new(config.vision_rules(), detector, Box::new(embedder), metric).watching(Some(network()));
+    let rules = AccessRules { liveness: rules.liveness.map(change), ..rules };
     let mut simulation = Simulation::new(vision, rules, model);
     simulation.enrol_anyway();
     simulation
@@ -97,6 +103,119 @@ fn a_photograph_of_an_enrolled_person_opens_nothing() {
         assert_eq!(simulation.release_of(&gallery, &clip), None, "{:?}", attack.figures());
     }
     assert!(known >= 2, "without the check only {known} of 6 would have opened: the attacks are no test");
+}
+
+/// A door at which nobody is clearly alive, so that everybody is asked.
+fn asking(asked: Asked, rules: LivenessRules) -> LivenessRules {
+    let challenge = ChallengeRules { asked, ..ChallengeRules::default() };
+    LivenessRules { live: 10.0, unsure: Unsure::Challenge, challenge, ..rules }
+}
+
+/// The same where the gesture is all there is: no other cue says anything against a face.
+fn gesture_alone(asked: Asked, rules: LivenessRules) -> LivenessRules {
+    let cues = CueSet::of(|cue| cue == Cue::Surroundings);
+    LivenessRules { cues, spoof: -10.0, veto: f32::NEG_INFINITY, ..asking(asked, rules) }
+}
+
+/// What became of who came.
+#[derive(Debug, Default, PartialEq)]
+struct Answered {
+    asked: bool,
+    end: Option<ChallengeEnd>,
+    spoof: bool,
+    released: bool,
+}
+
+fn answer(simulation: &mut Simulation, source: &mut dyn FrameSource) -> Answered {
+    let mut answered = Answered::default();
+    let summary = simulation.probe(source, |played| {
+        for report in played.reports {
+            match report {
+                Report::Event(Event::Denied(DenyReason::TurnHead { .. } | DenyReason::Nod { .. })) => {
+                    answered.asked = true;
+                }
+                Report::Event(Event::Denied(DenyReason::ChallengeFailed { end, .. })) => {
+                    answered.end.get_or_insert(*end);
+                }
+                Report::Event(Event::Denied(DenyReason::Spoof { .. })) => answered.spoof = true,
+                _ => {}
+            }
+        }
+    });
+    answered.released = summary.unwrap().first_release.is_some();
+    answered
+}
+
+/// Somebody who stands before the door and makes a gesture, or none.
+fn visitor(portrait: Portrait, turn: f32, nod: f32) -> WalkUp {
+    let gesture = Gesture { turn, nod, after: 1.2, time: 1.8 };
+    let walk = Walk { approach: 0.8, stand: 4.0, leave: 0.3, empty_after: 0.0, gesture, ..Walk::VISIT };
+    WalkUp::new("visit", portrait, walk)
+}
+
+#[test]
+fn a_drawn_head_that_does_what_it_is_asked_is_let_in() {
+    let portrait = Portrait::collins().unwrap();
+    for asked in [Asked::Turn, Asked::Nod] {
+        // A drawn head is made of a photograph, and the other cues see that.
+        let mut simulation = simulation_under(|rules| gesture_alone(asked, rules));
+        let enrolment = &mut WalkUp::new("enrolment", portrait.clone(), Walk::ENROLMENT);
+        let _ = simulation.enrol("Collins", enrolment, |_| ()).unwrap().unwrap();
+        for (turn, nod) in [(-0.35, 0.0), (0.0, 0.2)] {
+            let answered = answer(&mut simulation, &mut visitor(portrait.clone(), turn, nod));
+            println!("asked to {asked:?}, turns by {turn}, nods by {nod}: {answered:?}");
+            let does = if asked == Asked::Turn { turn } else { nod };
+            assert!(answered.asked, "{answered:?}");
+            assert_eq!(answered.released, does != 0.0, "{answered:?}");
+        }
+    }
+}
+
+#[test]
+fn a_photograph_that_is_turned_by_hand_does_what_nobody_asked() {
+    let each: u64 = std::env::var("FACELATCH_ATTACKS").ok().map_or(2, |n| n.parse().unwrap());
+    let hall = WalkUp::empty_scene("hall", Walk::NOBODY).frame(0);
+    let picture = image::open(common::portrait()).unwrap().to_rgb8();
+    let gray = Gray::from_rgb(picture.width() as usize, picture.height() as usize, picture.as_raw()).unwrap();
+    let face = FaceFinder::new().find(gray.view()).unwrap();
+    println!("rules         gesture  bend  asked  called pictures  let in");
+    let mut asked_alone = 0;
+    // As it ships; and as if the gesture were all there is.
+    let ships = std::env::var_os("FACELATCH_ATTACKS").is_some();
+    for alone in [false, true].into_iter().filter(|alone| *alone || ships) {
+        for asked in [Asked::Turn, Asked::Nod] {
+            let rules = if alone { gesture_alone } else { asking };
+            let mut simulation = simulation_under(|shipped| rules(asked, shipped));
+            let enrolment = &mut WalkUp::new("enrolment", Portrait::collins().unwrap(), Walk::ENROLMENT);
+            let _ = simulation.enrol("Collins", enrolment, |_| ()).unwrap().unwrap();
+            for bend in [None, Some(0.8)] {
+                let (mut counts, turned) =
+                    ([0; 3], if asked == Asked::Turn { [0.45, 0.0] } else { [0.0, 0.45] });
+                for seed in 0..each {
+                    // A screen is not bent.
+                    let kind = if seed % 2 == 0 || bend.is_some() { Kind::Print } else { Kind::Screen };
+                    let drawn = Figures::drawn(kind, 9_000 + seed);
+                    let bend = bend.map_or(drawn.bend, |bend| (bend, drawn.bend.1));
+                    let figures = Figures { turned: (turned, 0.3), bend, ..drawn };
+                    let mut attack = Attack::new(figures, picture.clone(), face, &hall, 100);
+                    let answered = answer(&mut simulation, &mut attack);
+                    let told = [answered.asked, answered.spoof, answered.released];
+                    counts.iter_mut().zip(told).for_each(|(count, told)| *count += u32::from(told));
+                    assert!(!answered.released, "{answered:?} {figures:?}");
+                }
+                let name = if alone { "gesture alone" } else { "as it ships" };
+                println!(
+                    "{name:<13} {asked:<8?} {:<5} {:>2} of {each:<3} {:>6} {:>15}",
+                    bend.unwrap_or(0.0),
+                    counts[0],
+                    counts[1],
+                    counts[2]
+                );
+                asked_alone += u32::from(alone) * counts[0];
+            }
+        }
+    }
+    assert!(asked_alone >= each as u32, "only {asked_alone} were asked: no test");
 }
 
 struct Person {

@@ -31,6 +31,27 @@ pub struct LivenessCard {
     /// Where it comes from, in plain words.
     #[serde(default)]
     pub training: TrainingSection,
+    /// Where the weights of the patterns' cue come from: in the card of the network that ships.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub patterns: Option<PatternsSection>,
+}
+
+/// `[patterns]`: the weights of [`crate::liveness::patterns`], plain text for people.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PatternsSection {
+    /// The file, which the program carries.
+    pub file: String,
+    /// Its SHA-256.
+    pub sha256: String,
+    /// Where every training input comes from.
+    pub origin: String,
+    /// The terms of those inputs.
+    pub terms: String,
+    /// What they reach, with the command that measures it.
+    pub results: String,
+    /// How to learn them from one's own data.
+    pub train_your_own: String,
 }
 
 /// `[output]`: the classes.
@@ -186,6 +207,16 @@ mod tests {
         assert_eq!(network.score(Pixels::gray(stripes.view()), face).unwrap(), a);
         let outside = network.score(Pixels::gray(stripes.view()), Rect::new(900, 0, 50, 50));
         assert!(matches!(outside, Err(EmbedError::Face { .. })));
+    }
+
+    #[test]
+    fn the_card_describes_the_patterns_that_ship() {
+        let card = LivenessCard::parse(DEFAULT_CARD, Path::new("card.toml")).unwrap();
+        let patterns = card.patterns.unwrap();
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(&patterns.file);
+        let bytes = std::fs::read(path).unwrap();
+        let sum = <sha2::Sha256 as sha2::Digest>::digest(&bytes);
+        assert_eq!(sum.iter().map(|byte| format!("{byte:02x}")).collect::<String>(), patterns.sha256);
     }
 
     #[test]

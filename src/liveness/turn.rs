@@ -9,7 +9,7 @@
 //! nose, all fitted at once to the pixels. A sheet that is turned, tilted, moved or bent leaves nothing to
 //! the last two.
 
-use super::align::{Aligned, align};
+use super::align::{Aligned, Region};
 use super::reduced::{Reduced, factor_of};
 use crate::picture::{GrayView, Rect};
 
@@ -74,12 +74,11 @@ impl View {
         let centre = |r: Rect| (r.x as f32 + r.width as f32 / 2.0, r.y as f32 + r.height as f32 / 2.0);
         let ((bx, by), (nx, ny)) = (centre(self.face), centre(face));
         let grown = face.width as f32 / self.face.width.max(1) as f32;
-        let begin = |dx, dy, scale| align(&self.reduced, &now, region, (dx, dy, scale));
-        let starts =
-            [((nx - bx) / f, (ny - by) / f, grown), ((nx - bx) / f, (ny - by) / f, 1.0), (0.0, 0.0, 1.0)];
-        let flat = starts
+        let (dx, dy) = ((nx - bx) / f, (ny - by) / f);
+        let prepared = Region::new(&self.reduced, region)?;
+        let flat = [(dx, dy, grown), (dx, dy, 1.0), (0.0, 0.0, 1.0)]
             .into_iter()
-            .filter_map(|(dx, dy, scale)| begin(dx, dy, scale))
+            .filter_map(|start| prepared.align(&now, start))
             .max_by(|a, b| a.likeness.total_cmp(&b.likeness))?;
         fit(&self.reduced, &now, region, &flat)
     }

@@ -203,7 +203,7 @@ fn look(
 }
 
 /// Mean and standard deviation, `None` for values without contrast.
-fn moments(values: impl Iterator<Item = f32> + Clone) -> Option<(f32, f32)> {
+pub(super) fn moments(values: impl Iterator<Item = f32> + Clone) -> Option<(f32, f32)> {
     let (mut count, mut sum) = (0_usize, 0.0_f32);
     for value in values.clone() {
         count += 1;
@@ -215,9 +215,9 @@ fn moments(values: impl Iterator<Item = f32> + Clone) -> Option<(f32, f32)> {
 }
 
 /// Gauss elimination with pivoting; `None` where there is no one answer.
-fn solve(mut m: [[f32; 8]; 8], mut right: [f32; 8]) -> Option<[f32; 8]> {
-    for column in 0..8 {
-        let pivot = (column..8).max_by(|a, b| m[*a][column].abs().total_cmp(&m[*b][column].abs()))?;
+pub(super) fn solve<const N: usize>(mut m: [[f32; N]; N], mut right: [f32; N]) -> Option<[f32; N]> {
+    for column in 0..N {
+        let pivot = (column..N).max_by(|a, b| m[*a][column].abs().total_cmp(&m[*b][column].abs()))?;
         if m[pivot][column].abs() < 1e-6 {
             return None;
         }
@@ -230,8 +230,8 @@ fn solve(mut m: [[f32; 8]; 8], mut right: [f32; 8]) -> Option<[f32; 8]> {
             *right -= share * known;
         }
     }
-    for column in (0..8).rev() {
-        let known: f32 = (column + 1..8).map(|k| m[column][k] * right[k]).sum();
+    for column in (0..N).rev() {
+        let known: f32 = (column + 1..N).map(|k| m[column][k] * right[k]).sum();
         right[column] = (right[column] - known) / m[column][column];
     }
     right.iter().all(|v| v.is_finite()).then_some(right)

@@ -24,6 +24,22 @@ impl std::fmt::Debug for Reduced {
     }
 }
 
+/// The part of a face's box that motion is measured in: without its corners, where the background is.
+pub const INNER: f32 = 0.84;
+
+/// A box of the picture in reduced pixels.
+pub fn scaled(face: Rect, factor: usize) -> Rect {
+    let edge = |v: i32| (v as f32 / factor as f32).round() as i32;
+    Rect::new(edge(face.x), edge(face.y), edge(face.width), edge(face.height))
+}
+
+/// The middle of a box, [`INNER`] as wide and as high.
+pub fn inner(face: Rect) -> Rect {
+    let part = |edge: i32| (edge as f32 * INNER).round() as i32;
+    let (w, h) = (part(face.width), part(face.height));
+    Rect::new(face.x + (face.width - w) / 2, face.y + (face.height - h) / 2, w, h)
+}
+
 /// The factor that makes a face of this width about [`FACE`] pixels wide.
 pub fn factor_of(face: Rect) -> usize {
     ((face.width + FACE / 2) / FACE).clamp(1, 16) as usize

@@ -9,8 +9,8 @@
 //! nose, all fitted at once to the pixels. A sheet that is turned, tilted, moved or bent leaves nothing to
 //! the last two.
 
-use super::align::{Aligned, Region};
-use super::reduced::{Reduced, factor_of};
+use super::align::{Aligned, Region, moments, solve};
+use super::reduced::{Reduced, factor_of, inner, scaled};
 use crate::picture::{GrayView, Rect};
 
 /// Motions fitted at once: a homography's 8, the bend's 4, turn and nod.
@@ -27,9 +27,6 @@ const ALIKE: f32 = 0.9;
 
 /// A pixel that fits worse than this, in deviations, counts less: blinks, glare, a mouth that speaks.
 const FITS: f32 = 0.4;
-
-/// The part of the box that is looked at.
-const INNER: f32 = 0.84;
 
 /// How far the head has turned from where it was; no biometric data.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -59,22 +56,15 @@ impl View {
     pub fn turned(&self, picture: GrayView<'_>, face: Rect) -> Option<Turned> {
         let factor = self.reduced.factor();
         let now = Reduced::new(picture, factor);
-        let f = factor as f32;
-        let small = |r: Rect| {
-            let edge = |v: i32| (v as f32 / f).round() as i32;
-            Rect::new(edge(r.x), edge(r.y), edge(r.width), edge(r.height))
-        };
-        let before = small(self.face);
+        let before = scaled(self.face, factor);
         if before.x >= now.width() as i32 || before.y >= now.height() as i32 {
             return None;
         }
-        let inner = |edge: i32| (edge as f32 * INNER).round() as i32;
-        let (w, h) = (inner(before.width), inner(before.height));
-        let region = Rect::new(before.x + (before.width - w) / 2, before.y + (before.height - h) / 2, w, h);
+        let region = inner(before);
         let centre = |r: Rect| (r.x as f32 + r.width as f32 / 2.0, r.y as f32 + r.height as f32 / 2.0);
         let ((bx, by), (nx, ny)) = (centre(self.face), centre(face));
         let grown = face.width as f32 / self.face.width.max(1) as f32;
-        let (dx, dy) = ((nx - bx) / f, (ny - by) / f);
+        let (dx, dy) = ((nx - bx) / factor as f32, (ny - by) / factor as f32);
         let prepared = Region::new(&self.reduced, region)?;
         let flat = [(dx, dy, grown), (dx, dy, 1.0), (0.0, 0.0, 1.0)]
             .into_iter()
@@ -190,40 +180,10 @@ fn fit(from: &Reduced, to: &Reduced, region: Rect, flat: &Aligned) -> Option<Tur
     (likeness >= ALIKE).then_some(Turned { turn, nod, likeness })
 }
 
-/// Mean and standard deviation; `None` for values without contrast.
-fn moments(values: impl Iterator<Item = f32> + Clone) -> Option<(f32, f32)> {
-    let count = values.clone().count().max(1) as f32;
-    let mean = values.clone().sum::<f32>() / count;
-    let deviation = (values.map(|v| (v - mean).powi(2)).sum::<f32>() / count).sqrt();
-    (deviation > 1.0).then_some((mean, deviation))
-}
-
-/// Gauss elimination with pivoting; `None` where there is no one answer.
-fn solve<const N: usize>(mut m: [[f32; N]; N], mut right: [f32; N]) -> Option<[f32; N]> {
-    for column in 0..N {
-        let pivot = (column..N).max_by(|a, b| m[*a][column].abs().total_cmp(&m[*b][column].abs()))?;
-        if m[pivot][column].abs() < 1e-6 {
-            return None;
-        }
-        m.swap(column, pivot);
-        right.swap(column, pivot);
-        let (above, known) = (m[column], right[column]);
-        for (row, right) in m.iter_mut().zip(&mut right).skip(column + 1) {
-            let share = row[column] / above[column];
-            row.iter_mut().zip(above).for_each(|(v, a)| *v -= share * a);
-            *right -= share * known;
-        }
-    }
-    for column in (0..N).rev() {
-        let known: f32 = (column + 1..N).map(|k| m[column][k] * right[k]).sum();
-        right[column] = (right[column] - known) / m[column][column];
-    }
-    right.iter().all(|v| v.is_finite()).then_some(right)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::align::tests::{drawn, pattern};
+    use super::super::reduced::INNER;
     use super::*;
 
     const FACE: Rect = Rect::new(60, 60, 80, 80);

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::align::Region;
-use super::reduced::{Reduced, factor_of};
+use super::reduced::{Reduced, factor_of, inner, scaled};
 use super::{Cues, patterns, planar, surroundings, texture};
 use crate::picture::{GrayView, Rect};
 
@@ -22,9 +22,6 @@ const SURE: f32 = 0.9;
 /// A box that overlaps the one before by less (intersection over union) has jumped: it is not known to hold
 /// the same thing, and what lies before has nothing to do with it.
 const JUMP: f32 = 0.5;
-
-/// The part of the box that motion is measured in: without its corners, where the background is.
-const INNER: f32 = 0.84;
 
 #[derive(Debug)]
 struct Past {
@@ -102,19 +99,13 @@ impl Watch {
 
 fn compare(past: &Past, now: &Reduced, face: Rect, factor: usize, cues: &mut Cues) {
     let f = factor as f32;
-    let small = |r: Rect| {
-        let edge = |v: i32| (v as f32 / f).round() as i32;
-        Rect::new(edge(r.x), edge(r.y), edge(r.width), edge(r.height))
-    };
-    let before = small(past.face);
+    let before = scaled(past.face, factor);
     let centre = |r: Rect| (r.x as f32 + r.width as f32 / 2.0, r.y as f32 + r.height as f32 / 2.0);
     let ((bx, by), (nx, ny)) = (centre(past.face), centre(face));
-    let part = |edge: i32| (edge as f32 * INNER).round() as i32;
-    let (w, h) = (part(before.width), part(before.height));
-    let region = Rect::new(before.x + (before.width - w) / 2, before.y + (before.height - h) / 2, w, h);
-    let Some(inner) = Region::new(&past.reduced, region) else { return };
+    let region = inner(before);
+    let Some(prepared) = Region::new(&past.reduced, region) else { return };
     // Boxes jitter by a pixel or two: a face that hardly moved is sought where it was first.
-    let begin = |dx, dy| inner.align(now, (dx, dy, 1.0));
+    let begin = |dx, dy| prepared.align(now, (dx, dy, 1.0));
     let best = match begin((nx - bx) / f, (ny - by) / f) {
         Some(aligned) if aligned.likeness >= SURE => Some(aligned),
         first => first.into_iter().chain(begin(0.0, 0.0)).max_by(|a, b| a.likeness.total_cmp(&b.likeness)),

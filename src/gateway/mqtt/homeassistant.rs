@@ -126,7 +126,7 @@ impl Names {
                     "state_topic": topic("event"),
                     "value_template": "{{ value_json.event }}",
                     "json_attributes_topic": topic("event"),
-                    "qos": 1,
+                    "qos": 2,
                 })
             }),
             ("sensor", "enrolment", offers.enrol, {

@@ -37,6 +37,8 @@ const MAX_PACKET: usize = 16 * 1024;
 const DEAF: Duration = Duration::from_secs(600);
 /// As many entries of the audit log wait here; those behind them wait in the log.
 const BACKLOG: usize = 256;
+/// A command to unlock that could not be carried out within this comes too late.
+const FRESH: Duration = Duration::from_secs(5);
 /// The broker's answer to what it retains comes within this, or it retains nothing.
 const RECALL: Duration = Duration::from_secs(2);
 /// Between two looks at what the door says, while there is something else to wait for.
@@ -165,6 +167,16 @@ impl Inbox {
     }
 }
 
+/// The command for the lock that waits to be carried out. A later one takes its place, so that none to lock is
+/// lost behind others.
+type LockOrder = Watched<LockOrderNow>;
+
+#[derive(Default)]
+struct LockOrderNow {
+    waits: Option<(String, Instant)>,
+    over: bool,
+}
+
 /// The connection is lost, or given up.
 struct Lost;
 
@@ -180,12 +192,12 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
         names: Arc::clone(&names),
         door: door.clone(),
     };
-    let (locks, enrolments) = (sync_channel(4), sync_channel(1));
+    let (locks, enrolments) = (Arc::new(LockOrder::default()), sync_channel(1));
     let pumped = Arc::clone(&line);
-    let commands = Commands { names: Arc::clone(&names), lock: locks.0, enrol: enrolments.0 };
+    let commands = Commands { names: Arc::clone(&names), lock: Arc::clone(&locks), enrol: enrolments.0 };
     let lock_desk = desk.clone();
     let started = spawn("mqtt-line", move || pump(connection, &pumped, &commands))
-        .and_then(|_| spawn("mqtt-lock", move || lock_desk.serve_lock(&locks.1)))
+        .and_then(|_| spawn("mqtt-lock", move || lock_desk.serve_lock(&locks)))
         .and_then(|_| spawn("mqtt-enrol", move || desk.serve_enrolment(&enrolments.1)));
     if let Err(error) = started {
         line.lose(error);
@@ -213,10 +225,11 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
     let reason = line.now().down.clone();
     if line.now().too_large {
         log::error!(
-            "event=mqtt_command_too_large reason=\"a message of more than {MAX_PACKET} bytes came to {} or {}: \
+            "event=mqtt_command_too_large reason=\"a message of more than {MAX_PACKET} bytes came to {}, {} or {}: \
              commands are not taken for {} s\"",
             names.command("lock"),
             names.command("enrol"),
+            names.events(),
             DEAF.as_secs()
         );
         mqtt.deaf_until = Some(Instant::now() + DEAF);
@@ -250,7 +263,7 @@ fn pump(mut connection: Connection, line: &Line, commands: &Commands) {
             Ok(Ok(Incoming(Packet::ConnAck(_)))) => line.change(|now| now.up = true),
             Ok(Ok(Incoming(Packet::PubComp(_)))) => line.change(|now| now.acknowledged += 1),
             Ok(Ok(Incoming(Packet::Publish(publish)))) if publish.topic == commands.names.events() => {
-                let event = String::from_utf8(publish.payload.to_vec()).ok();
+                let event = String::from_utf8(publish.payload.to_vec()).ok().filter(|_| publish.retain);
                 line.change(|now| now.retained = now.retained.take().or(event));
             }
             Ok(Ok(Incoming(Packet::Publish(publish)))) => commands.take(&publish),
@@ -428,6 +441,7 @@ impl Session<'_> {
         if self.retained.take().is_some_and(|retained| retained == event.payload) {
             log::debug!("event=mqtt_event_had_arrived number={}", entry.seq);
             self.mqtt.delivered.set(entry.seq);
+            self.mqtt.doubtful = false;
             return Ok(());
         }
         let before = self.line.now().acknowledged;
@@ -453,20 +467,32 @@ impl Session<'_> {
 /// Sorts what comes in.
 struct Commands {
     names: Arc<Names>,
-    lock: SyncSender<String>,
+    lock: Arc<LockOrder>,
     enrol: SyncSender<String>,
 }
 
 impl Commands {
     fn take(&self, publish: &Publish) {
-        let way = if publish.topic == self.names.command("lock") { &self.lock } else { &self.enrol };
         let command = String::from_utf8_lossy(&publish.payload).into_owned();
         // Somebody's retained command would come at each connection.
         let passed = !publish.retain && matches!(command.as_str(), LOCK | UNLOCK | PRESS);
-        if !passed || way.try_send(command).is_err() {
+        let taken = passed
+            && if publish.topic == self.names.command("lock") {
+                self.lock.change(|now| now.waits = Some((command, Instant::now())));
+                true
+            } else {
+                self.enrol.try_send(command).is_ok()
+            };
+        if !taken {
             let retained = publish.retain;
             log::warn!("event=mqtt_command_dropped topic={:?} retained={retained}", publish.topic);
         }
+    }
+}
+
+impl Drop for Commands {
+    fn drop(&mut self) {
+        self.lock.change(|now| now.over = true);
     }
 }
 
@@ -480,8 +506,22 @@ struct Desk {
 }
 
 impl Desk {
-    fn serve_lock(&self, commands: &Receiver<String>) {
-        for command in commands {
+    fn serve_lock(&self, orders: &LockOrder) {
+        loop {
+            let mut now = orders.wait_while(SILENCE, |now| now.waits.is_none() && !now.over);
+            let Some((command, came)) = now.waits.take() else {
+                if now.over {
+                    return;
+                }
+                continue;
+            };
+            drop(now);
+            if command == UNLOCK && came.elapsed() > FRESH {
+                log::warn!(
+                    "event=mqtt_command_dropped command={command} reason=\"the daemon did not answer in time\""
+                );
+                continue;
+            }
             let (request, what) = match command.as_str() {
                 UNLOCK => {
                     let time = Duration::from_secs(self.config.unlock_s);

@@ -31,7 +31,7 @@ const FITS: f32 = 0.4;
 /// How far the head has turned from where it was; no biometric data.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Turned {
-    /// About the sine of the angle to either side, with a nose as high as [`height`] has it.
+    /// About the sine of the angle to either side, with a nose about a third of half a face high.
     pub turn: f32,
     /// The same up and down.
     pub nod: f32,

@@ -5,6 +5,7 @@
 
 pub mod card;
 pub mod check;
+mod convolution;
 pub mod crop;
 mod graph;
 pub mod liveness;

@@ -8,6 +8,7 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{Cost, DimLike};
 
+use super::convolution;
 use super::graph::{self, LARGEST_TENSOR};
 
 /// A loaded network with a single float input of fixed shape and a single output.
@@ -34,6 +35,7 @@ impl Network {
             let mut model = model.into_typed().map_err(explain)?;
             model.declutter().map_err(explain)?;
             check_sizes(&model)?;
+            let model = convolution::replace(model).map_err(explain)?;
             let model = model.into_optimized().map_err(explain)?;
             let fact = model.output_fact(0).map_err(explain)?;
             let Some(dims) = fact.shape.as_concrete() else {

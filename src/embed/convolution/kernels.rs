@@ -1,0 +1,124 @@
+//! The inner loops, made for each instruction set, and the choice between them.
+
+use super::lanes::Lanes;
+use super::product::{Call, panel};
+use super::winograd::{Transform, gather, scatter};
+
+/// The inner loops for one instruction set. They exist only where the processor has it.
+pub(super) struct Kernels {
+    /// What it is called.
+    pub(super) name: &'static str,
+    /// Floats in a vector.
+    pub(super) lanes: usize,
+    /// Columns, in vectors, and rows of a product that stay in registers.
+    pub(super) most_vectors: usize,
+    pub(super) most_rows: usize,
+    /// [`panel`] of so many vectors, up to `most_vectors`, and rows, up to `most_rows`.
+    pub(super) product: unsafe fn(usize, usize, &Call, *const *const f32, *mut f32),
+    /// [`gather`].
+    pub(super) gather: unsafe fn(&Transform, &[*const f32; 16], *mut f32, usize),
+    /// [`scatter`].
+    pub(super) scatter:
+        unsafe fn(&Transform, *const f32, usize, &[Option<usize>; 4], Option<*const f32>, *mut f32),
+}
+
+impl Kernels {
+    /// All that this processor can run, fastest first; none where it lacks fused multiply-adds.
+    pub(super) fn available() -> Vec<&'static Kernels> {
+        #[cfg(target_arch = "x86_64")]
+        {
+            let avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+            let avx512 = is_x86_feature_detected!("avx512f");
+            [(avx512, &avx512::KERNELS), (avx2, &avx2::KERNELS)]
+                .into_iter()
+                .filter_map(|(has, kernels)| has.then_some(kernels))
+                .collect()
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            vec![&neon::KERNELS]
+        }
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+        {
+            Vec::new()
+        }
+    }
+}
+
+/// A module with the kernels of one instruction set: its features, vectors, and the vectors and rows of a
+/// panel that its registers hold.
+macro_rules! kernels {
+    ($name:ident, $lanes:ty, $features:literal, $vectors:literal, $rows:literal,
+     [$($v:literal),*], $all_rows:tt) => {
+        pub(super) mod $name {
+            use super::*;
+
+            pub(in super::super) static KERNELS: Kernels = Kernels {
+                name: stringify!($name),
+                lanes: <$lanes>::LANES,
+                most_vectors: $vectors,
+                most_rows: $rows,
+                product,
+                gather: gather_tile,
+                scatter: scatter_tile,
+            };
+
+            /// # Safety
+            /// As [`panel`].
+            #[target_feature(enable = $features)]
+            unsafe fn product(
+                vectors: usize,
+                rows: usize,
+                call: &Call,
+                starts: *const *const f32,
+                out: *mut f32,
+            ) {
+                // SAFETY: the caller's.
+                unsafe { kernels!(@choose $lanes, vectors, rows, call, starts, out, [$($v),*], $all_rows) }
+            }
+
+            /// # Safety
+            /// As [`gather`].
+            #[target_feature(enable = $features)]
+            unsafe fn gather_tile(call: &Transform, from: &[*const f32; 16], to: *mut f32, apart: usize) {
+                // SAFETY: the caller's.
+                unsafe { gather::<$lanes>(call, from, to, apart) }
+            }
+
+            /// # Safety
+            /// As [`scatter`].
+            #[target_feature(enable = $features)]
+            unsafe fn scatter_tile(
+                call: &Transform,
+                from: *const f32,
+                apart: usize,
+                places: &[Option<usize>; 4],
+                residual: Option<*const f32>,
+                output: *mut f32,
+            ) {
+                // SAFETY: the caller's.
+                unsafe { scatter::<$lanes>(call, from, apart, places, residual, output) }
+            }
+        }
+    };
+    (@choose $lanes:ty, $vectors:ident, $rows:ident, $call:ident, $starts:ident, $out:ident,
+     [$($v:literal),*], $all_rows:tt) => {
+        match $vectors {
+            $($v => kernels!(@rows $lanes, $v, $rows, $call, $starts, $out, $all_rows),)*
+            _ => unreachable!("a panel of {} vectors", $vectors),
+        }
+    };
+    (@rows $lanes:ty, $v:literal, $rows:ident, $call:ident, $starts:ident, $out:ident, [$($r:literal),*]) => {
+        match $rows {
+            $($r => panel::<$lanes, $v, $r>($call, $starts, $out),)*
+            _ => unreachable!("{} rows", $rows),
+        }
+    };
+}
+
+#[cfg(target_arch = "x86_64")]
+kernels!(avx2, super::super::lanes::x86::Avx2, "avx2,fma", 2, 6, [1, 2], [1, 2, 3, 4, 5, 6]);
+#[cfg(target_arch = "x86_64")]
+kernels!(avx512, super::super::lanes::x86::Avx512, "avx512f", 3, 8, [1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 8]);
+#[cfg(target_arch = "aarch64")]
+kernels!(neon, super::super::lanes::arm::Neon, "neon", 4, 5, [1, 2, 3, 4], [1, 2, 3, 4, 5]);

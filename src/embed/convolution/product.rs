@@ -1,0 +1,273 @@
+//! Products of many short rows of floats with one matrix of weights.
+//!
+//! A row is given by where its parts begin: a convolution's row is one line of pixels for each line of its
+//! kernel, which lie in the picture already and need not be laid out first. The weights are laid out once,
+//! in panels of as many columns as stay in registers (Goto and van de Geijn, "Anatomy of High-Performance
+//! Matrix Multiplication", ACM TOMS 2008, without its blocking: these matrices are small).
+
+use std::mem::MaybeUninit;
+
+use super::kernels::Kernels;
+use super::lanes::Lanes;
+
+/// Floats read at a time from a part of a row: parts are filled up to a multiple of it by weights of 0.
+pub(super) const STEP: usize = 4;
+
+/// Weights taken at a time: 16 KiB stay in the innermost cache while all rows pass by.
+const CACHED: usize = 4096;
+
+/// 16 floats on one cache line.
+#[repr(C, align(64))]
+#[derive(Clone, Copy)]
+struct Line([f32; 16]);
+
+/// Floats of which the first begins a cache line.
+#[derive(Clone, Default)]
+pub(super) struct Aligned(Vec<Line>);
+
+impl Aligned {
+    /// `len` zeros, and up to 15 more.
+    pub(super) fn zeros(len: usize) -> Self {
+        Aligned(vec![Line([0.0; 16]); len.div_ceil(16)])
+    }
+
+    /// Makes it at least `len` long; what it held may be lost.
+    pub(super) fn grow(&mut self, len: usize) {
+        if self.0.len() * 16 < len {
+            *self = Self::zeros(len);
+        }
+    }
+
+    pub(super) fn floats(&self) -> &[f32] {
+        // SAFETY: a `Line` is 16 floats and nothing else, so this is the same memory.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
+    }
+
+    pub(super) fn floats_mut(&mut self) -> &mut [f32] {
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
+    }
+}
+
+/// A matrix of weights, laid out for one set of kernels.
+pub(super) struct Weights {
+    kernels: &'static Kernels,
+    /// For each panel, part and place in the part: the weights of the panel's columns.
+    laid_out: Aligned,
+    /// The first column of each panel, in vectors, and how many vectors it has.
+    panels: Vec<(usize, usize)>,
+    columns: usize,
+    parts: usize,
+    part_len: usize,
+}
+
+impl Weights {
+    /// The matrix of `columns` columns and rows of `parts` parts of `part_len` floats, whose weights are
+    /// given by column, part and place in the part.
+    pub(super) fn new(
+        kernels: &'static Kernels,
+        columns: usize,
+        parts: usize,
+        part_len: usize,
+        weight: impl Fn(usize, usize, usize) -> f32,
+    ) -> Self {
+        let lanes = kernels.lanes;
+        let panels = even_parts(columns.div_ceil(lanes), kernels.most_vectors);
+        let filled = part_len.next_multiple_of(STEP);
+        let width = |vectors: usize| vectors * lanes;
+        let all = columns.next_multiple_of(lanes);
+        let mut laid_out = Aligned::zeros(parts * filled * all);
+        let out = laid_out.floats_mut();
+        for &(first, vectors) in &panels {
+            let panel = &mut out[width(first) * parts * filled..][..width(vectors) * parts * filled];
+            for (at, values) in panel.chunks_exact_mut(width(vectors)).enumerate() {
+                let (part, place) = (at / filled, at % filled);
+                for (i, value) in values.iter_mut().enumerate() {
+                    let column = width(first) + i;
+                    if column < columns && place < part_len {
+                        *value = weight(column, part, place);
+                    }
+                }
+            }
+        }
+        Weights { kernels, laid_out, panels, columns, parts, part_len: filled }
+    }
+
+    /// Floats read from the begin of each part of a row.
+    pub(super) fn part_len(&self) -> usize {
+        self.part_len
+    }
+
+    /// Columns filled up to whole vectors.
+    pub(super) fn filled_columns(&self) -> usize {
+        self.columns.next_multiple_of(self.kernels.lanes)
+    }
+
+    /// Writes `bias + row * weights`, not below 0 if `relu`, for each row, `stride` apart in `out`.
+    ///
+    /// `starts` has a pointer for each row and part of it. `bias` is as long as
+    /// [`Weights::filled_columns`]. If `stride` is that long too, the columns beyond the last are written
+    /// as well.
+    ///
+    /// # Safety
+    /// From each pointer on [`Weights::part_len`] floats must be readable.
+    pub(super) unsafe fn multiply(
+        &self,
+        starts: &[*const f32],
+        bias: &[f32],
+        relu: bool,
+        stride: usize,
+        out: &mut [f32],
+    ) {
+        let rows = starts.len() / self.parts;
+        let columns = if stride >= self.filled_columns() { self.filled_columns() } else { self.columns };
+        assert!(
+            starts.len() == rows * self.parts
+                && bias.len() >= self.filled_columns()
+                && stride >= columns
+                && (rows == 0 || out.len() >= (rows - 1) * stride + columns)
+        );
+        let groups = even_parts(rows, self.kernels.most_rows);
+        let laid_out = self.laid_out.floats();
+        for &(first, vectors) in &self.panels {
+            let (column, width) = (first * self.kernels.lanes, vectors * self.kernels.lanes);
+            let panel =
+                &laid_out[column * self.parts * self.part_len..][..width * self.parts * self.part_len];
+            let longest = (CACHED / width).next_multiple_of(STEP);
+            for part in 0..self.parts {
+                for (place, count) in even_parts(self.part_len / STEP, longest / STEP) {
+                    let place = place * STEP;
+                    let call = Call {
+                        weights: panel[(part * self.part_len + place) * width..].as_ptr(),
+                        length: count * STEP,
+                        start: (part, self.parts, place),
+                        bias: ((part, place) == (0, 0)).then(|| bias[column..].as_ptr()),
+                        columns: columns - column,
+                        stride,
+                        relu: relu && part + 1 == self.parts && place + count * STEP == self.part_len,
+                    };
+                    for &(row, count) in &groups {
+                        let starts = starts[row * self.parts..].as_ptr();
+                        let out = out[row * stride + column..].as_mut_ptr();
+                        // SAFETY: the caller vouches for the pointers in `starts`; the panel has `vectors`
+                        // vectors of weights and of bias, and `count` rows of `out` begin `stride` apart and
+                        // hold `columns - column` floats each, by the assertion above. Kernels exist only for
+                        // what the processor has.
+                        unsafe { (self.kernels.product)(vectors, count, &call, starts, out) };
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// `total` in as few parts of at most `most` as possible, as equal as can be: first and count of each.
+pub(super) fn even_parts(total: usize, most: usize) -> Vec<(usize, usize)> {
+    let parts = total.div_ceil(most);
+    (0..parts)
+        .map(|i| {
+            let (from, to) = (total * i / parts, total * (i + 1) / parts);
+            (from, to - from)
+        })
+        .collect()
+}
+
+/// A stretch of a panel's weights, for all rows.
+pub(super) struct Call {
+    weights: *const f32,
+    /// Weights of each column, a multiple of [`STEP`].
+    length: usize,
+    /// The part of a row that they are for, how many parts a row has, and the place in the part.
+    start: (usize, usize, usize),
+    /// Added at the first stretch; at the others what `out` holds is.
+    bias: Option<*const f32>,
+    /// Columns to write, from the panel's first on; there may be more than the panel has.
+    columns: usize,
+    stride: usize,
+    relu: bool,
+}
+
+/// Floats in the largest panel: the kernels' most vectors and rows.
+const PANEL: usize = 3 * 16 * 8;
+
+/// A stretch of a panel of `VECTORS` vectors of columns for `ROWS` rows.
+///
+/// # Safety
+/// The processor has `L`; `call` describes a panel of `VECTORS` vectors, `starts` holds the pointers of `ROWS`
+/// rows, each to as many readable floats as `call` says, and so is `out` readable and writable.
+#[inline(always)]
+pub(super) unsafe fn panel<L: Lanes, const VECTORS: usize, const ROWS: usize>(
+    call: &Call,
+    starts: *const *const f32,
+    out: *mut f32,
+) {
+    const { assert!(VECTORS * ROWS * L::LANES <= PANEL) };
+    let mut products = MaybeUninit::<[Line; PANEL / 16]>::uninit();
+    let products = products.as_mut_ptr().cast::<f32>();
+    // SAFETY: the caller vouches for everything that is read and written; the products fit.
+    unsafe {
+        // The sums stay in registers as long as no other than the plainest loops touch them, hence the way
+        // through `products`.
+        let mut sums = [[L::zero(); VECTORS]; ROWS];
+        let (part, parts, first) = call.start;
+        let mut rows = [std::ptr::null(); ROWS];
+        for (r, row) in rows.iter_mut().enumerate() {
+            *row = (*starts.add(r * parts + part)).add(first);
+        }
+        let mut weights = call.weights;
+        for place in (0..call.length).step_by(STEP) {
+            let mut fours = [L::four(rows[0].add(place)); ROWS];
+            for r in 1..ROWS {
+                fours[r] = L::four(rows[r].add(place));
+            }
+            macro_rules! step {
+                ($j:literal) => {
+                    for v in 0..VECTORS {
+                        let weight = L::load(weights.add(v * L::LANES));
+                        for r in 0..ROWS {
+                            sums[r][v] = L::accumulate::<$j>(sums[r][v], weight, fours[r]);
+                        }
+                    }
+                    weights = weights.add(VECTORS * L::LANES);
+                };
+            }
+            step!(0);
+            step!(1);
+            step!(2);
+            step!(3);
+        }
+        for r in 0..ROWS {
+            for v in 0..VECTORS {
+                L::store(products.add((r * VECTORS + v) * L::LANES), sums[r][v]);
+            }
+        }
+        finish::<L>(call, VECTORS, ROWS, products, out);
+    }
+}
+
+/// Adds the bias, or what is in `out` already, to a panel's products and writes them.
+///
+/// # Safety
+/// As [`panel`].
+#[inline(always)]
+unsafe fn finish<L: Lanes>(call: &Call, vectors: usize, rows: usize, products: *const f32, out: *mut f32) {
+    // SAFETY: as in `panel`.
+    unsafe {
+        for r in 0..rows {
+            for v in 0..vectors {
+                let to = out.add(r * call.stride + v * L::LANES);
+                let left = call.columns - v * L::LANES;
+                let before = match call.bias {
+                    Some(bias) => L::load(bias.add(v * L::LANES)),
+                    None if left >= L::LANES => L::load(to),
+                    None => L::load_part(to, left),
+                };
+                let mut sum = L::add(L::load(products.add((r * vectors + v) * L::LANES)), before);
+                if call.relu {
+                    sum = L::max(sum, L::zero());
+                }
+                if left >= L::LANES { L::store(to, sum) } else { L::store_part(to, sum, left) }
+            }
+        }
+    }
+}

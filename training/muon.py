@@ -7,10 +7,12 @@ LLM training", 2025. On this network it learned more than AdamW from the same pi
 
 import torch
 
+import loop
+
 
 def orthogonal(matrices):
-    """The nearest orthogonal matrices, roughly, by five Newton-Schulz steps in bfloat16."""
-    x = matrices.bfloat16()
+    """The nearest orthogonal matrices, roughly, by five Newton-Schulz steps."""
+    x = matrices.to(loop.short_floats())
     tall = x.shape[0] > x.shape[1]
     x = x.T if tall else x
     x = x / (x.norm() + 1e-7)

@@ -187,7 +187,7 @@ def main():
         for optimiser in optimisers.values():
             for group in optimiser.param_groups:
                 group["lr"] = loop.rate(step, option.steps, option.rate)
-        with torch.autocast("cpu", torch.bfloat16):
+        with loop.autocast():
             features = network.features(views)
         vectors = networks.normalised(features.float())
         loss = option.contrastive * losses.hard_contrastive(vectors[: len(labels)], labels)

@@ -70,7 +70,7 @@ def main():
     for faces_, same in loop.batches(make, SEED, step, options.steps):
         for group in optimiser.param_groups:
             group["lr"] = loop.rate(step, options.steps, options.rate, warmup=50)
-        with torch.autocast("cpu", torch.bfloat16):
+        with loop.autocast():
             vectors = network(faces_)
         first, second = vectors.chunk(2)
         distances = losses.distance(first, second)

@@ -312,7 +312,7 @@ fn table(path: &Path, line: &Line) -> String {
     let mut text = format!(
         "file           {}\nSHA-256        {}\nsize           {} bytes\ninput, output  {product}, {} values\n\
          parameters     {}, of these {} in 8 bits\nmultiply-adds  {:.1} million\narithmetic     {}\n\
-         operators      {}\nlatency        {:.2} ms of CPU time, one thread (loaded in {:.0} ms)\n",
+         convolutions   {}\noperators      {}\nlatency        {:.2} ms of CPU time, one thread (loaded in {:.0} ms)\n",
         path.display(),
         line.sha256,
         a.bytes,
@@ -321,6 +321,7 @@ fn table(path: &Path, line: &Line) -> String {
         a.parameters_int8,
         a.multiply_adds as f64 / 1e6,
         a.arithmetic,
+        a.convolutions,
         operators.join(", "),
         line.latency_ms,
         line.load_ms,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tract_onnx::pb::{GraphProto, tensor_proto::DataType};
 
-use super::{graph, network};
+use super::{convolution, graph, network};
 
 /// What a network file is made of.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -24,6 +24,8 @@ pub struct Anatomy {
     pub multiply_adds: u64,
     /// Which arithmetic runs, in words.
     pub arithmetic: &'static str,
+    /// Who does its 3x3 convolutions on this processor, in words.
+    pub convolutions: String,
     /// How often each operator occurs in the file.
     pub operators: BTreeMap<String, usize>,
 }
@@ -77,6 +79,10 @@ pub fn anatomy(onnx: &[u8], shape: Option<&[usize]>, output: Option<&str>) -> Re
         parameters_int8,
         multiply_adds,
         arithmetic,
+        convolutions: match convolution::instruction_set() {
+            Some(set) => format!("3x3 by our own code with {set}, others by tract"),
+            None => "by tract".into(),
+        },
         operators,
     })
 }

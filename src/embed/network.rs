@@ -25,33 +25,28 @@ impl Network {
     /// # Errors
     /// A sentence on what is wrong with the file.
     pub(crate) fn load(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Result<Network, String> {
-        let mut proto = graph::parse(bytes)?;
-        graph::fix_shapes(&mut proto, shape, output)?;
-        graph::fold_dequantize(&mut proto)?;
-        check_operators(&proto)?;
+        let proto = readable(bytes, shape, output)?;
         contained(|| {
-            let model = onnx().model_for_proto_model(&proto).map_err(explain)?;
+            let model = simplified(&proto)?;
             drop(proto);
-            let mut model = model.into_typed().map_err(explain)?;
-            model.declutter().map_err(explain)?;
-            check_sizes(&model)?;
             let model = convolution::replace(model).map_err(explain)?;
-            let model = model.into_optimized().map_err(explain)?;
-            let fact = model.output_fact(0).map_err(explain)?;
-            let Some(dims) = fact.shape.as_concrete() else {
-                return Err(format!(
-                    "the size of its output ({:?}) depends on more than its input",
-                    fact.shape
-                ));
-            };
-            if fact.datum_type != f32::datum_type() {
-                return Err(format!("its output is of type {:?}, not 32-bit floats", fact.datum_type));
-            }
-            let size = dims.iter().product();
-            let plan = model.into_runnable().map_err(explain)?;
-            let state = plan.spawn().map_err(explain)?;
-            Ok(Network { state, plan, shape: shape.to_vec(), size })
+            Self::of(model, shape)
         })
+    }
+
+    fn of(model: TypedModel, shape: &[usize]) -> Result<Network, String> {
+        let model = model.into_optimized().map_err(explain)?;
+        let fact = model.output_fact(0).map_err(explain)?;
+        let Some(dims) = fact.shape.as_concrete() else {
+            return Err(format!("the size of its output ({:?}) depends on more than its input", fact.shape));
+        };
+        if fact.datum_type != f32::datum_type() {
+            return Err(format!("its output is of type {:?}, not 32-bit floats", fact.datum_type));
+        }
+        let size = dims.iter().product();
+        let plan = model.into_runnable().map_err(explain)?;
+        let state = plan.spawn().map_err(explain)?;
+        Ok(Network { state, plan, shape: shape.to_vec(), size })
     }
 
     /// Number of values of the output.
@@ -84,14 +79,9 @@ impl Network {
 
 /// The number of output values and of multiply-adds of a network.
 pub(crate) fn measure(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Result<(usize, u64), String> {
-    let mut proto = graph::parse(bytes)?;
-    graph::fix_shapes(&mut proto, shape, output)?;
-    graph::fold_dequantize(&mut proto)?;
-    check_operators(&proto)?;
+    let proto = readable(bytes, shape, output)?;
     contained(|| {
-        let mut model = onnx().model_for_proto_model(&proto).and_then(|m| m.into_typed()).map_err(explain)?;
-        model.declutter().map_err(explain)?;
-        check_sizes(&model)?;
+        let model = simplified(&proto)?;
         let mut multiply_adds = 0;
         for node in model.nodes() {
             let inputs = model.node_input_facts(node.id).map_err(explain)?;
@@ -105,6 +95,23 @@ pub(crate) fn measure(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Re
             model.output_fact(0).map_err(explain)?.shape.volume().to_usize().map_err(|e| e.to_string())?;
         Ok((size, multiply_adds))
     })
+}
+
+/// The file's graph as tract can read it: shapes fixed, stored int8 unfolded, operators known.
+fn readable(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Result<ModelProto, String> {
+    let mut proto = graph::parse(bytes)?;
+    graph::fix_shapes(&mut proto, shape, output)?;
+    graph::fold_dequantize(&mut proto)?;
+    check_operators(&proto)?;
+    Ok(proto)
+}
+
+/// What tract makes of it before it chooses how to run it.
+fn simplified(proto: &ModelProto) -> Result<TypedModel, String> {
+    let mut model = onnx().model_for_proto_model(proto).and_then(|m| m.into_typed()).map_err(explain)?;
+    model.declutter().map_err(explain)?;
+    check_sizes(&model)?;
+    Ok(model)
 }
 
 /// Refuses a network with operators that tract does not know, by name.
@@ -185,4 +192,33 @@ fn contained<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
         let line = message.lines().next().unwrap_or("").chars().take(160).collect::<String>();
         Err(format!("the network runtime gave up on it ({line})"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Our convolutions, and the sums and ReLUs that they take over, change nothing but the rounding.
+    #[test]
+    fn the_shipped_networks_give_what_tracts_own_convolutions_give() {
+        let shape = [1, 1, 112, 92];
+        let bytes: &[u8] = include_bytes!("../../models/embedder.onnx");
+        let proto = readable(bytes, &shape, None).unwrap();
+        let mut own = Network::load(bytes, &shape, None).unwrap();
+        let mut tracts = Network::of(simplified(&proto).unwrap(), &shape).unwrap();
+        for seed in 1..5 {
+            let values: Vec<f32> = (0..112 * 92).map(|i| (i * seed * 37 % 256) as f32 / 255.0).collect();
+            let (a, b) = (own.run(&values).unwrap(), tracts.run(&values).unwrap());
+            assert!(a.iter().zip(&b).all(|(a, b)| (a - b).abs() < 1e-5), "{a:?}\n{b:?}");
+        }
+        let replaced = |model: &TypedModel| {
+            let of = |name: &str| model.nodes.iter().filter(|n| n.op.name() == name).count();
+            (of("FacelatchConvolution"), of("Conv"))
+        };
+        let before = simplified(&proto).unwrap();
+        assert_eq!(replaced(&before), (0, 10));
+        if convolution::instruction_set().is_some() {
+            assert_eq!(replaced(&convolution::replace(before).unwrap()), (10, 0));
+        }
+    }
 }

@@ -1,12 +1,16 @@
 //! The inner loops, made for each instruction set, and the choice between them.
 
 use super::lanes::Lanes;
+#[cfg(target_arch = "aarch64")]
+use super::lanes::arm::Neon;
+#[cfg(target_arch = "x86_64")]
+use super::lanes::x86::{Avx2, Avx512};
 use super::product::{Call, panel};
-use super::winograd::{Transform, gather, scatter};
+use super::winograd::{Four, Transform, Two, gather, scatter};
 
 /// The inner loops for one instruction set. They exist only where the processor has it.
 pub(super) struct Kernels {
-    /// What it is called.
+    /// What users know it by.
     pub(super) name: &'static str,
     /// Floats in a vector.
     pub(super) lanes: usize,
@@ -15,11 +19,19 @@ pub(super) struct Kernels {
     pub(super) most_rows: usize,
     /// [`panel`] of so many vectors, up to `most_vectors`, and rows, up to `most_rows`.
     pub(super) product: unsafe fn(usize, usize, &Call, *const *const f32, *mut f32),
+    /// Transforms of [`Two`].
+    pub(super) two: Transforms<4, 2>,
+    /// Transforms of [`Four`].
+    pub(super) four: Transforms<6, 4>,
+}
+
+/// The transforms of a tile for one instruction set.
+pub(super) struct Transforms<const SIDE: usize, const OUT: usize> {
     /// [`gather`].
-    pub(super) gather: unsafe fn(&Transform, &[*const f32; 16], *mut f32, usize),
+    pub(super) gather: unsafe fn(&Transform, &[[*const f32; SIDE]; SIDE], *mut f32, usize),
     /// [`scatter`].
     pub(super) scatter:
-        unsafe fn(&Transform, *const f32, usize, &[Option<usize>; 4], Option<*const f32>, *mut f32),
+        unsafe fn(&Transform, *const f32, usize, &[[Option<usize>; OUT]; OUT], Option<*const f32>, *mut f32),
 }
 
 impl Kernels {
@@ -45,22 +57,22 @@ impl Kernels {
     }
 }
 
-/// A module with the kernels of one instruction set: its features, vectors, and the vectors and rows of a
+/// A module with the kernels of one instruction set: its name, vectors, features, vectors, and the vectors and rows of a
 /// panel that its registers hold.
 macro_rules! kernels {
-    ($name:ident, $lanes:ty, $features:literal, $vectors:literal, $rows:literal,
+    ($name:ident, $known_as:literal, $lanes:ty, $features:literal, $vectors:literal, $rows:literal,
      [$($v:literal),*], $all_rows:tt) => {
         pub(super) mod $name {
             use super::*;
 
             pub(in super::super) static KERNELS: Kernels = Kernels {
-                name: stringify!($name),
+                name: $known_as,
                 lanes: <$lanes>::LANES,
                 most_vectors: $vectors,
                 most_rows: $rows,
                 product,
-                gather: gather_tile,
-                scatter: scatter_tile,
+                two: Transforms { gather: two::gather_tile, scatter: two::scatter_tile },
+                four: Transforms { gather: four::gather_tile, scatter: four::scatter_tile },
             };
 
             /// # Safety
@@ -77,27 +89,42 @@ macro_rules! kernels {
                 unsafe { kernels!(@choose $lanes, vectors, rows, call, starts, out, [$($v),*], $all_rows) }
             }
 
+            kernels!(@transforms two, $lanes, $features, Two, 4, 2);
+            kernels!(@transforms four, $lanes, $features, Four, 6, 4);
+        }
+    };
+    (@transforms $name:ident, $lanes:ty, $features:literal, $tile:ty, $side:literal, $out:literal) => {
+        mod $name {
+            use super::*;
+
             /// # Safety
             /// As [`gather`].
             #[target_feature(enable = $features)]
-            unsafe fn gather_tile(call: &Transform, from: &[*const f32; 16], to: *mut f32, apart: usize) {
+            pub(super) unsafe fn gather_tile(
+                call: &Transform,
+                from: &[[*const f32; $side]; $side],
+                to: *mut f32,
+                apart: usize,
+            ) {
                 // SAFETY: the caller's.
-                unsafe { gather::<$lanes>(call, from, to, apart) }
+                unsafe { gather::<$lanes, $tile, $side, $out>(call, from, to, apart) }
             }
 
             /// # Safety
             /// As [`scatter`].
             #[target_feature(enable = $features)]
-            unsafe fn scatter_tile(
+            pub(super) unsafe fn scatter_tile(
                 call: &Transform,
                 from: *const f32,
                 apart: usize,
-                places: &[Option<usize>; 4],
+                places: &[[Option<usize>; $out]; $out],
                 residual: Option<*const f32>,
                 output: *mut f32,
             ) {
                 // SAFETY: the caller's.
-                unsafe { scatter::<$lanes>(call, from, apart, places, residual, output) }
+                unsafe {
+                    scatter::<$lanes, $tile, $side, $out>(call, from, apart, places, residual, output)
+                }
             }
         }
     };
@@ -117,8 +144,8 @@ macro_rules! kernels {
 }
 
 #[cfg(target_arch = "x86_64")]
-kernels!(avx2, super::super::lanes::x86::Avx2, "avx2,fma", 2, 6, [1, 2], [1, 2, 3, 4, 5, 6]);
+kernels!(avx2, "AVX2", Avx2, "avx2,fma", 2, 6, [1, 2], [1, 2, 3, 4, 5, 6]);
 #[cfg(target_arch = "x86_64")]
-kernels!(avx512, super::super::lanes::x86::Avx512, "avx512f", 3, 8, [1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 8]);
+kernels!(avx512, "AVX-512", Avx512, "avx512f", 3, 8, [1, 2, 3], [1, 2, 3, 4, 5, 6, 7, 8]);
 #[cfg(target_arch = "aarch64")]
-kernels!(neon, super::super::lanes::arm::Neon, "neon", 4, 5, [1, 2, 3, 4], [1, 2, 3, 4, 5]);
+kernels!(neon, "NEON", Neon, "neon", 4, 5, [1, 2, 3, 4], [1, 2, 3, 4, 5]);

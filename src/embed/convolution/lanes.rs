@@ -29,6 +29,8 @@ pub(super) trait Lanes {
     unsafe fn store_part(p: *mut f32, v: Self::V, n: usize);
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    /// `sum + v * by`, rounded once.
+    unsafe fn multiple(sum: Self::V, v: Self::V, by: f32) -> Self::V;
     /// The larger of each lane.
     unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
     /// The four floats from `p` on, which stay as they are while the value is used.
@@ -97,6 +99,11 @@ pub(super) mod x86 {
             unsafe { _mm256_sub_ps(a, b) }
         }
         #[inline(always)]
+        unsafe fn multiple(sum: __m256, v: __m256, by: f32) -> __m256 {
+            // SAFETY: see above.
+            unsafe { _mm256_fmadd_ps(v, _mm256_set1_ps(by), sum) }
+        }
+        #[inline(always)]
         unsafe fn max(a: __m256, b: __m256) -> __m256 {
             // SAFETY: see above.
             unsafe { _mm256_max_ps(a, b) }
@@ -151,6 +158,11 @@ pub(super) mod x86 {
         unsafe fn sub(a: __m512, b: __m512) -> __m512 {
             // SAFETY: see above.
             unsafe { _mm512_sub_ps(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn multiple(sum: __m512, v: __m512, by: f32) -> __m512 {
+            // SAFETY: see above.
+            unsafe { _mm512_fmadd_ps(v, _mm512_set1_ps(by), sum) }
         }
         #[inline(always)]
         unsafe fn max(a: __m512, b: __m512) -> __m512 {
@@ -225,6 +237,11 @@ pub(super) mod arm {
         unsafe fn sub(a: float32x4_t, b: float32x4_t) -> float32x4_t {
             // SAFETY: see above.
             unsafe { vsubq_f32(a, b) }
+        }
+        #[inline(always)]
+        unsafe fn multiple(sum: float32x4_t, v: float32x4_t, by: f32) -> float32x4_t {
+            // SAFETY: see above.
+            unsafe { vfmaq_n_f32(sum, v, by) }
         }
         #[inline(always)]
         unsafe fn max(a: float32x4_t, b: float32x4_t) -> float32x4_t {

@@ -5,13 +5,16 @@ use std::cell::RefCell;
 use super::direct::Direct;
 use super::kernels::Kernels;
 use super::product::Aligned;
-use super::winograd::Winograd;
+use super::winograd::{Four, Two, Winograd};
 
 /// Lines and columns of a kernel.
 pub(super) const KERNEL: usize = 3;
 
-/// From how many tiles on [`Winograd`] pays: each reads 16 weights where [`Direct`] reads 9.
+/// From how many tiles on [`Winograd`] pays: the larger a tile, the more weights it reads.
 const TILES_THAT_PAY: usize = 12;
+
+/// The most transformed weights that pay: 2 MiB of them; more would wait for the memory, and take much of it.
+const WEIGHTS_THAT_PAY: usize = 1 << 19;
 
 /// Sizes of one convolution; pairs are vertical, horizontal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,7 +100,8 @@ pub(super) struct Scratch {
 }
 
 pub(super) enum Method {
-    Winograd(Winograd),
+    WinogradFour(Winograd<6, 4>),
+    WinogradTwo(Winograd<4, 2>),
     Direct(Direct),
 }
 
@@ -109,9 +113,15 @@ impl Method {
         weight: impl Fn(usize, usize, usize, usize) -> f32,
         bias: &[f32],
     ) -> Self {
-        let tiles = geometry.out_height.div_ceil(2) * geometry.out_width.div_ceil(2);
-        if geometry.stride == (1, 1) && tiles >= TILES_THAT_PAY {
-            Method::Winograd(Winograd::new(kernels, geometry, weight, bias))
+        let tiles = |side| geometry.out_height.div_ceil(side) * geometry.out_width.div_ceil(side);
+        let pays = |side: usize| {
+            let weights = (side + KERNEL - 1).pow(2) * geometry.inputs * geometry.outputs;
+            geometry.stride == (1, 1) && tiles(side) >= TILES_THAT_PAY && weights <= WEIGHTS_THAT_PAY
+        };
+        if pays(4) {
+            Method::WinogradFour(Winograd::new::<Four>(kernels, geometry, weight, bias))
+        } else if pays(2) {
+            Method::WinogradTwo(Winograd::new::<Two>(kernels, geometry, weight, bias))
         } else {
             Method::Direct(Direct::new(kernels, geometry, weight, bias))
         }
@@ -119,7 +129,8 @@ impl Method {
 
     pub(super) fn name(&self) -> &'static str {
         match self {
-            Method::Winograd(_) => "winograd",
+            Method::WinogradFour(_) => "winograd, 4x4",
+            Method::WinogradTwo(_) => "winograd, 2x2",
             Method::Direct(_) => "direct",
         }
     }
@@ -135,8 +146,103 @@ impl Method {
                 && maps.residual.is_none_or(|r| r.len() == geometry.output_len())
         );
         SCRATCH.with_borrow_mut(|scratch| match self {
-            Method::Winograd(method) => method.run(geometry, relu, maps, scratch),
+            Method::WinogradFour(method) => method.run(geometry, relu, maps, scratch),
+            Method::WinogradTwo(method) => method.run(geometry, relu, maps, scratch),
             Method::Direct(method) => method.run(geometry, relu, maps, scratch),
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Numbers from -1 to 1.
+    fn numbers(seed: u64) -> impl Iterator<Item = f32> {
+        let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
+        std::iter::successors(Some(seed), next).map(|state| (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
+    }
+
+    /// What a convolution is by its definition, in double precision.
+    fn defined(
+        g: &Geometry,
+        weight: impl Fn(usize, usize, usize, usize) -> f32,
+        bias: &[f32],
+        maps: &Maps<'_>,
+        relu: bool,
+    ) -> Vec<f64> {
+        let places = (0..g.output_len()).map(|i| {
+            let (y, x, output) = (i / g.outputs / g.out_width, i / g.outputs % g.out_width, i % g.outputs);
+            let mut sum = f64::from(bias[output]) + maps.residual.map_or(0.0, |r| f64::from(r[i]));
+            for line in 0..KERNEL {
+                for column in 0..KERNEL {
+                    let (Some(row), Some(at)) = (g.line(y, line), g.column(x, column)) else { continue };
+                    for input in 0..g.inputs {
+                        sum += f64::from(maps.input[(row * g.width + at) * g.inputs + input])
+                            * f64::from(weight(output, input, line, column));
+                    }
+                }
+            }
+            if relu { sum.max(0.0) } else { sum }
+        });
+        places.collect()
+    }
+
+    fn geometry() -> impl Strategy<Value = Geometry> {
+        let sizes = (1..50usize, 1..50usize, 1..20usize, 1..20usize);
+        (sizes, (1..4usize, 1..4usize), (0..3usize, 0..3usize), (0..3usize, 0..3usize)).prop_filter_map(
+            "larger than the kernel",
+            |((inputs, outputs, height, width), stride, before, after)| {
+                let out = |size: usize, before: usize, after: usize, stride: usize| {
+                    Some((size + before + after).checked_sub(KERNEL)? / stride + 1)
+                };
+                let out_height = out(height, before.0, after.0, stride.0)?;
+                let out_width = out(width, before.1, after.1, stride.1)?;
+                Some(Geometry { inputs, outputs, height, width, out_height, out_width, stride, before })
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(96))]
+
+        /// By each way, with each instruction set that there is.
+        #[test]
+        fn all_ways_give_what_a_convolution_is(
+            g in geometry(), seed in any::<u64>(), residual in any::<bool>(), relu in any::<bool>(),
+        ) {
+            let mut numbers = numbers(seed);
+            let mut some = |n: usize| numbers.by_ref().take(n).collect::<Vec<f32>>();
+            let (input, added, bias) = (some(g.input_len()), some(g.output_len()), some(g.outputs));
+            let weights = some(g.outputs * g.inputs * KERNEL * KERNEL);
+            let weight = |o: usize, i: usize, y: usize, x: usize| {
+                weights[((o * g.inputs + i) * KERNEL + y) * KERNEL + x]
+            };
+            for kernels in Kernels::available() {
+                let mut ways = vec![Method::Direct(Direct::new(kernels, &g, weight, &bias))];
+                if g.stride == (1, 1) {
+                    ways.push(Method::WinogradTwo(Winograd::new::<Two>(kernels, &g, weight, &bias)));
+                    ways.push(Method::WinogradFour(Winograd::new::<Four>(kernels, &g, weight, &bias)));
+                }
+                for way in ways {
+                    // What was there must not matter.
+                    let mut output = vec![f32::NAN; g.output_len()];
+                    let residual = residual.then_some(added.as_slice());
+                    let mut maps = Maps { input: &input, residual, output: &mut [] };
+                    let expected = defined(&g, weight, &bias, &maps, relu);
+                    maps.output = &mut output;
+                    way.run(&g, relu, maps);
+                    // Rounding grows with the number of products.
+                    let tolerance = 1e-6 * (KERNEL * KERNEL * g.inputs) as f64;
+                    for (found, expected) in output.iter().zip(&expected) {
+                        prop_assert!(
+                            (f64::from(*found) - expected).abs() < tolerance,
+                            "{} by {}: {found}, not {expected}", kernels.name, way.name()
+                        );
+                    }
+                }
+            }
+        }
     }
 }

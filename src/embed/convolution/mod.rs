@@ -21,3 +21,8 @@ mod winograd;
 pub(super) use replace::replace;
 
 use method::{Geometry, KERNEL, Maps, Method, Padded, Scratch};
+
+/// The instruction set that our convolutions use here, if this processor has one of theirs.
+pub(super) fn instruction_set() -> Option<&'static str> {
+    kernels::Kernels::available().first().map(|kernels| kernels.name)
+}

@@ -72,7 +72,7 @@ impl Weights {
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
         let lanes = kernels.lanes;
-        let panels = even_parts(columns.div_ceil(lanes), kernels.most_vectors);
+        let panels = even_parts(columns.div_ceil(lanes), kernels.most_vectors).collect::<Vec<_>>();
         let filled = part_len.next_multiple_of(STEP);
         let width = |vectors: usize| vectors * lanes;
         let all = columns.next_multiple_of(lanes);
@@ -127,7 +127,6 @@ impl Weights {
                 && stride >= columns
                 && (rows == 0 || out.len() >= (rows - 1) * stride + columns)
         );
-        let groups = even_parts(rows, self.kernels.most_rows);
         let laid_out = self.laid_out.floats();
         for &(first, vectors) in &self.panels {
             let (column, width) = (first * self.kernels.lanes, vectors * self.kernels.lanes);
@@ -146,7 +145,7 @@ impl Weights {
                         stride,
                         relu: relu && part + 1 == self.parts && place + count * STEP == self.part_len,
                     };
-                    for &(row, count) in &groups {
+                    for (row, count) in even_parts(rows, self.kernels.most_rows) {
                         let starts = starts[row * self.parts..].as_ptr();
                         let out = out[row * stride + column..].as_mut_ptr();
                         // SAFETY: the caller vouches for the pointers in `starts`; the panel has `vectors`
@@ -162,14 +161,11 @@ impl Weights {
 }
 
 /// `total` in as few parts of at most `most` as possible, as equal as can be: first and count of each.
-pub(super) fn even_parts(total: usize, most: usize) -> Vec<(usize, usize)> {
+fn even_parts(total: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let parts = total.div_ceil(most);
-    (0..parts)
-        .map(|i| {
-            let (from, to) = (total * i / parts, total * (i + 1) / parts);
-            (from, to - from)
-        })
-        .collect()
+    // At least so many in each, and one more in the first ones.
+    let (least, more) = (total.checked_div(parts).unwrap_or(0), total.checked_rem(parts).unwrap_or(0));
+    (0..parts).map(move |i| (i * least + i.min(more), least + usize::from(i < more)))
 }
 
 /// A stretch of a panel's weights, for all rows.

@@ -30,7 +30,7 @@ pub(super) fn with_kernels(model: TypedModel, kernels: &'static Kernels) -> Trac
     let mut absorbed = HashSet::new();
     for node in &model.nodes {
         if let Some(convolution) = convolution(&model, node, kernels)? {
-            let chain = Chain::of(&model, node, convolution)?;
+            let chain = Chain::of(&model, node, convolution, &absorbed)?;
             absorbed.extend(chain.nodes.iter().copied());
             if let Some(last) = chain.nodes.last() {
                 chains.insert(*last, chain);
@@ -65,11 +65,17 @@ struct Chain {
 }
 
 impl Chain {
-    fn of(model: &TypedModel, node: &TypedNode, convolution: Convolution) -> TractResult<Self> {
+    /// As far as it goes without the nodes that other chains have `absorbed`.
+    fn of(
+        model: &TypedModel,
+        node: &TypedNode,
+        convolution: Convolution,
+        absorbed: &HashSet<usize>,
+    ) -> TractResult<Self> {
         let mut chain = Chain { input: node.inputs[0], residual: None, convolution, nodes: vec![node.id] };
         let mut last = node;
         while let Some(next) = only_successor(model, last)? {
-            let Some(op) = next.op_as::<TypedBinOp>() else { break };
+            let Some(op) = next.op_as::<TypedBinOp>().filter(|_| !absorbed.contains(&next.id)) else { break };
             let other = next.inputs[usize::from(next.inputs[0].node == last.id)];
             let fact = model.outlet_fact(other)?;
             if op.0.is::<Add>()
@@ -148,6 +154,10 @@ fn convolution(
         stride,
         before: (padded[0].pad_before, padded[1].pad_before),
     };
+    let before = geometry.before.0.max(geometry.before.1);
+    if geometry.out_height * geometry.out_width == 0 || before >= KERNEL {
+        return Ok(None);
+    }
     let weights = weights.try_as_plain_ram()?.as_slice::<f32>()?;
     let weight = |output: usize, input: usize, line: usize, column: usize| {
         weights[((output * inputs + input) * KERNEL + line) * KERNEL + column]
@@ -204,5 +214,94 @@ impl Builder {
         let last = self.out.wire_node(name, AxisOp::Move(1, 3), &[first])?[0];
         self.last.insert(first, last);
         Ok(last)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tract_onnx::tract_core::ops::cnn::{PaddingSpec, PoolSpec};
+    use tract_onnx::tract_core::ops::math::{add, max};
+
+    fn source(model: &mut TypedModel) -> OutletId {
+        model.add_source("input", f32::fact([1, 6, 9, 11])).unwrap()
+    }
+
+    fn conv(model: &mut TypedModel, name: &str, from: OutletId, stride: usize, group: usize) -> OutletId {
+        let numbers = |n: usize| (0..n).map(|i| (i * 29 % 17) as f32 / 17.0 - 0.5).collect::<Vec<_>>();
+        let kernel = Tensor::from_shape(&[6, 6 / group, 3, 3], &numbers(324 / group)).unwrap();
+        let kernel = model.add_const(format!("{name}.kernel"), kernel).unwrap();
+        let bias = model.add_const(format!("{name}.bias"), tensor1(&numbers(6))).unwrap();
+        let one = || tvec!(1, 1);
+        let pool_spec = PoolSpec::new(
+            DataFormat::NCHW,
+            tvec!(3, 3),
+            PaddingSpec::Explicit(one(), one()),
+            None,
+            Some(tvec!(stride, stride)),
+            6,
+            6,
+        );
+        let op = Conv { pool_spec, kernel_fmt: KernelFormat::OIHW, group, q_params: None };
+        model.wire_node(name, op, &[from, kernel, bias]).unwrap()[0]
+    }
+
+    fn sum(model: &mut TypedModel, name: &str, a: OutletId, b: OutletId) -> OutletId {
+        model.wire_node(name, add(), &[a, b]).unwrap()[0]
+    }
+
+    fn relu(model: &mut TypedModel, name: &str, from: OutletId) -> OutletId {
+        let zero =
+            model.add_const(format!("{name}.zero"), tensor0(0f32).broadcast_into_rank(4).unwrap()).unwrap();
+        model.wire_node(name, max(), &[from, zero]).unwrap()[0]
+    }
+
+    /// The network gives what it gave; returns how many steps of ours and of tract's it has, and sums.
+    fn counts_of_same(mut model: TypedModel, outputs: &[OutletId]) -> (usize, usize, usize) {
+        model.select_output_outlets(outputs).unwrap();
+        let Some(kernels) = Kernels::available().first().copied() else { panic!("no kernels to test") };
+        let replaced = with_kernels(model.clone(), kernels).unwrap();
+        let input: Vec<f32> = (0..594).map(|i| (i * 31 % 23) as f32 / 23.0 - 0.5).collect();
+        let input = tvec!(Tensor::from_shape(&[1, 6, 9, 11], &input).unwrap().into());
+        let of = |op: &str| replaced.nodes.iter().filter(|n| n.op.name() == op).count();
+        let counts = (of("FacelatchConvolution"), of("Conv"), of("Add"));
+        let run =
+            |model: TypedModel| model.into_optimized().unwrap().into_runnable().unwrap().run(input.clone());
+        for (a, b) in run(replaced).unwrap().iter().zip(run(model).unwrap()) {
+            a.close_enough(&b, Approximation::Approximate).unwrap();
+        }
+        counts
+    }
+
+    #[test]
+    fn a_sum_of_two_convolutions_goes_to_one_of_them() {
+        let mut model = TypedModel::default();
+        let input = source(&mut model);
+        let (a, b) = (conv(&mut model, "a", input, 1, 1), conv(&mut model, "b", input, 1, 1));
+        let sum = sum(&mut model, "sum", a, b);
+        let out = relu(&mut model, "relu", sum);
+        assert_eq!(counts_of_same(model, &[out]), (2, 0, 0));
+    }
+
+    #[test]
+    fn what_is_read_elsewhere_too_is_left_as_it_is() {
+        let mut model = TypedModel::default();
+        let input = source(&mut model);
+        let a = conv(&mut model, "a", input, 1, 1);
+        let first = relu(&mut model, "first", a);
+        let b = conv(&mut model, "b", first, 1, 1);
+        let sum = sum(&mut model, "sum", b, first);
+        assert_eq!(counts_of_same(model, &[sum, a]), (2, 0, 0));
+    }
+
+    #[test]
+    fn a_sum_after_a_relu_and_a_grouped_convolution_stay_tracts() {
+        let mut model = TypedModel::default();
+        let input = source(&mut model);
+        let a = conv(&mut model, "a", input, 2, 1);
+        let first = relu(&mut model, "first", a);
+        let b = conv(&mut model, "b", input, 2, 2);
+        let sum = sum(&mut model, "sum", first, b);
+        assert_eq!(counts_of_same(model, &[sum]), (1, 1, 1));
     }
 }

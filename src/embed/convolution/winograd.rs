@@ -1,40 +1,129 @@
-//! 3x3 convolutions at stride 1 by Winograd's minimal filtering F(2x2, 3x3): a tile of 2x2 outputs is made of
-//! 4x4 inputs by 16 products where the definition has 36 (Lavin and Gray, "Fast Algorithms for Convolutional
-//! Neural Networks", CVPR 2016, section 4.1).
+//! 3x3 convolutions at stride 1 by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for
+//! Convolutional Neural Networks", CVPR 2016, sections 4.1 to 4.3): a tile of 4x4 outputs is made of 6x6 inputs
+//! by 36 products where the definition has 144, one of 2x2 outputs of 4x4 inputs by 16 where it has 36.
 
-use super::kernels::Kernels;
+use super::kernels::{Kernels, Transforms};
 use super::lanes::Lanes;
-use super::product::{Aligned, STEP, Weights, even_parts};
-use super::{Geometry, Maps, Padded, Scratch};
+use super::product::{Aligned, STEP, Weights};
+use super::{Geometry, KERNEL, Maps, Padded, Scratch};
 
-/// Values of a transformed tile.
-const POINTS: usize = 16;
+/// Values between the transforms of the tiles taken at a time, for each channel: few enough to stay in the
+/// processor's cache. A multiple of both tiles' values.
+const TOGETHER: usize = 432;
 
-/// Tiles taken at a time, so that what lies between the transforms stays in the processor's cache.
-const TILES: usize = 24;
+/// One-dimensional minimal filtering: `OUT` outputs of a filter of three from `SIDE` inputs.
+pub(super) trait Minimal<const SIDE: usize, const OUT: usize> {
+    /// The paper's G.
+    const G: [[f64; KERNEL]; SIDE];
+
+    /// The tile's transforms among the kernels.
+    fn transforms(kernels: &'static Kernels) -> &'static Transforms<SIDE, OUT>;
+
+    /// The paper's B' times `d`.
+    ///
+    /// # Safety
+    /// The processor has `L`.
+    unsafe fn forward<L: Lanes>(d: [L::V; SIDE]) -> [L::V; SIDE];
+
+    /// The paper's A' times `m`.
+    ///
+    /// # Safety
+    /// The processor has `L`.
+    unsafe fn back<L: Lanes>(m: [L::V; SIDE]) -> [L::V; OUT];
+}
+
+/// F(2, 3).
+pub(super) struct Two;
+
+impl Minimal<4, 2> for Two {
+    const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
+
+    fn transforms(kernels: &'static Kernels) -> &'static Transforms<4, 2> {
+        &kernels.two
+    }
+
+    #[inline(always)]
+    unsafe fn forward<L: Lanes>([a, b, c, d]: [L::V; 4]) -> [L::V; 4] {
+        // SAFETY: the caller's.
+        unsafe { [L::sub(a, c), L::add(b, c), L::sub(c, b), L::sub(b, d)] }
+    }
+
+    #[inline(always)]
+    unsafe fn back<L: Lanes>([a, b, c, d]: [L::V; 4]) -> [L::V; 2] {
+        // SAFETY: the caller's.
+        unsafe { [L::add(L::add(a, b), c), L::sub(L::sub(b, c), d)] }
+    }
+}
+
+/// F(4, 3).
+pub(super) struct Four;
+
+impl Minimal<6, 4> for Four {
+    const G: [[f64; 3]; 6] = [
+        [1.0 / 4.0, 0.0, 0.0],
+        [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
+        [-1.0 / 6.0, 1.0 / 6.0, -1.0 / 6.0],
+        [1.0 / 24.0, 1.0 / 12.0, 1.0 / 6.0],
+        [1.0 / 24.0, -1.0 / 12.0, 1.0 / 6.0],
+        [0.0, 0.0, 1.0],
+    ];
+
+    fn transforms(kernels: &'static Kernels) -> &'static Transforms<6, 4> {
+        &kernels.four
+    }
+
+    #[inline(always)]
+    unsafe fn forward<L: Lanes>([a, b, c, d, e, f]: [L::V; 6]) -> [L::V; 6] {
+        // SAFETY: the caller's.
+        unsafe {
+            let (p, q) = (L::multiple(e, c, -4.0), L::multiple(d, b, -4.0));
+            let (r, s) = (L::sub(e, c), L::sub(d, b));
+            [
+                L::multiple(L::multiple(e, c, -5.0), a, 4.0),
+                L::add(p, q),
+                L::sub(p, q),
+                L::multiple(r, s, 2.0),
+                L::multiple(r, s, -2.0),
+                L::multiple(L::multiple(f, d, -5.0), b, 4.0),
+            ]
+        }
+    }
+
+    #[inline(always)]
+    unsafe fn back<L: Lanes>([a, b, c, d, e, f]: [L::V; 6]) -> [L::V; 4] {
+        // SAFETY: the caller's.
+        unsafe {
+            let (p, q, r, s) = (L::add(b, c), L::sub(b, c), L::add(d, e), L::sub(d, e));
+            [
+                L::add(L::add(a, p), r),
+                L::multiple(q, s, 2.0),
+                L::multiple(p, r, 4.0),
+                L::add(L::multiple(q, s, 8.0), f),
+            ]
+        }
+    }
+}
 
 /// A 3x3 convolution at stride 1, made ready.
-pub(super) struct Winograd {
-    kernels: &'static Kernels,
-    /// One matrix, inputs by outputs, for each point of a tile.
-    points: Vec<Weights>,
+pub(super) struct Winograd<const SIDE: usize, const OUT: usize> {
+    transforms: &'static Transforms<SIDE, OUT>,
+    /// One matrix, inputs by outputs, for each value of a transformed tile.
+    matrices: Vec<Weights>,
     /// Of the outputs, filled up to whole vectors.
     bias: Aligned,
     zeros: Aligned,
 }
 
-impl Winograd {
+impl<const SIDE: usize, const OUT: usize> Winograd<SIDE, OUT> {
     /// `weight` by output, input, line and column.
-    pub(super) fn new(
+    pub(super) fn new<M: Minimal<SIDE, OUT>>(
         kernels: &'static Kernels,
         geometry: &Geometry,
         weight: impl Fn(usize, usize, usize, usize) -> f32,
         bias: &[f32],
     ) -> Self {
         // G g G' of the paper, in double precision.
-        let transformed = |output: usize, input: usize, point: usize| -> f32 {
-            const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
-            let (lines, columns) = (G[point / 4], G[point % 4]);
+        let transformed = |output: usize, input: usize, lines: [f64; KERNEL], columns: [f64; KERNEL]| {
             let mut sum = 0.0;
             for (y, a) in lines.iter().enumerate() {
                 for (x, b) in columns.iter().enumerate() {
@@ -43,28 +132,29 @@ impl Winograd {
             }
             sum as f32
         };
-        let points = (0..POINTS)
-            .map(|point| {
-                Weights::new(kernels, geometry.outputs, 1, geometry.inputs, |output, _, input| {
-                    transformed(output, input, point)
-                })
+        let matrix = |point: usize| {
+            let (lines, columns) = (M::G[point / SIDE], M::G[point % SIDE]);
+            Weights::new(kernels, geometry.outputs, 1, geometry.inputs, |output, _, input| {
+                transformed(output, input, lines, columns)
             })
-            .collect::<Vec<_>>();
-        let filled = points[0].filled_columns();
+        };
+        let matrices = (0..SIDE * SIDE).map(matrix).collect::<Vec<_>>();
+        let filled = matrices[0].filled_columns();
         let mut filled_bias = Aligned::zeros(filled);
         filled_bias.floats_mut()[..bias.len()].copy_from_slice(bias);
         let zeros = Aligned::zeros(filled.max(geometry.inputs + STEP));
-        Winograd { kernels, points, bias: filled_bias, zeros }
+        Winograd { transforms: M::transforms(kernels), matrices, bias: filled_bias, zeros }
     }
 
     /// The convolution of `maps.input`, with `maps.residual` added, not below 0 if `relu`.
     pub(super) fn run(&self, geometry: &Geometry, relu: bool, maps: Maps<'_>, scratch: &mut Scratch) {
-        let (high, wide) = (geometry.out_height.div_ceil(2), geometry.out_width.div_ceil(2));
-        let length = self.points[0].part_len();
-        let columns = self.points[0].filled_columns();
-        let blocks = even_parts(high * wide, TILES);
-        scratch.first.grow(POINTS * TILES * length);
-        scratch.second.grow(POINTS * TILES * columns);
+        let wide = geometry.out_width.div_ceil(OUT);
+        let tiles = geometry.out_height.div_ceil(OUT) * wide;
+        let length = self.matrices[0].part_len();
+        let columns = self.matrices[0].filled_columns();
+        scratch.first.grow(TOGETHER * length);
+        scratch.second.grow(TOGETHER * columns);
+        let (gathered, products) = (scratch.first.floats_mut(), scratch.second.floats_mut());
         let input = Padded { geometry, input: maps.input, zeros: self.zeros.floats() };
         let residual = maps.residual.map(<[f32]>::as_ptr);
         let output = maps.output.as_mut_ptr();
@@ -75,36 +165,39 @@ impl Winograd {
             bias: self.bias.floats().as_ptr(),
             relu,
         };
-        for (first, count) in blocks {
-            let (gathered, products) = (scratch.first.floats_mut(), scratch.second.floats_mut());
+        let together = TOGETHER / (SIDE * SIDE);
+        for first in (0..tiles).step_by(together) {
+            let count = together.min(tiles - first);
+            let corner = |i: usize| ((first + i) / wide * OUT, (first + i) % wide * OUT);
             for i in 0..count {
-                let (y, x) = ((first + i) / wide * 2, (first + i) % wide * 2);
-                let from: [*const f32; POINTS] = std::array::from_fn(|p| input.pixel(y + p / 4, x + p % 4));
+                let (y, x) = corner(i);
+                let from: [[*const f32; SIDE]; SIDE] =
+                    std::array::from_fn(|dy| std::array::from_fn(|dx| input.pixel(y + dy, x + dx)));
                 let to = gathered[i * length..].as_mut_ptr();
-                // SAFETY: each pixel has `inputs` floats; point p of tile i is at (p * count + i) * length in
-                // `gathered`, which has room for POINTS * TILES of them.
-                unsafe { (self.kernels.gather)(&call, &from, to, count * length) };
+                // SAFETY: each pixel has `inputs` floats; value p of tile i is at (p * count + i) * length in
+                // `gathered`, which has room for TOGETHER of them.
+                unsafe { (self.transforms.gather)(&call, &from, to, count * length) };
             }
-            for (point, weights) in self.points.iter().enumerate() {
+            for (point, matrix) in self.matrices.iter().enumerate() {
                 let base = &gathered[point * count * length..][..count * length];
                 scratch.starts.clear();
-                scratch.starts.extend((0..count).map(|i| base[i * length..].as_ptr()));
+                scratch.starts.extend(base.chunks_exact(length).map(<[f32]>::as_ptr));
                 let out = &mut products[point * count * columns..][..count * columns];
                 // SAFETY: each row has `length` floats.
-                unsafe { weights.multiply(&scratch.starts, self.zeros.floats(), false, columns, out) };
+                unsafe { matrix.multiply(&scratch.starts, self.zeros.floats(), false, columns, out) };
             }
             for i in 0..count {
-                let (y, x) = ((first + i) / wide * 2, (first + i) % wide * 2);
-                let place = |p: usize| {
-                    let (y, x) = (y + p / 2, x + p % 2);
-                    (y < geometry.out_height && x < geometry.out_width)
-                        .then(|| (y * geometry.out_width + x) * geometry.outputs)
+                let (y, x) = corner(i);
+                let place = |y: usize, x: usize| {
+                    let inside = y < geometry.out_height && x < geometry.out_width;
+                    inside.then(|| (y * geometry.out_width + x) * geometry.outputs)
                 };
-                let places: [Option<usize>; 4] = std::array::from_fn(place);
+                let places: [[Option<usize>; OUT]; OUT] =
+                    std::array::from_fn(|dy| std::array::from_fn(|dx| place(y + dy, x + dx)));
                 let from = products[i * columns..].as_ptr();
-                // SAFETY: point p of tile i is at (p * count + i) * columns in `products`, and each place is
+                // SAFETY: value p of tile i is at (p * count + i) * columns in `products`, and each place is
                 // that of `outputs` floats in both maps.
-                unsafe { (self.kernels.scatter)(&call, from, count * columns, &places, residual, output) };
+                unsafe { (self.transforms.scatter)(&call, from, count * columns, &places, residual, output) };
             }
         }
     }
@@ -119,57 +212,57 @@ pub(super) struct Transform {
     relu: bool,
 }
 
-/// B' d B of the paper for the 4x4 pixels `from`, channel by channel, to 16 places `apart` from `to` on.
+/// B' d B of the paper for the pixels `from`, channel by channel, to `SIDE`² places `apart` from `to` on.
 ///
 /// # Safety
 /// The processor has `L`. Each pixel has `call.inputs` floats, and each place room for
 /// `call.filled_inputs`.
 #[inline(always)]
-pub(super) unsafe fn gather<L: Lanes>(
+pub(super) unsafe fn gather<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize, const OUT: usize>(
     call: &Transform,
-    from: &[*const f32; POINTS],
+    from: &[[*const f32; SIDE]; SIDE],
     to: *mut f32,
     apart: usize,
 ) {
     // SAFETY: the caller vouches for everything that is read and written.
     unsafe {
         for channel in (0..call.filled_inputs).step_by(L::LANES) {
-            let (left, room) = (call.inputs.saturating_sub(channel), call.filled_inputs - channel);
-            let mut d = [L::zero(); POINTS];
-            for (value, pixel) in d.iter_mut().zip(from) {
-                let p = pixel.add(channel);
-                *value = if left >= L::LANES { L::load(p) } else { L::load_part(p, left) };
+            let (left, room) = (call.inputs - channel, call.filled_inputs - channel);
+            let mut half = [[L::zero(); SIDE]; SIDE];
+            for x in 0..SIDE {
+                let mut d = [L::zero(); SIDE];
+                for y in 0..SIDE {
+                    let p = from[y][x].add(channel);
+                    d[y] = if left >= L::LANES { L::load(p) } else { L::load_part(p, left) };
+                }
+                let column = M::forward::<L>(d);
+                for y in 0..SIDE {
+                    half[y][x] = column[y];
+                }
             }
-            // One axis after the other.
-            for i in 0..4 {
-                let [a, b, c, e] = [d[i], d[4 + i], d[8 + i], d[12 + i]];
-                (d[i], d[4 + i], d[8 + i], d[12 + i]) =
-                    (L::sub(a, c), L::add(b, c), L::sub(c, b), L::sub(b, e));
-            }
-            for i in 0..4 {
-                let [a, b, c, e] = [d[4 * i], d[4 * i + 1], d[4 * i + 2], d[4 * i + 3]];
-                let row = [L::sub(a, c), L::add(b, c), L::sub(c, b), L::sub(b, e)];
-                for (j, value) in row.into_iter().enumerate() {
-                    let p = to.add((4 * i + j) * apart + channel);
-                    if room >= L::LANES { L::store(p, value) } else { L::store_part(p, value, room) }
+            for y in 0..SIDE {
+                let row = M::forward::<L>(half[y]);
+                for x in 0..SIDE {
+                    let p = to.add((y * SIDE + x) * apart + channel);
+                    if room >= L::LANES { L::store(p, row[x]) } else { L::store_part(p, row[x], room) }
                 }
             }
         }
     }
 }
 
-/// A' m A of the paper for the 16 places `apart` from `from` on, with the bias and the residual, to the four
+/// A' m A of the paper for the `SIDE`² places `apart` from `from` on, with the bias and the residual, to the
 /// pixels at `places` of `output`, as far as they are in it.
 ///
 /// # Safety
 /// The processor has `L`. Each place of `from` and the bias hold `call.outputs` floats filled up to whole
 /// vectors, and there are `call.outputs` at each of `places` in `residual` and `output`.
 #[inline(always)]
-pub(super) unsafe fn scatter<L: Lanes>(
+pub(super) unsafe fn scatter<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize, const OUT: usize>(
     call: &Transform,
     from: *const f32,
     apart: usize,
-    places: &[Option<usize>; 4],
+    places: &[[Option<usize>; OUT]; OUT],
     residual: Option<*const f32>,
     output: *mut f32,
 ) {
@@ -177,22 +270,23 @@ pub(super) unsafe fn scatter<L: Lanes>(
     unsafe {
         for channel in (0..call.outputs).step_by(L::LANES) {
             let left = call.outputs - channel;
-            let mut m = [L::zero(); POINTS];
-            for (point, value) in m.iter_mut().enumerate() {
-                *value = L::load(from.add(point * apart + channel));
+            let mut half = [[L::zero(); SIDE]; OUT];
+            for x in 0..SIDE {
+                let mut m = [L::zero(); SIDE];
+                for y in 0..SIDE {
+                    m[y] = L::load(from.add((y * SIDE + x) * apart + channel));
+                }
+                let column = M::back::<L>(m);
+                for y in 0..OUT {
+                    half[y][x] = column[y];
+                }
             }
             let bias = L::load(call.bias.add(channel));
-            let mut half = [L::zero(); 8];
-            for i in 0..4 {
-                let [a, b, c, e] = [m[i], m[4 + i], m[8 + i], m[12 + i]];
-                half[i] = L::add(L::add(a, b), c);
-                half[4 + i] = L::sub(L::sub(b, c), e);
-            }
-            for y in 0..2 {
-                let [a, b, c, e] = [half[4 * y], half[4 * y + 1], half[4 * y + 2], half[4 * y + 3]];
-                let two = [L::add(L::add(a, b), L::add(c, bias)), L::add(L::sub(b, c), L::sub(bias, e))];
-                for (x, mut value) in two.into_iter().enumerate() {
-                    let Some(place) = places[2 * y + x] else { continue };
+            for y in 0..OUT {
+                let row = M::back::<L>(half[y]);
+                for x in 0..OUT {
+                    let Some(place) = places[y][x] else { continue };
+                    let mut value = L::add(row[x], bias);
                     if let Some(residual) = residual {
                         let p = residual.add(place + channel);
                         let other = if left >= L::LANES { L::load(p) } else { L::load_part(p, left) };

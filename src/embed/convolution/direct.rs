@@ -95,9 +95,9 @@ impl Direct {
     /// Rows of three parts each, where they lie in the map if they do.
     fn find_lines(&self, geometry: &Geometry, input: &[f32], scratch: &mut Scratch) {
         let (length, line_len) = (self.weights.part_len(), KERNEL * geometry.inputs);
-        // Lines that the edge cuts are copied, and the map's last one, which may be too short.
+        // Lines that the edge cuts are copied, and the end of the map, which each line of the kernel may meet.
         let cut = (0..geometry.out_width).filter(|x| geometry.inside(*x).is_none()).count();
-        scratch.first.grow((geometry.out_height * KERNEL * cut + 1) * length);
+        scratch.first.grow((geometry.out_height * cut + 1) * KERNEL * length);
         let mut copies = scratch.first.floats_mut().chunks_exact_mut(length);
         scratch.starts.clear();
         for y in 0..geometry.out_height {

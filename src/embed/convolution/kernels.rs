@@ -6,7 +6,7 @@ use super::lanes::arm::Neon;
 #[cfg(target_arch = "x86_64")]
 use super::lanes::x86::{Avx2, Avx512};
 use super::product::{Call, panel};
-use super::winograd::{Four, Transform, Two, gather, scatter};
+use super::winograd::{Four, Places, Transform, Two, gather, scatter};
 
 /// The inner loops for one instruction set. They exist only where the processor has it.
 pub(super) struct Kernels {
@@ -30,8 +30,7 @@ pub(super) struct Transforms<const SIDE: usize, const OUT: usize> {
     /// [`gather`].
     pub(super) gather: unsafe fn(&Transform, &[[*const f32; SIDE]; SIDE], *mut f32, usize),
     /// [`scatter`].
-    pub(super) scatter:
-        unsafe fn(&Transform, *const f32, usize, &[[Option<usize>; OUT]; OUT], Option<*const f32>, *mut f32),
+    pub(super) scatter: unsafe fn(&Transform, *const f32, usize, &Places<OUT>, Option<*const f32>, *mut f32),
 }
 
 impl Kernels {
@@ -117,7 +116,7 @@ macro_rules! kernels {
                 call: &Transform,
                 from: *const f32,
                 apart: usize,
-                places: &[[Option<usize>; $out]; $out],
+                places: &Places<$out>,
                 residual: Option<*const f32>,
                 output: *mut f32,
             ) {

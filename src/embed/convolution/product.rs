@@ -191,6 +191,7 @@ const PANEL: usize = 3 * 16 * 8;
 /// # Safety
 /// The processor has `L`; `call` describes a panel of `VECTORS` vectors, `starts` holds the pointers of `ROWS`
 /// rows, each to as many readable floats as `call` says, and so is `out` readable and writable.
+#[expect(clippy::needless_range_loop, reason = "an index is into several arrays, or a place in memory too")]
 #[inline(always)]
 pub(super) unsafe fn panel<L: Lanes, const VECTORS: usize, const ROWS: usize>(
     call: &Call,

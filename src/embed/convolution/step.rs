@@ -69,7 +69,6 @@ impl EvalOp for Convolution {
             output: written.as_slice_mut::<f32>()?,
         };
         self.method.run(g, self.relu, maps);
-        drop(written);
         Ok(tvec!(output.into_tvalue()))
     }
 }

@@ -192,7 +192,7 @@ impl<const SIDE: usize, const OUT: usize> Winograd<SIDE, OUT> {
                     let inside = y < geometry.out_height && x < geometry.out_width;
                     inside.then(|| (y * geometry.out_width + x) * geometry.outputs)
                 };
-                let places: [[Option<usize>; OUT]; OUT] =
+                let places: Places<OUT> =
                     std::array::from_fn(|dy| std::array::from_fn(|dx| place(y + dy, x + dx)));
                 let from = products[i * columns..].as_ptr();
                 // SAFETY: value p of tile i is at (p * count + i) * columns in `products`, and each place is
@@ -202,6 +202,9 @@ impl<const SIDE: usize, const OUT: usize> Winograd<SIDE, OUT> {
         }
     }
 }
+
+/// Where in a map a tile's outputs begin, as far as they are in it.
+pub(super) type Places<const OUT: usize> = [[Option<usize>; OUT]; OUT];
 
 /// What the transforms of one convolution have in common.
 pub(super) struct Transform {
@@ -217,6 +220,7 @@ pub(super) struct Transform {
 /// # Safety
 /// The processor has `L`. Each pixel has `call.inputs` floats, and each place room for
 /// `call.filled_inputs`.
+#[expect(clippy::needless_range_loop, reason = "an index is into several arrays, or a place in memory too")]
 #[inline(always)]
 pub(super) unsafe fn gather<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize, const OUT: usize>(
     call: &Transform,
@@ -257,12 +261,13 @@ pub(super) unsafe fn gather<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize, 
 /// # Safety
 /// The processor has `L`. Each place of `from` and the bias hold `call.outputs` floats filled up to whole
 /// vectors, and there are `call.outputs` at each of `places` in `residual` and `output`.
+#[expect(clippy::needless_range_loop, reason = "an index is into several arrays, or a place in memory too")]
 #[inline(always)]
 pub(super) unsafe fn scatter<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize, const OUT: usize>(
     call: &Transform,
     from: *const f32,
     apart: usize,
-    places: &[[Option<usize>; OUT]; OUT],
+    places: &Places<OUT>,
     residual: Option<*const f32>,
     output: *mut f32,
 ) {

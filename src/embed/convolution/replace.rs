@@ -13,6 +13,9 @@ use super::kernels::Kernels;
 use super::step::Convolution;
 use super::{Geometry, KERNEL};
 
+/// Places of the largest map that ours are for: of larger ones they would hold far more than tract does.
+const LARGEST_MAP: usize = 1 << 18;
+
 /// The network with our own 3x3 convolutions where they apply: of floats, ungrouped, undilated, channels
 /// first, with constant weights and one picture at a time. `model` has been decluttered.
 ///
@@ -78,11 +81,14 @@ impl Chain {
             let Some(op) = next.op_as::<TypedBinOp>().filter(|_| !absorbed.contains(&next.id)) else { break };
             let other = next.inputs[usize::from(next.inputs[0].node == last.id)];
             let fact = model.outlet_fact(other)?;
+            if next.outputs[0].fact.without_value() != node.outputs[0].fact.without_value() {
+                break;
+            }
             if op.0.is::<Add>()
                 && !chain.convolution.relu
                 && chain.residual.is_none()
                 && fact.konst.is_none()
-                && fact.without_value() == last.outputs[0].fact.without_value()
+                && fact.without_value() == node.outputs[0].fact.without_value()
             {
                 chain.residual = Some(other);
                 chain.convolution.residual = true;
@@ -155,7 +161,8 @@ fn convolution(
         before: (padded[0].pad_before, padded[1].pad_before),
     };
     let before = geometry.before.0.max(geometry.before.1);
-    if geometry.out_height * geometry.out_width == 0 || before >= KERNEL {
+    let places = geometry.out_height * geometry.out_width;
+    if places == 0 || places > LARGEST_MAP || before >= KERNEL {
         return Ok(None);
     }
     let weights = weights.try_as_plain_ram()?.as_slice::<f32>()?;

@@ -1,6 +1,6 @@
 //! Our own 3x3 convolutions, in place of tract's, for a network that mostly is such.
 //!
-//! [`replace`] puts them into a network that tract has simplified, together with the sums and ReLUs that
+//! [`replace()`] puts them into a network that tract has simplified, together with the sums and ReLUs that
 //! follow them. Maps lie channels last between them, so that vectors run along the channels and the lines of
 //! a kernel are read where they lie. Arithmetic is of 32-bit floats. What it gains is measured by
 //! `make bench-embedder` (docs/network-runtime.md). Without AVX2 or NEON tract's own are left.

@@ -34,10 +34,8 @@ impl Direct {
             let (line, place) = (part + place / line_len, place % line_len);
             weight(output, place % inputs, line, place / inputs)
         });
-        let mut filled_bias = Aligned::zeros(weights.filled_columns());
-        filled_bias.floats_mut()[..bias.len()].copy_from_slice(bias);
-        let zeros = Aligned::zeros(weights.part_len());
-        Direct { weights, bias: filled_bias, zeros }
+        let (bias, zeros) = (weights.filled(bias), Aligned::zeros(weights.part_len()));
+        Direct { weights, bias, zeros }
     }
 
     /// The convolution of `maps.input`, with `maps.residual` added, not below 0 if `relu`.
@@ -95,9 +93,7 @@ impl Direct {
     /// Rows of three parts each, where they lie in the map if they do.
     fn find_lines(&self, geometry: &Geometry, input: &[f32], scratch: &mut Scratch) {
         let (length, line_len) = (self.weights.part_len(), KERNEL * geometry.inputs);
-        // Lines that the edge cuts are copied, and the end of the map, which each line of the kernel may meet.
-        let cut = (0..geometry.out_width).filter(|x| geometry.inside(*x).is_none()).count();
-        scratch.first.grow((geometry.out_height * cut + 1) * KERNEL * length);
+        scratch.first.grow(geometry.lines_to_copy() * length);
         let mut copies = scratch.first.floats_mut().chunks_exact_mut(length);
         scratch.starts.clear();
         for y in 0..geometry.out_height {

@@ -56,15 +56,15 @@ impl Kernels {
     }
 }
 
-/// A module with the kernels of one instruction set: its name, vectors, features, vectors, and the vectors and rows of a
-/// panel that its registers hold.
+/// A module with the kernels of one instruction set: its name, the name that users know, its vectors and
+/// features, the vectors and rows of the largest panel that its registers hold, and both counted out.
 macro_rules! kernels {
     ($name:ident, $known_as:literal, $lanes:ty, $features:literal, $vectors:literal, $rows:literal,
      [$($v:literal),*], $all_rows:tt) => {
-        pub(super) mod $name {
+        mod $name {
             use super::*;
 
-            pub(in super::super) static KERNELS: Kernels = Kernels {
+            pub(super) static KERNELS: Kernels = Kernels {
                 name: $known_as,
                 lanes: <$lanes>::LANES,
                 most_vectors: $vectors,

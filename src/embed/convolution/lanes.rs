@@ -27,7 +27,9 @@ pub(super) trait Lanes {
     unsafe fn store(p: *mut f32, v: Self::V);
     /// Writes the first `n` lanes, of 1 to `LANES`.
     unsafe fn store_part(p: *mut f32, v: Self::V, n: usize);
+    /// Lane by lane.
     unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`, lane by lane.
     unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
     /// `sum + v * by`, rounded once.
     unsafe fn multiple(sum: Self::V, v: Self::V, by: f32) -> Self::V;

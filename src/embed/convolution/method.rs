@@ -1,10 +1,10 @@
-//! One convolution: its sizes, the memory it works in, and which of the two ways it is done.
+//! One convolution: its sizes, the memory it works in, and which way it is done.
 
 use std::cell::RefCell;
 
 use super::direct::Direct;
 use super::kernels::Kernels;
-use super::product::Aligned;
+use super::product::{Aligned, STEP};
 use super::winograd::{Four, Two, Winograd};
 
 /// Lines and columns of a kernel.
@@ -15,6 +15,12 @@ const TILES_THAT_PAY: usize = 12;
 
 /// The most transformed weights that pay: 2 MiB of them; more would wait for the memory, and take much of it.
 const WEIGHTS_THAT_PAY: usize = 1 << 19;
+
+/// Places of the largest map that ours are for: any face's has fewer, and a place takes memory.
+const LARGEST_MAP: usize = 1 << 18;
+
+/// The most floats of cut lines that are copied: 16 MiB.
+const LARGEST_COPIES: usize = 1 << 22;
 
 /// Sizes of one convolution; pairs are vertical, horizontal.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,6 +59,30 @@ impl Geometry {
                 pixel.copy_from_slice(&input[(line * self.width + from) * self.inputs..][..self.inputs]);
             }
         }
+    }
+
+    /// Whether ours are for these sizes: something to do, at most the kernel's own zeros around the map, and
+    /// memory of the map's order. A file may say anything.
+    pub(super) fn is_ours(&self) -> bool {
+        let none = [self.inputs, self.outputs, self.height, self.width].contains(&0);
+        let places = self.out_height.saturating_mul(self.out_width);
+        // The last window begins in the map or before it.
+        let reaches = |out: usize, stride: usize, size: usize, before: usize| {
+            out >= 1 && (out - 1).checked_mul(stride).is_some_and(|at| at < size + before)
+        };
+        !none
+            && (1..=LARGEST_MAP).contains(&places)
+            && self.before.0.max(self.before.1) < KERNEL
+            && reaches(self.out_height, self.stride.0, self.height, self.before.0)
+            && reaches(self.out_width, self.stride.1, self.width, self.before.1)
+            && self.lines_to_copy().saturating_mul(KERNEL * self.inputs) <= LARGEST_COPIES
+    }
+
+    /// At most so many lines of a kernel are copied since they do not lie in the map as they are read: those
+    /// that the edge cuts, and the end of the map, which each line of the kernel may meet.
+    pub(super) fn lines_to_copy(&self) -> usize {
+        let cut = (0..self.out_width).filter(|x| self.inside(*x).is_none()).count();
+        (self.out_height * cut + 1) * KERNEL
     }
 
     fn input_len(&self) -> usize {
@@ -99,6 +129,31 @@ pub(super) struct Scratch {
     pub(super) starts: Vec<*const f32>,
 }
 
+/// A way to do a convolution.
+#[derive(Clone, Copy)]
+enum Way {
+    WinogradFour,
+    WinogradTwo,
+    Direct,
+}
+
+impl Way {
+    /// The best, and the most floats that its weights take.
+    fn best(kernels: &Kernels, geometry: &Geometry) -> (Way, usize) {
+        let tiles = |side| geometry.out_height.div_ceil(side) * geometry.out_width.div_ceil(side);
+        let outputs = geometry.outputs.next_multiple_of(kernels.lanes);
+        let weights = |of_each: usize| of_each * geometry.inputs.next_multiple_of(STEP) * outputs;
+        for (way, side) in [(Way::WinogradFour, 4), (Way::WinogradTwo, 2)] {
+            let weights = weights((side + KERNEL - 1_usize).pow(2));
+            if geometry.stride == (1, 1) && tiles(side) >= TILES_THAT_PAY && weights <= WEIGHTS_THAT_PAY {
+                return (way, weights);
+            }
+        }
+        (Way::Direct, weights(KERNEL * KERNEL))
+    }
+}
+
+/// A convolution made ready, the way that is best for its sizes.
 pub(super) enum Method {
     WinogradFour(Winograd<6, 4>),
     WinogradTwo(Winograd<4, 2>),
@@ -106,6 +161,11 @@ pub(super) enum Method {
 }
 
 impl Method {
+    /// At most so many floats its weights take.
+    pub(super) fn weights(kernels: &'static Kernels, geometry: &Geometry) -> usize {
+        Way::best(kernels, geometry).1
+    }
+
     /// `weight` by output, input, line and column; a bias for each output.
     pub(super) fn new(
         kernels: &'static Kernels,
@@ -113,17 +173,10 @@ impl Method {
         weight: impl Fn(usize, usize, usize, usize) -> f32,
         bias: &[f32],
     ) -> Self {
-        let tiles = |side| geometry.out_height.div_ceil(side) * geometry.out_width.div_ceil(side);
-        let pays = |side: usize| {
-            let weights = (side + KERNEL - 1).pow(2) * geometry.inputs * geometry.outputs;
-            geometry.stride == (1, 1) && tiles(side) >= TILES_THAT_PAY && weights <= WEIGHTS_THAT_PAY
-        };
-        if pays(4) {
-            Method::WinogradFour(Winograd::new::<Four>(kernels, geometry, weight, bias))
-        } else if pays(2) {
-            Method::WinogradTwo(Winograd::new::<Two>(kernels, geometry, weight, bias))
-        } else {
-            Method::Direct(Direct::new(kernels, geometry, weight, bias))
+        match Way::best(kernels, geometry).0 {
+            Way::WinogradFour => Method::WinogradFour(Winograd::new::<Four>(kernels, geometry, weight, bias)),
+            Way::WinogradTwo => Method::WinogradTwo(Winograd::new::<Two>(kernels, geometry, weight, bias)),
+            Way::Direct => Method::Direct(Direct::new(kernels, geometry, weight, bias)),
         }
     }
 
@@ -192,14 +245,15 @@ mod tests {
     fn geometry() -> impl Strategy<Value = Geometry> {
         let sizes = (1..50usize, 1..50usize, 1..20usize, 1..20usize);
         (sizes, (1..4usize, 1..4usize), (0..3usize, 0..3usize), (0..3usize, 0..3usize)).prop_filter_map(
-            "larger than the kernel",
+            "sizes that ours are for",
             |((inputs, outputs, height, width), stride, before, after)| {
                 let out = |size: usize, before: usize, after: usize, stride: usize| {
                     Some((size + before + after).checked_sub(KERNEL)? / stride + 1)
                 };
                 let out_height = out(height, before.0, after.0, stride.0)?;
                 let out_width = out(width, before.1, after.1, stride.1)?;
-                Some(Geometry { inputs, outputs, height, width, out_height, out_width, stride, before })
+                let g = Geometry { inputs, outputs, height, width, out_height, out_width, stride, before };
+                g.is_ours().then_some(g)
             },
         )
     }
@@ -253,6 +307,35 @@ mod tests {
         for inputs in 1..8 {
             let g = Geometry { inputs, outputs: 5, height, width, out_height, out_width, stride, before };
             check(&g, 7, false, false);
+        }
+    }
+
+    /// What a hostile file may say must not be taken for a convolution of ours: it would take any memory.
+    #[test]
+    fn windows_far_behind_the_map_are_not_ours() {
+        let one = Geometry {
+            inputs: 1,
+            outputs: 1,
+            height: 1,
+            width: 1,
+            out_height: 1,
+            out_width: 1,
+            stride: (1, 1),
+            before: (1, 1),
+        };
+        assert!(one.is_ours());
+        let far = 1_000_000;
+        for g in [
+            Geometry { stride: (far, far), out_height: 2, out_width: 2, ..one.clone() },
+            Geometry { stride: (usize::MAX, 1), out_height: 2, ..one.clone() },
+            Geometry { out_height: 400, out_width: 400, inputs: 512, ..one.clone() },
+            Geometry { height: far, width: far, out_height: far, out_width: far, ..one.clone() },
+            Geometry { height: 1000, inputs: far, out_height: 1000, ..one.clone() },
+            Geometry { out_width: 0, ..one.clone() },
+            Geometry { inputs: 0, ..one.clone() },
+            Geometry { before: (3, 0), ..one.clone() },
+        ] {
+            assert!(!g.is_ours(), "{g:?}");
         }
     }
 }

@@ -93,9 +93,16 @@ impl Weights {
         Weights { kernels, laid_out, panels, columns, parts, part_len: filled }
     }
 
-    /// Floats read from the begin of each part of a row.
+    /// Floats read from where a part of a row begins.
     pub(super) fn part_len(&self) -> usize {
         self.part_len
+    }
+
+    /// `bias` filled up as [`Weights::multiply`] wants it.
+    pub(super) fn filled(&self, bias: &[f32]) -> Aligned {
+        let mut filled = Aligned::zeros(self.filled_columns());
+        filled.floats_mut()[..bias.len()].copy_from_slice(bias);
+        filled
     }
 
     /// Columns filled up to whole vectors.
@@ -189,8 +196,11 @@ const PANEL: usize = 3 * 16 * 8;
 /// A stretch of a panel of `VECTORS` vectors of columns for `ROWS` rows.
 ///
 /// # Safety
-/// The processor has `L`; `call` describes a panel of `VECTORS` vectors, `starts` holds the pointers of `ROWS`
-/// rows, each to as many readable floats as `call` says, and so is `out` readable and writable.
+/// The processor has `L`. `starts` holds `ROWS` times the parts of a row, each of which is readable as far as
+/// `call.start` and `call.length` say; from `call.weights` on there are `call.length` times `VECTORS` vectors,
+/// and from `call.bias` on, if it is there, `VECTORS`. `call.columns` is more than `VECTORS - 1` vectors; from
+/// `out` on so many floats, or `VECTORS` vectors if that is less, are readable and writable `ROWS` times,
+/// `call.stride` apart.
 #[expect(clippy::needless_range_loop, reason = "an index is into several arrays, or a place in memory too")]
 #[inline(always)]
 pub(super) unsafe fn panel<L: Lanes, const VECTORS: usize, const ROWS: usize>(

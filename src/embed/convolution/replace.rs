@@ -11,10 +11,11 @@ use tract_onnx::tract_core::ops::nn::DataFormat;
 
 use super::kernels::Kernels;
 use super::step::Convolution;
-use super::{Geometry, KERNEL};
+use super::{Geometry, KERNEL, Method};
 
-/// Places of the largest map that ours are for: of larger ones they would hold far more than tract does.
-const LARGEST_MAP: usize = 1 << 18;
+/// The most floats of weights, laid out anew, that a network may have: 256 MiB of them. tract does the
+/// convolutions beyond; a file can name one tensor as the weights of any number of them.
+const MOST_WEIGHTS: usize = 1 << 26;
 
 /// The network with our own 3x3 convolutions where they apply: of floats, ungrouped, undilated, channels
 /// first, with constant weights and one picture at a time. `model` has been decluttered.
@@ -28,11 +29,13 @@ pub(in super::super) fn replace(model: TypedModel) -> TractResult<TypedModel> {
     }
 }
 
-pub(super) fn with_kernels(model: TypedModel, kernels: &'static Kernels) -> TractResult<TypedModel> {
+/// [`replace()`] with these kernels.
+fn with_kernels(model: TypedModel, kernels: &'static Kernels) -> TractResult<TypedModel> {
     let mut chains = HashMap::new();
     let mut absorbed = HashSet::new();
+    let mut weights_left = MOST_WEIGHTS;
     for node in &model.nodes {
-        if let Some(convolution) = convolution(&model, node, kernels)? {
+        if let Some(convolution) = convolution(&model, node, kernels, &mut weights_left)? {
             let chain = Chain::of(&model, node, convolution, &absorbed)?;
             absorbed.extend(chain.nodes.iter().copied());
             if let Some(last) = chain.nodes.last() {
@@ -43,7 +46,9 @@ pub(super) fn with_kernels(model: TypedModel, kernels: &'static Kernels) -> Trac
     if chains.is_empty() {
         return Ok(model);
     }
-    let mut builder = Builder { out: TypedModel::default(), outlets: HashMap::new(), last: HashMap::new() };
+    // Open sizes are symbols, which only their own scope understands.
+    let out = TypedModel { symbols: model.symbols.clone(), ..TypedModel::default() };
+    let mut builder = Builder { out, outlets: HashMap::new(), last: HashMap::new() };
     for id in model.eval_order()? {
         let node = model.node(id);
         if let Some(chain) = chains.remove(&id) {
@@ -120,11 +125,12 @@ fn is_zero(fact: &TypedFact) -> bool {
     uniform.is_some_and(|value| value.cast_to_scalar::<f32>().is_ok_and(|v| v == 0.0))
 }
 
-/// Our convolution for tract's, where it can take its place.
+/// Our convolution for tract's, where it can take its place; its weights come off `weights_left`.
 fn convolution(
     model: &TypedModel,
     node: &TypedNode,
     kernels: &'static Kernels,
+    weights_left: &mut usize,
 ) -> TractResult<Option<Convolution>> {
     let Some(conv) = node.op_as::<Conv>() else { return Ok(None) };
     let pool = &conv.pool_spec;
@@ -160,11 +166,11 @@ fn convolution(
         stride,
         before: (padded[0].pad_before, padded[1].pad_before),
     };
-    let before = geometry.before.0.max(geometry.before.1);
-    let places = geometry.out_height * geometry.out_width;
-    if places == 0 || places > LARGEST_MAP || before >= KERNEL {
+    if weights.shape() != [geometry.outputs, inputs, KERNEL, KERNEL] || !geometry.is_ours() {
         return Ok(None);
     }
+    let Some(left) = weights_left.checked_sub(Method::weights(kernels, &geometry)) else { return Ok(None) };
+    *weights_left = left;
     let weights = weights.try_as_plain_ram()?.as_slice::<f32>()?;
     let weight = |output: usize, input: usize, line: usize, column: usize| {
         weights[((output * inputs + input) * KERNEL + line) * KERNEL + column]

@@ -1,6 +1,6 @@
 //! 3x3 convolutions at stride 1 by Winograd's minimal filtering (Lavin and Gray, "Fast Algorithms for
-//! Convolutional Neural Networks", CVPR 2016, sections 4.1 to 4.3): a tile of 4x4 outputs is made of 6x6 inputs
-//! by 36 products where the definition has 144, one of 2x2 outputs of 4x4 inputs by 16 where it has 36.
+//! Convolutional Neural Networks", CVPR 2016, sections 4.1 to 4.3): a tile of 4x4 outputs is made of 6x6
+//! inputs by 36 products where the definition has 144, one of 2x2 outputs of 4x4 inputs by 16 where it has 36.
 
 use super::kernels::{Kernels, Transforms};
 use super::lanes::Lanes;
@@ -139,11 +139,9 @@ impl<const SIDE: usize, const OUT: usize> Winograd<SIDE, OUT> {
             })
         };
         let matrices = (0..SIDE * SIDE).map(matrix).collect::<Vec<_>>();
-        let filled = matrices[0].filled_columns();
-        let mut filled_bias = Aligned::zeros(filled);
-        filled_bias.floats_mut()[..bias.len()].copy_from_slice(bias);
-        let zeros = Aligned::zeros(filled.max(geometry.inputs + STEP));
-        Winograd { transforms: M::transforms(kernels), matrices, bias: filled_bias, zeros }
+        let bias = matrices[0].filled(bias);
+        let zeros = Aligned::zeros(matrices[0].filled_columns().max(geometry.inputs));
+        Winograd { transforms: M::transforms(kernels), matrices, bias, zeros }
     }
 
     /// The convolution of `maps.input`, with `maps.residual` added, not below 0 if `relu`.
@@ -218,8 +216,8 @@ pub(super) struct Transform {
 /// B' d B of the paper for the pixels `from`, channel by channel, to `SIDE`² places `apart` from `to` on.
 ///
 /// # Safety
-/// The processor has `L`. Each pixel has `call.inputs` floats, and each place room for
-/// `call.filled_inputs`.
+/// The processor has `L`. Each pixel has `call.inputs` floats, and each place room for `call.filled_inputs`,
+/// which is that filled up to a multiple of [`STEP`].
 #[expect(clippy::needless_range_loop, reason = "an index is into several arrays, or a place in memory too")]
 #[inline(always)]
 pub(super) unsafe fn gather<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize, const OUT: usize>(
@@ -228,6 +226,8 @@ pub(super) unsafe fn gather<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize, 
     to: *mut f32,
     apart: usize,
 ) {
+    // So no vector begins behind the last input.
+    const { assert!(L::LANES.is_multiple_of(STEP)) };
     // SAFETY: the caller vouches for everything that is read and written.
     unsafe {
         for channel in (0..call.filled_inputs).step_by(L::LANES) {

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import torch
 
-
 FLAGS = set(Path("/proc/cpuinfo").read_text().split())
 BFLOAT16 = {"avx512_bf16", "amx_bf16", "bf16"}
 

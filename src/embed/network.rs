@@ -200,7 +200,7 @@ mod tests {
 
     /// Our convolutions, and the sums and ReLUs that they take over, change nothing but the rounding.
     #[test]
-    fn the_shipped_networks_give_what_tracts_own_convolutions_give() {
+    fn the_shipped_network_gives_what_tracts_own_convolutions_give() {
         let shape = [1, 1, 112, 92];
         let bytes: &[u8] = include_bytes!("../../models/embedder.onnx");
         let proto = readable(bytes, &shape, None).unwrap();

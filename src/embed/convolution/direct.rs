@@ -3,7 +3,7 @@
 
 use super::kernels::Kernels;
 use super::product::{Aligned, STEP, Weights};
-use super::{Geometry, KERNEL, Maps, Scratch};
+use super::{Filters, Geometry, KERNEL, Maps, Scratch};
 
 /// Values of a row where a pixel has one value: then its surroundings are one part, as three of three floats
 /// would not pay.
@@ -19,22 +19,17 @@ pub(super) struct Direct {
 }
 
 impl Direct {
-    /// `weight` by output, input, line and column.
-    pub(super) fn new(
-        kernels: &'static Kernels,
-        geometry: &Geometry,
-        weight: impl Fn(usize, usize, usize, usize) -> f32,
-        bias: &[f32],
-    ) -> Self {
+    /// Lays out the weights.
+    pub(super) fn new(kernels: &'static Kernels, geometry: &Geometry, filters: Filters<'_>) -> Self {
         let inputs = geometry.inputs;
         let line_len = KERNEL * inputs;
         let parts = if inputs == 1 { 1 } else { KERNEL };
         let part_len = KERNEL * line_len / parts;
         let weights = Weights::new(kernels, geometry.outputs, parts, part_len, |output, part, place| {
             let (line, place) = (part + place / line_len, place % line_len);
-            weight(output, place % inputs, line, place / inputs)
+            filters.weight(output, place % inputs, line, place / inputs)
         });
-        let (bias, zeros) = (weights.filled(bias), Aligned::zeros(weights.part_len()));
+        let (bias, zeros) = (weights.filled(filters.bias), Aligned::zeros(weights.part_len()));
         Direct { weights, bias, zeros }
     }
 

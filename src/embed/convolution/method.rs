@@ -94,6 +94,23 @@ impl Geometry {
     }
 }
 
+/// What a convolution multiplies with and adds.
+#[derive(Clone, Copy)]
+pub(super) struct Filters<'a> {
+    /// By output, input, line and column, as ONNX has them.
+    pub(super) weights: &'a [f32],
+    /// Inputs of each output.
+    pub(super) inputs: usize,
+    /// One for each output.
+    pub(super) bias: &'a [f32],
+}
+
+impl Filters<'_> {
+    pub(super) fn weight(&self, output: usize, input: usize, line: usize, column: usize) -> f32 {
+        self.weights[((output * self.inputs + input) * KERNEL + line) * KERNEL + column]
+    }
+}
+
 /// A map with the zeros around it.
 pub(super) struct Padded<'a> {
     pub(super) geometry: &'a Geometry,
@@ -166,17 +183,12 @@ impl Method {
         Way::best(kernels, geometry).1
     }
 
-    /// `weight` by output, input, line and column; a bias for each output.
-    pub(super) fn new(
-        kernels: &'static Kernels,
-        geometry: &Geometry,
-        weight: impl Fn(usize, usize, usize, usize) -> f32,
-        bias: &[f32],
-    ) -> Self {
+    /// Prepares the way that is best for the sizes.
+    pub(super) fn new(kernels: &'static Kernels, geometry: &Geometry, filters: Filters<'_>) -> Self {
         match Way::best(kernels, geometry).0 {
-            Way::WinogradFour => Method::WinogradFour(Winograd::new::<Four>(kernels, geometry, weight, bias)),
-            Way::WinogradTwo => Method::WinogradTwo(Winograd::new::<Two>(kernels, geometry, weight, bias)),
-            Way::Direct => Method::Direct(Direct::new(kernels, geometry, weight, bias)),
+            Way::WinogradFour => Method::WinogradFour(Winograd::new::<Four>(kernels, geometry, filters)),
+            Way::WinogradTwo => Method::WinogradTwo(Winograd::new::<Two>(kernels, geometry, filters)),
+            Way::Direct => Method::Direct(Direct::new(kernels, geometry, filters)),
         }
     }
 
@@ -218,22 +230,16 @@ mod tests {
     }
 
     /// What a convolution is by its definition, in double precision.
-    fn defined(
-        g: &Geometry,
-        weight: impl Fn(usize, usize, usize, usize) -> f32,
-        bias: &[f32],
-        maps: &Maps<'_>,
-        relu: bool,
-    ) -> Vec<f64> {
+    fn defined(g: &Geometry, filters: Filters<'_>, maps: &Maps<'_>, relu: bool) -> Vec<f64> {
         let places = (0..g.output_len()).map(|i| {
             let (y, x, output) = (i / g.outputs / g.out_width, i / g.outputs % g.out_width, i % g.outputs);
-            let mut sum = f64::from(bias[output]) + maps.residual.map_or(0.0, |r| f64::from(r[i]));
+            let mut sum = f64::from(filters.bias[output]) + maps.residual.map_or(0.0, |r| f64::from(r[i]));
             for line in 0..KERNEL {
                 for column in 0..KERNEL {
                     let (Some(row), Some(at)) = (g.line(y, line), g.column(x, column)) else { continue };
                     for input in 0..g.inputs {
                         sum += f64::from(maps.input[(row * g.width + at) * g.inputs + input])
-                            * f64::from(weight(output, input, line, column));
+                            * f64::from(filters.weight(output, input, line, column));
                     }
                 }
             }
@@ -264,15 +270,14 @@ mod tests {
         let mut some = |n: usize| numbers.by_ref().take(n).collect::<Vec<f32>>();
         let (input, added, bias) = (some(g.input_len()), some(g.output_len()), some(g.outputs));
         let weights = some(g.outputs * g.inputs * KERNEL * KERNEL);
-        let weight =
-            |o: usize, i: usize, y: usize, x: usize| weights[((o * g.inputs + i) * KERNEL + y) * KERNEL + x];
+        let filters = Filters { weights: &weights, inputs: g.inputs, bias: &bias };
         let residual = residual.then_some(added.as_slice());
-        let expected = defined(g, weight, &bias, &Maps { input: &input, residual, output: &mut [] }, relu);
+        let expected = defined(g, filters, &Maps { input: &input, residual, output: &mut [] }, relu);
         for kernels in Kernels::available() {
-            let mut ways = vec![Method::Direct(Direct::new(kernels, g, weight, &bias))];
+            let mut ways = vec![Method::Direct(Direct::new(kernels, g, filters))];
             if g.stride == (1, 1) {
-                ways.push(Method::WinogradTwo(Winograd::new::<Two>(kernels, g, weight, &bias)));
-                ways.push(Method::WinogradFour(Winograd::new::<Four>(kernels, g, weight, &bias)));
+                ways.push(Method::WinogradTwo(Winograd::new::<Two>(kernels, g, filters)));
+                ways.push(Method::WinogradFour(Winograd::new::<Four>(kernels, g, filters)));
             }
             for way in ways {
                 // What was there must not matter.

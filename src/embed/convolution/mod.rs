@@ -20,7 +20,7 @@ mod winograd;
 
 pub(super) use replace::replace;
 
-use method::{Geometry, KERNEL, Maps, Method, Padded, Scratch};
+use method::{Filters, Geometry, KERNEL, Maps, Method, Padded, Scratch};
 
 /// The instruction set that our convolutions use here, if this processor has one of theirs.
 pub(super) fn instruction_set() -> Option<&'static str> {

@@ -11,7 +11,7 @@ use tract_onnx::tract_core::ops::nn::DataFormat;
 
 use super::kernels::Kernels;
 use super::step::Convolution;
-use super::{Geometry, KERNEL, Method};
+use super::{Filters, Geometry, KERNEL, Method};
 
 /// The most floats of weights, laid out anew, that a network may have: 256 MiB of them. tract does the
 /// convolutions beyond; a file can name one tensor as the weights of any number of them.
@@ -172,13 +172,11 @@ fn convolution(
     let Some(left) = weights_left.checked_sub(Method::weights(kernels, &geometry)) else { return Ok(None) };
     *weights_left = left;
     let weights = weights.try_as_plain_ram()?.as_slice::<f32>()?;
-    let weight = |output: usize, input: usize, line: usize, column: usize| {
-        weights[((output * inputs + input) * KERNEL + line) * KERNEL + column]
-    };
     let bias = bias.cast_to::<f32>()?;
     let bias = bias.try_as_plain_ram()?.as_slice::<f32>()?;
     let biases = if bias.len() == 1 { vec![bias[0]; geometry.outputs] } else { bias.to_vec() };
-    Ok(Some(Convolution::new(kernels, geometry, weight, &biases)))
+    let filters = Filters { weights, inputs, bias: &biases };
+    Ok(Some(Convolution::new(kernels, geometry, filters)))
 }
 
 /// The new network as it grows.

@@ -7,7 +7,7 @@ use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
 use super::kernels::Kernels;
-use super::{Geometry, Maps, Method};
+use super::{Filters, Geometry, Maps, Method};
 
 /// A convolution made ready, as a step of tract's: inputs are the map and, if `residual`, one to add.
 #[derive(Clone)]
@@ -19,14 +19,9 @@ pub(super) struct Convolution {
 }
 
 impl Convolution {
-    /// `weight` by output, input, line and column; a bias for each output.
-    pub(super) fn new(
-        kernels: &'static Kernels,
-        geometry: Geometry,
-        weight: impl Fn(usize, usize, usize, usize) -> f32,
-        bias: &[f32],
-    ) -> Self {
-        let method = Method::new(kernels, &geometry, weight, bias);
+    /// Prepares it; nothing is added and values below 0 stay until `residual` and `relu` are set.
+    pub(super) fn new(kernels: &'static Kernels, geometry: Geometry, filters: Filters<'_>) -> Self {
+        let method = Method::new(kernels, &geometry, filters);
         Convolution { geometry, residual: false, relu: false, method: Arc::new(method) }
     }
 }

@@ -5,7 +5,7 @@
 use super::kernels::{Kernels, Transforms};
 use super::lanes::Lanes;
 use super::product::{Aligned, STEP, Weights};
-use super::{Geometry, KERNEL, Maps, Padded, Scratch};
+use super::{Filters, Geometry, KERNEL, Maps, Padded, Scratch};
 
 /// Values between the transforms of the tiles taken at a time, for each channel: few enough to stay in the
 /// processor's cache. A multiple of both tiles' values.
@@ -115,19 +115,18 @@ pub(super) struct Winograd<const SIDE: usize, const OUT: usize> {
 }
 
 impl<const SIDE: usize, const OUT: usize> Winograd<SIDE, OUT> {
-    /// `weight` by output, input, line and column.
+    /// Transforms and lays out the weights.
     pub(super) fn new<M: Minimal<SIDE, OUT>>(
         kernels: &'static Kernels,
         geometry: &Geometry,
-        weight: impl Fn(usize, usize, usize, usize) -> f32,
-        bias: &[f32],
+        filters: Filters<'_>,
     ) -> Self {
         // G g G' of the paper, in double precision.
         let transformed = |output: usize, input: usize, lines: [f64; KERNEL], columns: [f64; KERNEL]| {
             let mut sum = 0.0;
             for (y, a) in lines.iter().enumerate() {
                 for (x, b) in columns.iter().enumerate() {
-                    sum += a * b * f64::from(weight(output, input, y, x));
+                    sum += a * b * f64::from(filters.weight(output, input, y, x));
                 }
             }
             sum as f32
@@ -139,7 +138,7 @@ impl<const SIDE: usize, const OUT: usize> Winograd<SIDE, OUT> {
             })
         };
         let matrices = (0..SIDE * SIDE).map(matrix).collect::<Vec<_>>();
-        let bias = matrices[0].filled(bias);
+        let bias = matrices[0].filled(filters.bias);
         let zeros = Aligned::zeros(matrices[0].filled_columns().max(geometry.inputs));
         Winograd { transforms: M::transforms(kernels), matrices, bias, zeros }
     }

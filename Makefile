@@ -55,6 +55,13 @@ train-reference:
 # What .ci/run does after `make test`.
 check: fmt lint doc
 
+# The files in models/ are those that SHA256SUMS names, and it names all that ship.
+.PHONY: models
+models:
+	@cd models && sha256sum --check --quiet SHA256SUMS
+	@cd models && for file in *.onnx *.toml *.cascade *.bin; do \
+		grep -q "  $$file$$" SHA256SUMS || { echo "models/$$file is not in models/SHA256SUMS"; exit 1; }; done
+
 fmt:
 	cargo fmt --all --check
 

@@ -200,6 +200,11 @@ impl Request {
         }
     }
 
+    /// True for what can only take access away.
+    pub fn secures(&self) -> bool {
+        matches!(self, Request::Secure {} | Request::Mode { mode: ModeCommand::Secure })
+    }
+
     /// What the audit log calls it.
     pub fn name(&self) -> &'static str {
         match self {

@@ -218,6 +218,8 @@ pub(super) struct Desk {
     rights: Rights,
     /// What reaches the thread that owns the strike.
     requests: Mutex<Budget>,
+    /// And of that, what secures: however much else is asked, this comes through.
+    securing: Mutex<Budget>,
     /// Reading the log takes time of the disk and of the processor: one at a time, and not all the time.
     log: Mutex<Budget>,
     verified: Mutex<Option<(Timestamp, Verified)>>,
@@ -240,8 +242,9 @@ impl Desk {
 
     fn new(inbox: SyncSender<Message>, live: Arc<Live>, audit: PathBuf, peer: Peer, rights: Rights) -> Self {
         let requests = Mutex::new(Budget::new(40.0, 20.0));
+        let securing = Mutex::new(Budget::new(10.0, 5.0));
         let log = Mutex::new(Budget::new(6.0, 2.0));
-        Desk { inbox, live, audit, peer, rights, requests, log, verified: Mutex::default() }
+        Desk { inbox, live, audit, peer, rights, requests, securing, log, verified: Mutex::default() }
     }
 
     fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
@@ -295,7 +298,8 @@ impl Desk {
             Request::VerifyLog {} => self.verify(),
             Request::Entries { .. } => busy(),
             request => {
-                if !enough(&self.requests) {
+                let budget = if request.secures() { &self.securing } else { &self.requests };
+                if !enough(budget) {
                     return Ok(Some(busy()));
                 }
                 if let Request::ReportRefusal { what } = request {

@@ -32,7 +32,9 @@ pub struct Enrolment {
     pub name: Option<String>,
     /// What was said last.
     pub text: String,
-    /// True when it is over.
+    /// Somebody wants it to end.
+    pub cancelled: bool,
+    /// True when it is over: the door has been told, another may begin.
     pub over: bool,
 }
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use facelatch::access::ModeCommand;
-use facelatch::daemon::protocol::{Colour, Entries, PROTOCOL, Person, Request, Right, Verified, View};
+use facelatch::daemon::protocol::{Colour, Entries, PROTOCOL, Person, Request, Right, State, Verified, View};
 use facelatch::gateway::door::{LinkError, News, Stop, Want};
 
 use crate::bench::{Bench, SOON, gone, wait_for};
@@ -64,6 +64,25 @@ fn rights_are_separate_and_a_refusal_is_audited() {
         let by = |e: &facelatch::audit::Entry| e.detail.as_deref() == Some("command=mode by=gateway");
         (log.entries.iter().filter(|e| e.event == "command" && by(e)).count() == 2).then_some(())
     });
+}
+
+#[test]
+fn secure_comes_through_a_flood_of_other_requests_and_is_no_flood_itself() {
+    let bench = Bench::new("[\"view\", \"release\"]");
+    let link = bench.link();
+    let ask = |request: Request| link.ask::<serde_json::Value>(&request);
+    let busy = |request: fn() -> Request| {
+        (0..1_000).any(|_| match ask(request()) {
+            Err(LinkError::Refused { message }) => message.contains("too many requests"),
+            _ => false,
+        })
+    };
+    assert!(busy(|| Request::Status {}));
+    ask(Request::Mode { mode: ModeCommand::Secure }).unwrap();
+    ask(Request::Secure {}).unwrap();
+    let state: State = wait_for(|| link.ask(&Request::State {}).ok());
+    assert!(state.status.mode == facelatch::access::Mode::Secure);
+    assert!(busy(|| Request::Secure {}));
 }
 
 #[test]

@@ -107,6 +107,24 @@ fn every_route_asks_for_a_session_and_every_form_for_its_token() {
     assert_eq!(gateway.get("/people", &other).status(), 200, "the other one is not");
 }
 
+#[test]
+fn an_enrolment_may_begin_as_soon_as_the_one_before_is_cancelled() {
+    let bench = Bench::new("[\"view\", \"enrol\"]");
+    let gateway = Gateway::start(&bench, "");
+    let (cookie, csrf) = gateway.log_in();
+    let post = |path: &str, more: &str| gateway.post(path, &cookie, &format!("csrf={csrf}{more}"));
+    for name in ["Ada", "Bob"] {
+        let begun = post("/people/enrol", &format!("&name={name}&anyway=yes"));
+        assert_eq!(begun.status(), 303, "{name}: {}", begun.0);
+        let second = post("/people/enrol", "&name=Eve");
+        assert!(second.status() == 409 && second.0.contains("under way"), "{}", second.0);
+        let state = first_events(&gateway, &cookie).0;
+        assert!(state.contains(&format!("{name}: ")) && state.contains("\"enrolment_runs\":true"), "{state}");
+        assert_eq!(post("/people/cancel", "").status(), 303);
+    }
+    assert_eq!(bench.state().status.people, 1, "neither was enrolled");
+}
+
 /// What `/live` sends until there was a picture and a state.
 fn first_events(gateway: &Gateway, cookie: &str) -> Answer {
     let mut stream = gateway.connect();

@@ -58,7 +58,8 @@ pub(super) async fn enrol(State(site): Shared, fields: Fields) -> Response {
     site.feed.enrolment.send_modify(|enrolment| {
         busy = enrolment.as_ref().is_some_and(|e| !e.over);
         if !busy {
-            *enrolment = Some(Enrolment { name: name.clone(), text: "starting".to_owned(), over: false });
+            let text = "starting".to_owned();
+            *enrolment = Some(Enrolment { name: name.clone(), text, ..Enrolment::default() });
         }
     });
     if busy {
@@ -77,10 +78,13 @@ pub(super) async fn enrol(State(site): Shared, fields: Fields) -> Response {
                 }
             });
         };
-        let cancelled = || own.feed.enrolment.borrow().as_ref().is_none_or(|e| e.over);
-        let outcome = own.link.ask_with(&request, LONGEST_ENROLMENT, cancelled, |text| {
+        let cancelled = || own.feed.enrolment.borrow().as_ref().is_none_or(|e| e.cancelled);
+        let outcome = own.link.ask_with(&request, LONGEST_ENROLMENT, &cancelled, |text| {
             if let Some(started) = started.take() {
                 let _ = started.send(Ok(()));
+            }
+            if cancelled() {
+                return ControlFlow::Break(());
             }
             said(text.to_owned(), false);
             ControlFlow::Continue(())
@@ -98,27 +102,36 @@ pub(super) async fn enrol(State(site): Shared, fields: Fields) -> Response {
     let own = Arc::clone(&site);
     tokio::spawn(async move {
         let _ = asking.await;
-        tokio::time::sleep(SHOWN).await;
-        own.feed.enrolment.send_if_modified(|enrolment| enrolment.take_if(|e| e.over).is_some());
+        let mut latest = own.feed.enrolment.subscribe();
+        let replaced = latest.wait_for(|enrolment| enrolment.as_ref().is_none_or(|e| !e.over));
+        if tokio::time::timeout(SHOWN, replaced).await.is_err() {
+            own.feed.enrolment.send_if_modified(|enrolment| enrolment.take_if(|e| e.over).is_some());
+        }
     });
     // What is refused at once is said at once.
     match tokio::time::timeout(Duration::from_secs(3), first).await {
         Ok(Ok(Err(error))) => {
-            site.feed.enrolment.send_replace(None);
+            site.feed.enrolment.send_modify(|enrolment| drop(enrolment.take_if(|e| e.over)));
             refused(&site, &error)
         }
         _ => Redirect::to("/").into_response(),
     }
 }
 
-/// Ends the enrolment that the page began.
+/// Ends the enrolment that the page began; answers when the door says that it has ended, so that the next
+/// may begin.
 pub(super) async fn cancel(State(site): Shared, _: Fields) -> Response {
     site.feed.enrolment.send_modify(|enrolment| {
         if let Some(enrolment) = enrolment {
-            enrolment.over = true;
-            enrolment.text = "cancelled".to_owned();
+            enrolment.cancelled = true;
         }
     });
+    let (mut latest, mut known) = (site.feed.enrolment.subscribe(), site.feed.known.subscribe());
+    let ended = async {
+        let _ = latest.wait_for(|enrolment| enrolment.as_ref().is_none_or(|e| e.over)).await;
+        let _ = known.wait_for(|known| known.state.as_ref().is_none_or(|s| !s.status.enrolling)).await;
+    };
+    let _ = tokio::time::timeout(Duration::from_secs(3), ended).await;
     Redirect::to("/").into_response()
 }
 

@@ -1,10 +1,11 @@
 """Judges an ONNX file: LFW's test pairs, AT&T's last five people, webcam clips.
 
-`python evaluate.py MODEL.onnx [--crop W H SX SY]` prints one JSON object.
+`python evaluate.py MODEL.onnx [--against OTHER.onnx] [--crop W H SX SY]` prints one JSON object.
 """
 
 import argparse
 import json
+import math
 
 import numpy as np
 import onnxruntime
@@ -116,6 +117,15 @@ def verdict(distances, same):
     }
 
 
+def against(distances, other, same):
+    """Pairs that the first file alone has right and the other alone, each at its own best threshold, and how
+    likely chance is to part them at least so unevenly (two-sided sign test; the pairs taken as independent)."""
+    first, second = ((d < best_threshold(d, same)[0]) == same for d in (distances, other))
+    alone = int((first & ~second).sum()), int((second & ~first).sum())
+    ways = sum(math.comb(sum(alone), count) for count in range(min(alone) + 1))
+    return {"first_alone": alone[0], "other_alone": alone[1], "p": round(min(1.0, 2 * ways / 2 ** sum(alone)), 4)}
+
+
 def all_pairs(pictures):
     """Every pair of (path, subject) pictures as (path, path, same)."""
     return [
@@ -143,10 +153,20 @@ def att_test(embed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("model")
+    parser.add_argument("--against", metavar="OTHER", help="another file, compared pair by pair")
     parser.add_argument("--crop", nargs=4, type=float, default=[0.9, 1.04, 0.0, 0.0], metavar=("W", "H", "SX", "SY"))
     options = parser.parse_args()
-    rule, embed = crops.CropRule(*options.crop), runner(options.model)
-    report = {"lfw_test": verdict(*lfw_test(embed, rule)), "att_test": verdict(*att_test(embed))}
+    rule = crops.CropRule(*options.crop)
+
+    def distances(model):
+        embed = runner(model)
+        return {"lfw_test": lfw_test(embed, rule), "att_test": att_test(embed)}
+
+    own = distances(options.model)
+    report = {name: verdict(*judged) for name, judged in own.items()}
+    if options.against:
+        for name, (other, same) in distances(options.against).items():
+            report[name]["against"] = against(own[name][0], other, same)
     print(json.dumps(report, indent=1))
 
 

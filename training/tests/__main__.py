@@ -154,6 +154,16 @@ def test_verdict_counts_an_undetected_pair_as_an_error():
     assert evaluate.verdict(distances, same)["accuracy"] == 0.99
 
 
+def test_files_are_compared_pair_by_pair():
+    same = np.array([True, False] * 50)
+    right = np.array([0.1, 0.9] * 50)
+    wrong = right.copy()
+    wrong[:8:2] = 2.0
+    told = evaluate.against(right, wrong, same)
+    assert told == {"first_alone": 4, "other_alone": 0, "p": 0.125}
+    assert evaluate.against(right, right, same)["p"] == 1.0
+
+
 def test_no_face_clears_the_window():
     scores = [1.0] * 14 + [None] + [0.5] * 15
     assert walkup.window_means(scores) == [0.5]

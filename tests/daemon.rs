@@ -311,6 +311,45 @@ fn the_countdown_over_the_socket_and_what_else_clients_ask() {
     assert!(state.contains("\"secure_mode\":true"), "{state}");
 }
 
+/// A kernel that keeps its outputs driven leaves the door open when its holder is killed; here the file of a
+/// simulated strike stands for the line.
+#[test]
+fn the_line_that_the_daemon_drove_is_secured_whatever_the_configuration_says_since() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    let path = config(dir, Path::new("/no/recording"));
+    let text = fs::read_to_string(&path).unwrap();
+    let strike = |line: &str| format!("{text}[strike]\nstate_file = \"{}/{line}\"\n", dir.display());
+    fs::create_dir(dir.join("service")).unwrap();
+    let service = |command: &str| {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_facelatch"));
+        program.args([command, "--config"]).arg(&path).env("STATE_DIRECTORY", dir.join("service"));
+        program.output().unwrap()
+    };
+    let shown = |line: &str| fs::read_to_string(dir.join(line)).unwrap_or_default().trim().to_owned();
+    let broken = text.replace("fps = 20", "fsp = 20");
+    for (changed, error) in [(&broken, "fsp"), (&strike("moved"), "/no/recording")] {
+        for command in ["secure", "run"] {
+            // It secures, keeps its configuration, and then finds no camera.
+            fs::write(&path, strike("line")).unwrap();
+            assert!(words(&service("run")).contains("/no/recording"));
+            fs::write(dir.join("line"), "released\n").unwrap();
+            fs::write(dir.join("moved"), "released\n").unwrap();
+            fs::write(&path, changed).unwrap();
+            let said = words(&service(command));
+            assert_eq!(shown("line"), "secured", "{command}: {said}");
+            assert!(said.contains("event=former_strike_secured"), "{command}: {said}");
+            if changed == &broken || command == "run" {
+                assert!(said.contains(error), "{command}: {said}");
+            }
+            assert_eq!(shown("moved") == "secured", changed != &broken, "{command}: {said}");
+        }
+    }
+    // Where nothing has changed, nothing is done twice.
+    let said = words(&service("secure"));
+    assert!(said.contains("secured simulated") && !said.contains("former"), "{said}");
+}
+
 #[test]
 fn without_a_daemon_status_says_so_and_secure_takes_the_line_itself() {
     let dir = tempfile::tempdir().unwrap();

@@ -29,6 +29,7 @@ mod enroll;
 mod evaluate;
 mod frames;
 mod gateway;
+mod in_force;
 mod liveness_test;
 mod manual;
 mod mode;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use super::in_force::InForce;
 use super::rig::Rig;
 use super::{Answer, CommandError};
 use crate::audit::{Context, Hash};
@@ -25,9 +26,17 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let (config, bytes) = Config::load_with_bytes(&args.config.path)?;
+    let (loaded, in_force) = (Config::load_with_bytes(&args.config.path), InForce::of_service());
     // First of all: whatever a former process left, the door is locked from here on.
+    if let Some(in_force) = &in_force {
+        let present = loaded.as_ref().ok().map(|(config, _)| config.strike_settings());
+        in_force.secure_unless(present.as_ref());
+    }
+    let (config, bytes) = loaded?;
     let strike = strike::open(&config.strike_settings())?;
+    if let Some(in_force) = &in_force {
+        in_force.keep(&bytes, &args.config.path);
+    }
     check_persistence(&config, &args.config.path)?;
     let rig = Rig::from_config(config, &args.config.path)?;
     let config = rig.config.clone();
@@ -58,6 +67,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         store,
         state: StateStore::open(&config.store.state)?,
         recording,
+        recorded: config.recording.file.clone(),
         frames: open_frames(&config),
         source,
         strike,
@@ -67,7 +77,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         stall: Duration::from_millis(config.daemon.stall_ms),
         audit,
         unrecorded: UnrecordedRules {
-            wait: Duration::from_millis(config.audit.wait_ms),
+            // A release that waits for longer than it lasts would never come.
+            wait: Duration::from_millis(config.audit.wait_ms.min(config.access.hold_ms / 2)),
             release: config.audit.unrecorded == Unrecorded::Release,
         },
     };

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
+use super::in_force::InForce;
 use super::{Answer, CommandError};
 use crate::config::Config;
 use crate::daemon::protocol::Request;
@@ -18,9 +19,14 @@ pub struct Args {
 }
 
 /// Runs the command. A daemon that holds the line does it; one that hangs or is dead does not matter:
-/// then the line is taken and driven here.
+/// then the line is taken and driven here. Within the service, the line that the daemon drove is secured even
+/// where the configuration has been changed or broken since.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let config = Config::load(&args.config.path)?;
+    let loaded = Config::load(&args.config.path);
+    if let Some(in_force) = InForce::of_service() {
+        in_force.secure_unless(loaded.as_ref().ok().map(Config::strike_settings).as_ref());
+    }
+    let config = loaded?;
     if let Ok(Some(mut client)) = Client::connect(&config.daemon.socket) {
         client.limit(Duration::from_secs(1))?;
         if client.ask(&Request::Secure {}, |_| {}).is_ok() {

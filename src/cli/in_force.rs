@@ -1,0 +1,80 @@
+//! The configuration that the service's daemon last started with, kept in its state folder.
+//!
+//! Whoever edits the configuration while the door is open must not keep it open by that: the line that the
+//! daemon drove is secured, whatever the file has said since.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use crate::config::{Config, ConfigError};
+use crate::strike::{self, StrikeSettings};
+
+/// Within the state folder.
+const FILE: &str = "config-in-force.toml";
+
+/// Where the copy is, for a program that systemd has started with a state folder.
+pub(super) struct InForce {
+    path: PathBuf,
+}
+
+impl InForce {
+    /// By the folders that systemd names in `STATE_DIRECTORY`; the first counts.
+    pub(super) fn of_service() -> Option<Self> {
+        Self::within(std::env::var_os("STATE_DIRECTORY")?)
+    }
+
+    fn within(folders: OsString) -> Option<Self> {
+        let folder = std::env::split_paths(&folders).next().filter(|path| path.is_absolute())?;
+        Some(InForce { path: folder.join(FILE) })
+    }
+
+    /// Secures the strike of that configuration, unless it is `present` and so in good hands. A line that
+    /// cannot be taken is logged: the present strike matters more.
+    pub(super) fn secure_unless(&self, present: Option<&StrikeSettings>) {
+        let former = match Config::load(&self.path) {
+            Ok(config) => config.strike_settings(),
+            Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => return,
+            Err(error) => return log::error!("event=former_strike_unknown error={:?}", error.to_string()),
+        };
+        if present == Some(&former) {
+            return;
+        }
+        match strike::open(&former) {
+            // Opening it has secured it.
+            Ok(strike) => log::warn!("event=former_strike_secured strike={:?}", strike.describe()),
+            Err(error) => log::error!("event=former_strike_not_secured error={:?}", error.to_string()),
+        }
+    }
+
+    /// Keeps `config`, the text of the configuration at `from`, as the one in force. Without the copy the
+    /// door works as well, so that a full disk is no reason to keep it shut.
+    pub(super) fn keep(&self, config: &[u8], from: &Path) {
+        // A start with the same configuration needs no disk that takes writes.
+        if fs::read(&self.path).is_ok_and(|kept| kept == config) {
+            return;
+        }
+        let new = self.path.with_extension("new");
+        if let Err(error) = fs::write(&new, config).and_then(|()| fs::rename(&new, &self.path)) {
+            log::error!(
+                "event=config_not_kept file={} of={} error={:?}",
+                self.path.display(),
+                from.display(),
+                error.to_string()
+            );
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_absolute_folder_counts() {
+        let path = |folders: &str| InForce::within(folders.into()).map(|kept| kept.path);
+        assert_eq!(path("/var/lib/facelatch:/b"), Some("/var/lib/facelatch/config-in-force.toml".into()));
+        assert_eq!(path("facelatch"), None);
+        assert_eq!(path(""), None);
+    }
+}

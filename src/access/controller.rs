@@ -673,7 +673,6 @@ impl Controller {
                 if time.is_zero() {
                     return;
                 }
-                self.secure_mode = false;
                 self.forget_face(actions);
                 self.release(Release::held(now, time), Cause::HoldOpen { time }, actions);
             }
@@ -1199,6 +1198,12 @@ mod tests {
         assert!(!door.released);
         door.input(Input::Rex);
         assert!(door.released);
+        // Nor does it end with an unlock of a few seconds.
+        door.input(Input::SetMode(ModeCommand::HoldOpen { time: Duration::from_secs(5) }));
+        assert_eq!(door.controller.mode(), Mode::HoldOpen);
+        door.frames(400, &face(1, 0.9));
+        assert!(!door.released);
+        assert_eq!(door.controller.mode(), Mode::Secure);
         let saved = door.controller.saved.unwrap();
         let mut door = Door::resumed(Resume::OtherBoot(saved));
         assert_eq!(door.controller.mode(), Mode::Secure);

@@ -228,9 +228,11 @@ pub enum Input {
 pub enum ModeCommand {
     /// Faces and request to exit open.
     Normal,
-    /// No face opens, over restarts, until another mode is asked for. Request to exit still opens.
+    /// No face opens, over restarts, until the normal mode is asked for. Request to exit still opens, and the
+    /// strike can be held open.
     Secure,
-    /// The strike stays released for so long, at most [`super::AccessRules::max_hold_open`].
+    /// The strike stays released for so long, at most [`super::AccessRules::max_hold_open`]; then the mode is
+    /// what it was.
     HoldOpen {
         /// How long.
         time: Duration,

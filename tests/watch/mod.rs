@@ -222,10 +222,7 @@ impl Watcher {
             Input::GalleryChanged { version, .. } => self.gallery(*version),
             Input::SetMode(ModeCommand::Secure) => self.secure_mode = true,
             Input::SetMode(ModeCommand::Normal) => self.secure_mode = false,
-            Input::SetMode(ModeCommand::HoldOpen { time }) if !time.is_zero() => {
-                self.secure_mode = false;
-                self.run.clear();
-            }
+            Input::SetMode(ModeCommand::HoldOpen { time }) if !time.is_zero() => self.run.clear(),
             Input::ClearLockout => {
                 self.locked_until = None;
                 self.denials = 0;

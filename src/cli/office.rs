@@ -12,7 +12,7 @@ use crate::daemon::socket::Client;
 use crate::daemon::{fact, stamp};
 use crate::door::{DoorError, Newcomer, Origin, PeopleChange, Report, enrol, import};
 use crate::matching::{Embedding, Gallery, Subject};
-use crate::store::{self, FrameStore, GalleryStore, StoreKey};
+use crate::store::{self, FrameStore, GalleryStore, RecordingFile, StoreKey};
 
 /// What to do about a name with hours that nobody enrolled has.
 pub const STRANGER_REMEDY: &str = "write the name as facelatch people list prints it, or enrol the person";
@@ -76,17 +76,8 @@ impl Desk {
 
     /// Similarities to the people enrolled stand in the controller's recording.
     fn erase_recording(&self) -> Result<(), CommandError> {
-        let mut old = self.recording.clone().into_os_string();
-        old.push(".old");
-        for path in [self.recording.clone(), old.into()] {
-            match std::fs::remove_file(&path) {
-                Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(format!("{}: cannot be removed: {e}; remove it", path.display()).into());
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        RecordingFile::remove(&self.recording)
+            .map_err(|e| format!("{}: cannot be removed: {e}; remove it", self.recording.display()).into())
     }
 }
 

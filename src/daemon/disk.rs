@@ -1,6 +1,7 @@
 //! The disk's thread: it writes gallery, state and recording, so that the thread that owns the strike
 //! never waits for a disk.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
@@ -38,7 +39,7 @@ pub struct DiskThread {
 
 impl DiskThread {
     /// Starts the thread. It tells `inbox` of a state that was not written, and of each gallery whether
-    /// it was.
+    /// it was. `recorded` is where a recording lies, also one of former days when there is none now.
     ///
     /// # Errors
     /// When the thread cannot be started.
@@ -46,11 +47,14 @@ impl DiskThread {
         gallery: GalleryStore,
         state: StateStore,
         recording: Option<RecordingFile>,
+        recorded: PathBuf,
         inbox: &SyncSender<Message>,
     ) -> Result<Self, DaemonError> {
         let (jobs, work) = sync_channel(QUEUE);
         let told = inbox.clone();
-        spawn("disk", Some(inbox.clone()), move || serve(&work, &gallery, &state, recording, &told))?;
+        spawn("disk", Some(inbox.clone()), move || {
+            serve(&work, &gallery, &state, recording, &recorded, &told)
+        })?;
         Ok(DiskThread { jobs })
     }
 
@@ -78,7 +82,7 @@ impl DiskThread {
         self.hand_over(Job::Record(line))
     }
 
-    /// Empties the recording, if there is one.
+    /// Empties the recording, also one that nobody goes on with.
     ///
     /// # Errors
     /// When there is no room for the job.
@@ -116,6 +120,7 @@ fn serve(
     gallery: &GalleryStore,
     state: &StateStore,
     mut recording: Option<RecordingFile>,
+    recorded: &Path,
     inbox: &SyncSender<Message>,
 ) {
     for job in work {
@@ -140,8 +145,16 @@ fn serve(
                 }
             }
             Job::EraseRecording => {
-                if let Some(Err(error)) = recording.as_mut().map(RecordingFile::erase) {
-                    log::error!("event=recording_not_erased error={:?}", error.to_string());
+                let erased = match &mut recording {
+                    Some(file) => file.erase(),
+                    None => RecordingFile::remove(recorded),
+                };
+                if let Err(error) = erased {
+                    log::error!(
+                        "event=recording_not_erased file={} error={:?} remedy=\"remove it\"",
+                        recorded.display(),
+                        error.to_string()
+                    );
                 }
             }
             Job::Flush(done) => {

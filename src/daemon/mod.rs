@@ -171,6 +171,8 @@ pub struct Parts {
     pub state: StateStore,
     /// Where the controller's inputs go, if anywhere.
     pub recording: Option<RecordingFile>,
+    /// Where a recording lies, be it one of former days: who is removed, is removed from it.
+    pub recorded: PathBuf,
     /// Where recorded frames are, if there may be any.
     pub frames: Option<Frames>,
     /// Where frames come from.
@@ -298,7 +300,7 @@ pub(crate) fn spawn(
 /// # Errors
 /// What failed. The supervisor starts the daemon again.
 pub fn run(parts: Parts) -> Result<(), DaemonError> {
-    let Parts { vision, rules, model, hours, wall, store, state, recording, .. } = parts;
+    let Parts { vision, rules, model, hours, wall, store, state, recording, recorded, .. } = parts;
     let Parts { source, strike, mut inputs, indicator, socket, .. } = parts;
     let gallery = Arc::new(store.load()?);
     // Without the names: they do not belong in the journal.
@@ -336,7 +338,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let live = Arc::new(Live::default());
     let log_folder = audit.folder.clone();
     let recorder = Recorder::start(move || audit.open(), &inbox, Arc::clone(&live))?;
-    let disk = DiskThread::start(store, state, recording, &inbox)?;
+    let disk = DiskThread::start(store, state, recording, recorded, &inbox)?;
     let record = parts.frames.as_ref().is_some_and(|frames| frames.record);
     let frames = parts.frames.map(|frames| FrameThread::start(frames.store, &inbox)).transpose()?;
     let mut keeper = Keeper {
@@ -565,7 +567,8 @@ struct Keeper {
     shown: (Indication, Timestamp),
     shared: SharedGallery,
     wanted: Wanted,
-    enrol_client: Option<Replies>,
+    /// Who asked for the enrolment under way.
+    enrol_client: Option<(Replies, Peer)>,
     /// Who asked for the change of the gallery that is being written.
     change_client: Option<Replies>,
     progress: Progress,
@@ -757,7 +760,7 @@ impl Keeper {
             Request::Enroll { name, anyway } => match self.door.enrol(now, name.as_deref(), anyway) {
                 // The client hears of the end from `carry_out`.
                 Ok(effects) => {
-                    self.enrol_client = Some(client);
+                    self.enrol_client = Some((client, peer));
                     return effects;
                 }
                 Err(error) => (Reply::Error { message: error.to_string() }, Vec::new()),
@@ -951,7 +954,7 @@ impl Keeper {
                 Effect::Report(report) => self.report(&report),
             }
         }
-        if self.enrol_client.as_ref().is_some_and(|client| !client.is_connected()) {
+        if self.enrol_client.as_ref().is_some_and(|(client, _)| !client.is_connected()) {
             self.enrol_client = None;
             let effects = self.door.handle(clock::now(), Input::CancelEnrol);
             return self.carry_out(effects);
@@ -1070,8 +1073,9 @@ impl Keeper {
                 frames.erase();
             }
             // Similarities to the person stand in the controller's recording.
-            if self.disk.erase_recording().is_ok() {
-                self.door.recording_lost();
+            match self.disk.erase_recording() {
+                Ok(()) => self.door.recording_lost(),
+                Err(error) => log::error!("event=recording_not_erased error={:?}", error.to_string()),
             }
         }
         self.public.reported(report, &self.door);
@@ -1083,12 +1087,12 @@ impl Keeper {
                 waiting.ticket = ticket;
             }
         }
-        let Some(client) = &self.enrol_client else { return };
+        let Some((client, peer)) = &self.enrol_client else { return };
         match report.ends_enrolment() {
             Some(outcome) => {
                 let last = match outcome {
                     Ok(name) => Reply::Ok { result: serde_json::json!({ "name": name }) },
-                    Err(reason) => Reply::Error { message: format!("enrolment failed: {reason}") },
+                    Err(reason) => enrolment_failed(report, &reason, *peer),
                 };
                 client.send(last);
                 self.enrol_client = None;
@@ -1100,6 +1104,17 @@ impl Keeper {
             }
         }
     }
+}
+
+/// What the one who asked for an enrolment hears of its failure. Who stands before the door is not for a
+/// broker to keep: the gateway, which may see the people and the events, is not sent the name.
+fn enrolment_failed(report: &Report, reason: &str, peer: Peer) -> Reply {
+    let named = matches!(report, Report::EnrolRefused { like: Some(_), .. });
+    let reason = match peer {
+        Peer::Gateway if named => "already enrolled; the door's events say as whom",
+        _ => reason,
+    };
+    Reply::Error { message: format!("enrolment failed: {reason}") }
 }
 
 #[cfg(test)]

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::access::{
-    ApproachRules, ButtonRules, EnrolmentRules, LockoutRules, Resume, Score, Seen, Sighting, TrackId,
-    UnsetClock, WindowRules,
+    ApproachRules, ButtonRules, EnrolmentRules, LockoutRules, Resume, Score, Seen, Sighting, SubjectId,
+    TrackId, UnsetClock, WindowRules,
 };
 use crate::audit::{self, FolderDisk, Hash};
 use crate::lines::NoLights;
@@ -197,7 +197,7 @@ impl Bench {
         let mut keeper = Keeper {
             door: Door::new(rules(), MODEL, Arc::clone(&people)),
             wall: WallClock::open(None, None).unwrap(),
-            disk: DiskThread::start(gallery, state, None, &inbox).unwrap(),
+            disk: DiskThread::start(gallery, state, None, PathBuf::from("/no/recording"), &inbox).unwrap(),
             strike: Box::new(strike),
             strike_state: StrikeState::Secured,
             indicator: Box::new(NoLights),
@@ -442,4 +442,19 @@ fn a_gallery_that_is_long_in_writing_delays_nothing_and_counts_when_it_is_writte
     let events = bench.stop();
     assert_eq!(removed.recv_timeout(SOON).unwrap(), Reply::ok());
     assert!(events.ends_with(&["removed ".to_owned()]), "{events:?}");
+}
+
+#[test]
+fn the_gateway_is_not_told_whom_a_newcomer_is_like() {
+    let alike = |like| Report::EnrolRefused { reason: "already enrolled as \"Ada\"".to_owned(), like };
+    for (report, peer, named) in [
+        (alike(Some(SubjectId(3))), Peer::Gateway, false),
+        (alike(Some(SubjectId(3))), Peer::Operator, true),
+        (alike(None), Peer::Gateway, true),
+    ] {
+        let Some(Err(reason)) = report.ends_enrolment() else { panic!("{report:?} ends it") };
+        let Reply::Error { message } = enrolment_failed(&report, &reason, peer) else { panic!("an error") };
+        assert!(message.starts_with("enrolment failed: already enrolled"), "{message}");
+        assert_eq!(message.contains("Ada"), named, "{message}");
+    }
 }

@@ -46,10 +46,16 @@ impl RecordingFile {
     pub fn erase(&mut self) -> io::Result<()> {
         self.file.set_len(0)?;
         self.written = 0;
-        match fs::remove_file(old(&self.path)) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
-            _ => Ok(()),
-        }
+        remove_if_there(&old(&self.path))
+    }
+
+    /// Removes the recording at `path` that nobody writes, and the part set aside; there may be none.
+    ///
+    /// # Errors
+    /// When a file cannot be removed.
+    pub fn remove(path: &Path) -> io::Result<()> {
+        remove_if_there(path)?;
+        remove_if_there(&old(path))
     }
 
     /// Adds a line.
@@ -66,6 +72,13 @@ impl RecordingFile {
         self.file.write_all(&bytes)?;
         self.written += bytes.len() as u64;
         Ok(())
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }
 

@@ -47,6 +47,7 @@ impl Bench {
         let text = format!(
             "[camera]\nrecording = \"{0}/visit\"\nfps = 20\n[liveness]\ncheck = false\n[access]\nhold_ms = 400\ncooldown_ms = 1000\n\
              [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\nstate = \"{0}/state\"\n\
+             [recording]\nfile = \"{0}/recording\"\nframes_folder = \"{0}/frames\"\n\
              [audit]\nfolder = \"{0}/audit\"\n[daemon]\nsocket = \"{0}/socket\"\n\
              [gateway]\nsocket = \"{0}/gateway\"\nrights = {rights}\n",
             dir.display()

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::bench::{Answer, Bench, Gateway, wait_for};
+use crate::bench::{Answer, Bench, Gateway, gone, wait_for};
 
 const GETS: [&str; 11] = [
     "/",
@@ -93,7 +93,11 @@ fn every_route_asks_for_a_session_and_every_form_for_its_token() {
     assert_eq!(gateway.post("/people/0/expiry", &cookie, &form("&day=")).status(), 303);
     assert!(!gateway.get("/people", &cookie).0.contains("2099-12-31"), "and is taken back");
     assert_eq!(gateway.post("/people/0/remove", &cookie, &form("")).status(), 400, "one must be sure");
+    for part in ["recording", "recording.old"] {
+        std::fs::write(bench.path(part), "similarities of former days\n").unwrap();
+    }
     assert_eq!(gateway.post("/people/0/remove", &cookie, &form("&sure=yes")).status(), 303);
+    wait_for(|| (gone(&bench.path("recording")) && gone(&bench.path("recording.old"))).then_some(()));
     assert_eq!(bench.state().status.people, 0);
     let csv = gateway.get("/events/export?format=csv&event=renamed", &cookie).0;
     assert!(csv.contains("seq,time,event") && csv.contains("\"renamed\"") && !csv.contains("Ada"), "{csv}");

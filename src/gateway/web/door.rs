@@ -79,7 +79,7 @@ pub(super) async fn enrol(State(site): Shared, fields: Fields) -> Response {
             });
         };
         let cancelled = || own.feed.enrolment.borrow().as_ref().is_none_or(|e| e.cancelled);
-        let outcome = own.link.ask_with(&request, LONGEST_ENROLMENT, &cancelled, |text| {
+        let outcome = own.link.ask_with(&request, LONGEST_ENROLMENT, cancelled, |text| {
             if let Some(started) = started.take() {
                 let _ = started.send(Ok(()));
             }

@@ -42,7 +42,7 @@ fn ten_thousand_hours_without_a_violation() {
         pictures[0], pictures[1], pictures[2], pictures[3], pictures[4], pictures[5],
     );
     assert!(hours >= 10_000);
-    assert!(pictures.iter().all(|n| *n > 100), "{pictures:?}");
+    assert!(pictures.iter().all(|n| *n > 50), "{pictures:?}");
     // It is no proof of anything when the door hardly ever opens, locks out or restarts.
     for (name, figure) in [
         ("releases for faces", faces),

@@ -146,6 +146,25 @@ else
     fail "kill -9 in mid-release: no release to kill"
 fi
 
+# --- the same after an edit that broke the configuration: the line that the daemon drove counts
+if until_strike released 30; then
+    pid=$(property MainPID)
+    sed -i.good '1i [camera' /etc/facelatch/facelatch.toml
+    began=$(now)
+    kill -9 "$pid"
+    if until_strike secured 10; then
+        took=$((${EPOCHREALTIME/./} / 1000 - began))
+        line="kill -9 with a broken configuration: secured after $took ms, at most 1000"
+        if [ $took -le 1000 ]; then ok "$line"; else fail "$line"; fi
+    else
+        fail "kill -9 with a broken configuration: secured"
+    fi
+    mv /etc/facelatch/facelatch.toml.good /etc/facelatch/facelatch.toml
+    check "kill -9 with a broken configuration: started again once it is mended" until_active 15 "$pid"
+else
+    fail "kill -9 with a broken configuration: no release to kill"
+fi
+
 # --- a vision thread that hangs, in mid-release: ptrace stops that thread alone, without a hook in the daemon
 case $(uname -m) in aarch64) ptrace=117 ;; *) ptrace=101 ;; esac
 sleep 60 &

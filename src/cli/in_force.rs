@@ -29,15 +29,15 @@ impl InForce {
         Some(InForce { path: folder.join(FILE) })
     }
 
-    /// Secures the strike of that configuration, unless it is `present` and so in good hands. A line that
-    /// cannot be taken is logged: the present strike matters more.
+    /// Secures the strike of that configuration, unless its line is that of `present`, which is about to be
+    /// secured as it is wired now. A line that cannot be taken is logged: the present strike matters more.
     pub(super) fn secure_unless(&self, present: Option<&StrikeSettings>) {
         let former = match Config::load(&self.path) {
             Ok(config) => config.strike_settings(),
             Err(ConfigError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound => return,
             Err(error) => return log::error!("event=former_strike_unknown error={:?}", error.to_string()),
         };
-        if present == Some(&former) {
+        if present.is_some_and(|present| present.is_same_line(&former)) {
             return;
         }
         match strike::open(&former) {

@@ -97,6 +97,12 @@ pub enum Level {
 }
 
 impl StrikeSettings {
+    /// True when both name the same line, whatever its levels mean to each.
+    pub fn is_same_line(&self, other: &StrikeSettings) -> bool {
+        let line = |s: &StrikeSettings| (s.backend, s.line.clone(), s.state_file.clone());
+        line(self) == line(other)
+    }
+
     /// The level that puts the line into `state`: the one place where polarity and lock type count.
     pub fn level(&self, state: StrikeState) -> Level {
         let energised = match self.lock {

@@ -22,6 +22,19 @@ until_strike() {
     done
     set -x
 }
+# The daemon is killed in mid-release; what for, names the checks.
+kill_in_mid_release() {
+    pid=$(property MainPID)
+    local began took
+    began=$(now)
+    kill -9 "$pid"
+    if until_strike secured 10; then
+        took=$((${EPOCHREALTIME/./} / 1000 - began))
+        check "$1: secured after $took ms (by ExecStopPost=), at most 1000" test $took -le 1000
+    else
+        fail "$1: secured"
+    fi
+}
 # The person stands there all the time: a release would come within the cool-down.
 nobody_let_in() {
     if until_strike released 12; then
@@ -129,16 +142,7 @@ systemctl stop facelatch-gateway
 
 # --- kill -9 in mid-release
 if until_strike released 30; then
-    pid=$(property MainPID)
-    began=$(now)
-    kill -9 "$pid"
-    if until_strike secured 10; then
-        took=$((${EPOCHREALTIME/./} / 1000 - began))
-        line="kill -9 in mid-release: secured after $took ms (by ExecStopPost=), at most 1000"
-        if [ $took -le 1000 ]; then ok "$line"; else fail "$line"; fi
-    else
-        fail "kill -9 in mid-release: secured"
-    fi
+    kill_in_mid_release "kill -9 in mid-release"
     check "kill -9: started again" until_active 15 "$pid"
     sleep 0.3
     check "kill -9: secured after the start as well" test "$(strike)" = secured
@@ -148,17 +152,8 @@ fi
 
 # --- the same after an edit that broke the configuration: the line that the daemon drove counts
 if until_strike released 30; then
-    pid=$(property MainPID)
     sed -i.good '1i [camera' /etc/facelatch/facelatch.toml
-    began=$(now)
-    kill -9 "$pid"
-    if until_strike secured 10; then
-        took=$((${EPOCHREALTIME/./} / 1000 - began))
-        line="kill -9 with a broken configuration: secured after $took ms, at most 1000"
-        if [ $took -le 1000 ]; then ok "$line"; else fail "$line"; fi
-    else
-        fail "kill -9 with a broken configuration: secured"
-    fi
+    kill_in_mid_release "kill -9 with a broken configuration"
     mv /etc/facelatch/facelatch.toml.good /etc/facelatch/facelatch.toml
     check "kill -9 with a broken configuration: started again once it is mended" until_active 15 "$pid"
 else

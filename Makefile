@@ -1,118 +1,131 @@
-# README's two commands are `make demo` and `make test`; each installs what it needs.
+# README's two commands are `make demo` and `make test`; each target installs what it needs. What stands behind
+# two number signs is what `make help` says.
+
+.PHONY: help
+help:
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-24s %s\n", $$1, $$2 }' Makefile
 
 .PHONY: test-planted parity bench-detector demo test lab test-opencv train train-reference check fmt lint doc needs
 
-demo: needs
-	cargo run --release --quiet -- demo --out out/demo
+demo: needs ## the whole chain on pictures that ship: enrols, lets in, keeps out; draws out/demo
+	@echo "== the first build takes 5 to 8 minutes on two cores (seconds from then on), the demo half a minute"
+	cargo run --release -- demo --out out/demo
 
-test: needs
+test: needs ## the tests
+	@echo "== the first time this takes about 18 minutes on two cores: 14 to compile, 4 for the tests"
 	cargo test --workspace
 
 # The detector against OpenCV itself, in a Python of its own outside the repository.
-test-opencv: needs
+test-opencv: needs ## the detector against OpenCV itself
 	FACELATCH_OPENCV_PYTHON=$$(tools/opencv.sh) cargo test --test detector -- --nocapture
 
 # MQTT against a real mosquitto with TLS; installs it.
 .PHONY: test-mqtt
-test-mqtt: needs
+test-mqtt: needs ## MQTT against a real mosquitto
 	@tools/mosquitto.sh
 	cargo test --test mqtt -- --nocapture
 
 # The gateway's page in a real Chromium; installs it. screenshots: docs/images/gateway-*.png anew.
 .PHONY: test-browser screenshots
-test-browser: needs
+test-browser: needs ## the gateway's page in a real Chromium
 	tests/browser/run.sh
 
-screenshots: needs
+screenshots: needs ## docs/images/gateway-*.png
 	tests/browser/run.sh --screenshots docs/images
 
 # The simulator (tests/simulation.rs) must find each bug that the feature plants.
-test-planted: needs
+test-planted: needs ## the simulator finds planted bugs
 	cargo test --features planted-bugs --test simulation -- --nocapture every_planted_bug
 
 # The network in tract beside onnxruntime, taking turns in one run (docs/network-runtime.md).
 .PHONY: bench-embedder
-bench-embedder: needs
+bench-embedder: needs ## the network in tract beside onnxruntime
 	benches/networks/run.sh
 
 # Instructions of an embedding on aarch64, under qemu-user.
 .PHONY: count-embedder-aarch64
-count-embedder-aarch64: needs
+count-embedder-aarch64: needs ## instructions of an embedding on 64-bit ARM
 	benches/networks/aarch64.sh
 
 # Exact search among a million templates beside FAISS and usearch, taking turns.
 .PHONY: bench-gallery
-bench-gallery: needs
+bench-gallery: needs ## search among a million templates beside FAISS and usearch
 	benches/gallery/run.sh
 
 # Trains the shipped network; needs ../shared and hours (docs/network.md).
-train:
+train: ## train the shipped network: hours (needs ../shared)
 	training/train.sh default
 
-train-reference:
+train-reference: ## train the reference network: hours (needs ../shared)
 	training/train.sh reference
 
 # What .ci/run does after `make test`.
-check: fmt lint doc
+check: fmt lint doc ## formatting, clippy and rustdoc
 
 # The files in models/ are those that SHA256SUMS names, and it names all that ship.
 .PHONY: models
-models:
+models: ## the files in models/ are those of their checksums
 	@cd models && sha256sum --check --quiet SHA256SUMS
 	@cd models && for file in *.onnx *.toml *.cascade *.bin; do \
 		grep -q "  $$file$$" SHA256SUMS || { echo "models/$$file is not in models/SHA256SUMS"; exit 1; }; done
 
-fmt:
+fmt: ## formatting
 	cargo fmt --all --check
 
-lint: needs
+lint: needs ## clippy
 	cargo clippy --workspace --all-targets -- -D warnings
 
-doc: needs
+# Each hardware edge can be left out: none, each alone. All of them is what the other targets build.
+.PHONY: features
+features: needs ## clippy on builds without cameras and lines, and with each of them alone
+	@set -e; for feature in "" v4l gpiocdev rppal; do echo "== features: $${feature:-none}"; \
+		cargo clippy --all-targets --no-default-features --features "$$feature" -- -D warnings; done
+
+doc: needs ## rustdoc
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items
 
 needs:
 	@tools/needs.sh
 
 # The same rectangles as OpenCV on every instruction set: cases, rectangles, mismatches.
-parity: needs
+parity: needs ## the same rectangles as OpenCV on every instruction set (needs ../shared)
 	tests/parity/run.sh
 
 # Speed beside OpenCV's C++ detector.
-bench-detector: needs
+bench-detector: needs ## the detector's speed beside OpenCV's
 	benches/opencv/run.sh
 
 # Instructions of a scan on 64-bit ARM beside OpenCV's, under qemu-user.
 .PHONY: count-detector-aarch64
-count-detector-aarch64: needs
+count-detector-aarch64: needs ## instructions of a scan on 64-bit ARM beside OpenCV's
 	benches/opencv/aarch64.sh
 
 # The daemon on a real kernel's camera and GPIO lines, in user-mode Linux: see docs/lab.md.
-lab: needs
+lab: needs ## the daemon on a real kernel's camera and lines, in user-mode Linux
 	@lab/run.sh || [ $$? = 77 ]
 
 # Debian's own kernel under QEMU, which enforces the unit's device policy.
 .PHONY: lab-policy
-lab-policy: needs
+lab-policy: needs ## the unit's device policy under Debian's own kernel
 	@lab/qemu.sh amd64 || [ $$? = 77 ]
 
 # The same and all other kinds: stock kernels under QEMU (device policy, aarch64), emulated Raspberry Pis.
 .PHONY: lab-full test-aarch64
-lab-full: needs
+lab-full: needs ## all kinds of the lab
 	@lab/full.sh
 
 # The unit tests on aarch64, by qemu-user; built as the release is, whose dependencies they share.
-test-aarch64:
+test-aarch64: ## the unit tests on 64-bit ARM, by qemu-user
 	@tools/aarch64.sh cargo test --release --lib --bins || [ $$? = 77 ]
 
 # The Debian package on a real systemd in namespaces: see docs/lab.md.
 .PHONY: lab-service lab-arm64 deb
-lab-service: needs
+lab-service: needs ## the package on a real systemd
 	@lab/service/run.sh || [ $$? = 77 ]
 
 # The package for 64-bit ARM, installed and purged in a Debian for it under qemu-user.
-lab-arm64: needs
+lab-arm64: needs ## the package for 64-bit ARM, installed and purged
 	@lab/service/arm64.sh || [ $$? = 77 ]
 
-deb: needs
+deb: needs ## the Debian package, in target/debian
 	tools/deb.sh

@@ -31,16 +31,7 @@ need() {
         esac
     done
     [ ${#missing[@]} = 0 ] && return
-    say "installing ${missing[*]}"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=600 update >&2 || true
-    # Another apt that ends at the same time may sweep the downloads away (docker-clean does): again, then.
-    local try
-    for try in 1 2 3; do
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o DPkg::Lock::Timeout=600 \
-            install --no-install-recommends "${missing[@]}" >&2 && return
-        sleep "$try"
-    done
-    die "cannot install ${missing[*]}"
+    "$REPO/tools/install.sh" "the lab" "${missing[@]}"
 }
 
 # begin_run: sets `began`, and `run` to a folder that goes with the script, as does the process in `emulator`.

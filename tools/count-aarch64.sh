@@ -10,7 +10,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 [ $# -gt 0 ] || { sed -n '2,8p' "$0" >&2; exit 2; }
-command -v qemu-aarch64 >/dev/null || { echo "qemu-aarch64 is missing: apt-get install qemu-user" >&2; exit 2; }
+command -v qemu-aarch64 >/dev/null || "$here/install.sh" "counting instructions" qemu-user
 plugin=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch/insn-plugin.so
 if ! [ "$plugin" -nt "$here/insn-plugin.c" ]; then
   mkdir -p "$(dirname "$plugin")"

@@ -25,7 +25,7 @@ need dpkg-shlibdeps=dpkg-dev >&2
 tools=$(dirname "$CACHE")/cargo-deb-$cargo_deb
 if [ ! -x "$tools/bin/cargo-deb" ]; then
     say "installing cargo-deb $cargo_deb (once)"
-    (unset CARGO_TARGET_DIR && cargo install --quiet --locked --version "$cargo_deb" --root "$tools" cargo-deb >&2)
+    (unset CARGO_TARGET_DIR && cargo install --locked --version "$cargo_deb" --root "$tools" cargo-deb >&2)
 fi
 export PATH=$tools/bin:$PATH
 cd "$REPO"
@@ -36,7 +36,7 @@ if [ -n "${FACELATCH_PROGRAM:-}" ] && [ "$architecture" = amd64 ]; then
     mkdir -p "$target/release"
     [ "$FACELATCH_PROGRAM" -ef "$target/release/facelatch" ] || cp "$FACELATCH_PROGRAM" "$target/release/facelatch"
 else
-    cargo build --release --quiet --bin facelatch >&2
+    cargo build --release --bin facelatch >&2
 fi
 # Where the manifest looks for them, whatever CARGO_TARGET_DIR says.
 pages=$REPO/target/package
@@ -50,7 +50,7 @@ mkdir -p "$out"
 case $architecture in
     amd64) cargo deb "${options[@]}" ;;
     arm64)
-        tools/aarch64.sh cargo build --release --quiet --bin facelatch >&2
+        tools/aarch64.sh cargo build --release --bin facelatch >&2
         tools/aarch64.sh cargo-deb "${options[@]}" --target aarch64-unknown-linux-gnu
         ;;
 esac

@@ -7,9 +7,4 @@ PATH=$PATH:/usr/sbin
 if command -v mosquitto >/dev/null && command -v mosquitto_sub >/dev/null && command -v openssl >/dev/null; then
   exit 0
 fi
-
-as_root=
-[ "$(id -u)" = 0 ] || as_root=sudo
-echo "installing mosquitto, mosquitto-clients and openssl (the test of MQTT needs them)" >&2
-$as_root apt-get update -qq
-RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends mosquitto mosquitto-clients openssl >&2
+exec "$(dirname "$0")/install.sh" "the test of MQTT" mosquitto mosquitto-clients openssl

@@ -17,23 +17,17 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch
-venv=$cache/venv
 runs=${FACELATCH_TRAIN_CACHE:-$cache/training}/runs
 what=${1:-default}
 [ $# -gt 0 ] && shift
 
-if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
-    python3 -m venv "$venv"
-    "$venv/bin/pip" install --quiet --requirement "$here/requirements.txt"
-    cp "$here/requirements.txt" "$venv/installed.txt"
-fi
+python=$("$here/../tools/python.sh" venv "$here/requirements.txt")
 if [ "$what" != test ] && [ -z "${FACELATCH_BIN:-}" ]; then
-    (cd "$here/.." && cargo build --release --quiet)
+    (cd "$here/.." && tools/needs.sh && cargo build --release)
 fi
 
 # Idle threads must not spin: the machine may have other work.
 export OMP_WAIT_POLICY=PASSIVE PYTHONUNBUFFERED=1
-python=$venv/bin/python
 cd "$here"
 case $what in
 default) "$python" train_default.py "$runs/default" "$@" ;;

@@ -7,13 +7,10 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
-venv=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch/venv-gallery
-if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
-    python3 -m venv "$venv" >&2
-    "$venv/bin/pip" install --quiet --requirement "$here/requirements.txt" >&2
-    cp "$here/requirements.txt" "$venv/installed.txt"
-fi
+"$root/tools/needs.sh"
+python=$("$root/tools/python.sh" venv-gallery "$here/requirements.txt")
 cd "$root"
-program=$(cargo bench --bench gallery --no-run 2>&1 | sed -n 's/.*Executable .* (\(.*\))$/\1/p')
+program=$(cargo bench --bench gallery --no-run --message-format=json |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
 [ -n "$program" ] || { echo "the bench does not build: run cargo bench --bench gallery --no-run" >&2; exit 2; }
-OMP_NUM_THREADS=1 exec "$venv/bin/python" "$here/compare.py" "$program" "$@"
+OMP_NUM_THREADS=1 exec "$python" "$here/compare.py" "$program" "$@"

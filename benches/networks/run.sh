@@ -7,12 +7,8 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
-venv=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch/venv-networks
-if ! cmp -s "$here/requirements.txt" "$venv/installed.txt"; then
-    python3 -m venv "$venv" >&2
-    "$venv/bin/pip" install --quiet --requirement "$here/requirements.txt" >&2
-    cp "$here/requirements.txt" "$venv/installed.txt"
-fi
+"$root/tools/needs.sh"
+python=$("$root/tools/python.sh" venv-networks "$here/requirements.txt")
 card=$root/models/embedder.toml
 case ${1:-} in
 *.toml)
@@ -21,8 +17,9 @@ case ${1:-} in
     ;;
 esac
 cd "$root"
-program=$(cargo bench --bench embedder --no-run 2>&1 | sed -n 's/.*Executable .* (\(.*\))$/\1/p')
+program=$(cargo bench --bench embedder --no-run --message-format=json |
+    sed -n 's/.*"executable":"\([^"]*\)".*/\1/p' | tail -n 1)
 [ -n "$program" ] || { echo "the bench does not build: run cargo bench --bench embedder --no-run" >&2; exit 2; }
 beside=$root/../shared/models/mobilefacenet.onnx
 if [ -e "$beside" ]; then set -- --beside "$beside" "$@"; fi
-"$venv/bin/python" "$here/compare.py" "$program" "$card" "$@"
+"$python" "$here/compare.py" "$program" "$card" "$@"

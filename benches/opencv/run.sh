@@ -6,8 +6,7 @@ cd "$(dirname "$0")/../.."
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch/bench
 xml=/usr/share/opencv4/haarcascades/haarcascade_frontalface_default.xml
 if [ ! -f /usr/include/opencv4/opencv2/objdetect.hpp ] || [ ! -f "$xml" ]; then
-  echo "bench-detector: run: apt-get install g++ libopencv-objdetect-dev opencv-data" >&2
-  exit 2
+  tools/install.sh "the comparison with OpenCV" g++ libopencv-objdetect-dev opencv-data
 fi
 mkdir -p "$cache"
 g++ -O2 -o "$cache/side" benches/opencv/side.cpp -I/usr/include/opencv4 -lopencv_objdetect -lopencv_core

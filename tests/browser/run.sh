@@ -11,28 +11,23 @@ playwright=1.65.2 axe=4.14.1
 here=$(cd "$(dirname "$0")" && pwd)
 root=$here/../..
 home=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch/browser-$playwright-$axe
-as_root=
-[ "$(id -u)" = 0 ] || as_root=sudo
 {
     # what=package for each that is missing
     missing=
     command -v chromium >/dev/null || missing="$missing chromium"
     command -v npm >/dev/null || missing="$missing npm"
-    python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3-venv"
-    if [ -n "$missing" ]; then
-        $as_root apt-get update -qq
-        # shellcheck disable=SC2086
-        DEBIAN_FRONTEND=noninteractive $as_root apt-get install -y -qq --no-install-recommends $missing
-    fi
+    python3 -c 'import ensurepip' 2>/dev/null || missing="$missing python3 python3-venv"
+    # shellcheck disable=SC2086
+    [ -z "$missing" ] || "$root/tools/install.sh" "the test of the page" $missing
     if ! [ -e "$home/ready" ]; then
         python3 -m venv --clear "$home"
-        "$home/bin/pip" install --quiet --disable-pip-version-check "playwright==$playwright"
+        "$home/bin/pip" install --progress-bar off --disable-pip-version-check "playwright==$playwright"
         (cd "$home" && npm pack --silent "axe-core@$axe" && tar -xzf "axe-core-$axe.tgz" package/axe.min.js)
         touch "$home/ready"
     fi
     cd "$root"
     # FACELATCH_PROGRAM=FILE tests that build, as in the labs.
-    cargo build --quiet --bin facelatch --example walkup
+    cargo build --bin facelatch --example walkup
 } >&2
 target=${CARGO_TARGET_DIR:-$root/target}/debug
 exec "$home/bin/python" "$here/page.py" --program "${FACELATCH_PROGRAM:-$target/facelatch}" --walkup "$target/examples/walkup" \

@@ -14,12 +14,7 @@ data=${PARITY_DATA:-../shared/data}
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch/parity
 cascades=/usr/share/opencv4/haarcascades
 [ -d "$data" ] || { echo "skipped: parity: no $data"; exit 0; }
-[ -d "$cascades" ] || { echo "parity: $cascades is missing; run: apt-get install opencv-data" >&2; exit 2; }
-venv=$cache/venv
-if ! "$venv/bin/python" -c 'import cv2' 2>/dev/null; then
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install -q 'opencv-python-headless>=4.10,<5' numpy
-fi
+python=$(tools/opencv.sh)
 if [ -n "${PARITY_AARCH64:-}" ]; then
   tools/aarch64.sh cargo build --release --example parity
   ours="qemu-aarch64 -L /usr/aarch64-linux-gnu target/aarch64-unknown-linux-gnu/release/examples/parity"
@@ -31,7 +26,7 @@ status=0
 for name in ${PARITY_CASCADES:-frontalface_default}; do
   xml=$cascades/haarcascade_$name.xml
   echo "cascade $name"
-  "$venv/bin/python" tests/parity/expect.py --cascade "$xml" --data "$data" \
+  "$python" tests/parity/expect.py --cascade "$xml" --data "$data" \
       --set "${PARITY:-sample}" --cache "$cache/expected" > "$cache/cases.$$"
   # shellcheck disable=SC2086
   $ours "$xml" "${PARITY_SETS:-all}" < "$cache/cases.$$" || status=1

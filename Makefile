@@ -62,6 +62,17 @@ train-reference: ## train the reference network: hours (needs ../shared)
 # What .ci/run does after `make test`.
 check: fmt lint doc ## formatting, clippy and rustdoc
 
+# The fuzzers of what reads bytes from outside: do they still build? On the stable compiler, without sanitizers.
+.PHONY: fuzz-check fuzz
+fuzz-check: needs ## the fuzzers still build
+	cargo check --manifest-path fuzz/Cargo.toml --locked
+
+# Runs each of them (or TARGET) for SECONDS, with the address sanitizer; installs cargo-fuzz.
+SECONDS ?= 600
+TARGET ?= $(sort $(notdir $(basename $(wildcard fuzz/fuzz_targets/*.rs))))
+fuzz: needs ## each fuzzer for SECONDS=600, or TARGET=name
+	tools/fuzz.sh $(SECONDS) $(TARGET)
+
 # The files in models/ are those that SHA256SUMS names, and it names all that ship.
 .PHONY: models
 models: ## the files in models/ are those of their checksums

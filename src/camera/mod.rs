@@ -26,6 +26,7 @@ pub use self::recording::Recording;
 #[cfg(feature = "v4l")]
 pub use self::v4l::V4lCamera;
 use crate::picture::Gray;
+use crate::picture_file::PictureFileError;
 use crate::time::Timestamp;
 
 /// One picture of the scene.
@@ -216,6 +217,9 @@ pub enum CameraError {
         /// What is wrong with it.
         why: String,
     },
+    /// A picture of a recording cannot be used, or a folder of them.
+    #[error(transparent)]
+    Picture(#[from] PictureFileError),
     /// The rate is no positive number.
     #[error("{path}: a rate of {rate} frames a second cannot be played; give one above 0 and at most 1000")]
     Rate {

@@ -3,17 +3,18 @@
 //! The gray picture is the frame's luma as the camera sent it, without conversion. Colour follows
 //! ITU-R BT.601, limited range for YUYV, NV12 and YU12 (V4L2's default for them), full range for
 //! MJPEG (JFIF). Bytes are never trusted: what is too short or no JPEG is a [`PixelError`].
+//!
+//! Cameras' JPEGs are read with libjpeg-turbo's tolerance: without Huffman tables, with stray bytes, with
+//! or without an end marker. One with a few more rows or columns than were negotiated is cropped (encoders
+//! fill up whole blocks), and the two fields of an interlaced one are woven into one picture.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use zune_jpeg::JpegDecoder;
-use zune_jpeg::zune_core::bytestream::ZCursor;
-use zune_jpeg::zune_core::colorspace::ColorSpace;
-use zune_jpeg::zune_core::options::DecoderOptions;
 
 use crate::picture::{Gray, GrayView};
+use crate::picture_file::jpeg::{self, Field, JpegError};
 
 /// A pixel format that facelatch reads, by V4L2's names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -152,7 +153,25 @@ pub enum PixelError {
         /// Height negotiated.
         height: usize,
     },
+    /// Every other row of a picture, and the others are elsewhere.
+    #[error("a JPEG of {got_width}x{got_height} with every other row only (interlaced, one field a frame)")]
+    OneField {
+        /// Width found.
+        got_width: usize,
+        /// Height found.
+        got_height: usize,
+    },
 }
+
+impl From<JpegError> for PixelError {
+    fn from(error: JpegError) -> Self {
+        PixelError::Jpeg(error.to_string())
+    }
+}
+
+/// A JPEG may be larger than was negotiated by less than this on each side: encoders fill up blocks. More is
+/// another format.
+const BLOCK: usize = 64;
 
 /// The largest side of a picture that is decoded.
 pub const MAX_SIDE: usize = 16_384;
@@ -164,12 +183,8 @@ pub const MAX_SIDE: usize = 16_384;
 pub fn decode(layout: Layout, bytes: &[u8], colour: bool) -> Result<Decoded, PixelError> {
     let Layout { format, width, height, stride } = layout;
     if format == PixelFormat::Mjpg {
-        let decoded = decode_jpeg(bytes, colour)?;
-        let (got_width, got_height) = (decoded.gray.width(), decoded.gray.height());
-        if (got_width, got_height) != (width, height) {
-            return Err(PixelError::JpegSize { got_width, got_height, width, height });
-        }
-        return Ok(decoded);
+        let decoded = decode_mjpeg(jpeg::from_start(bytes), Some(height), colour)?;
+        return crop(decoded, width, height);
     }
 
     let size_error = PixelError::Size { format, width, height, stride };
@@ -251,39 +266,76 @@ pub fn decode(layout: Layout, bytes: &[u8], colour: bool) -> Result<Decoded, Pix
     Ok(Decoded { gray, colour: colour.flatten() })
 }
 
-/// Decodes a JPEG: the gray picture is its Y component, the colour picture (when asked for and
-/// when the JPEG has colour) its conversion to RGB.
+/// Decodes a JPEG: the gray picture is its Y component, the colour picture (when asked for) its conversion
+/// to RGB.
 ///
 /// # Errors
 /// When the bytes are no complete JPEG, or larger than [`MAX_SIDE`] on a side.
 pub fn decode_jpeg(bytes: &[u8], colour: bool) -> Result<Decoded, PixelError> {
-    let (width, height, luma) = jpeg_as(bytes, ColorSpace::Luma)?;
-    let gray = Gray::from_pixels(width, height, luma)
-        .map_err(|_| PixelError::Jpeg("its size contradicts itself".into()))?;
-    let colour = if colour {
-        let (width, height, rgb) = jpeg_as(bytes, ColorSpace::RGB)?;
-        rgb_image(width, height, rgb)
-    } else {
-        None
+    let header = jpeg::header(bytes)?;
+    if header.width > MAX_SIDE || header.height > MAX_SIDE {
+        return Err(PixelError::Jpeg(format!("{}x{} pixels are too many", header.width, header.height)));
+    }
+    let gray = jpeg::gray(bytes)?;
+    let colour = if colour { Some(jpeg::rgb(bytes)?) } else { None };
+    Ok(Decoded { gray, colour })
+}
+
+/// Decodes a frame of Motion JPEG: as [`decode_jpeg`], and the two fields of an interlaced one are woven.
+/// `height` is what the stream says of its frames.
+///
+/// # Errors
+/// As for [`decode_jpeg`]; and when there is one field where there should be two.
+pub fn decode_mjpeg(bytes: &[u8], height: Option<usize>, colour: bool) -> Result<Decoded, PixelError> {
+    let header = jpeg::header(bytes)?;
+    let field = jpeg::field(bytes);
+    // As ffmpeg decides it: a frame that is clearly lower than its stream is a field.
+    let low = height.is_some_and(|whole| 4 * header.height < 3 * whole);
+    if !low && field.is_none() {
+        return decode_jpeg(bytes, colour);
+    }
+    let second = jpeg::second(bytes).filter(|second| jpeg::header(second) == Ok(header));
+    let Some(second) = second else {
+        if low && field.is_some() {
+            return Err(PixelError::OneField { got_width: header.width, got_height: header.height });
+        }
+        return decode_jpeg(bytes, colour);
+    };
+    let lower_first = field == Some(Field::Lower) && jpeg::field(second) != Some(Field::Lower);
+    let (first, second) = (decode_jpeg(bytes, colour)?, decode_jpeg(second, colour)?);
+    let (upper, lower) = if lower_first { (second, first) } else { (first, second) };
+    let (width, height) = (header.width, header.height);
+    let gray = Gray::from_pixels(width, 2 * height, weave(upper.gray.pixels(), lower.gray.pixels(), width))
+        .map_err(|e| PixelError::Jpeg(e.to_string()))?;
+    let colour = match (upper.colour, lower.colour) {
+        (Some(upper), Some(lower)) => {
+            rgb_image(width, 2 * height, weave(upper.as_raw(), lower.as_raw(), 3 * width))
+        }
+        _ => None,
     };
     Ok(Decoded { gray, colour })
 }
 
-fn jpeg_as(bytes: &[u8], space: ColorSpace) -> Result<(usize, usize, Vec<u8>), PixelError> {
-    let options = DecoderOptions::default()
-        .set_strict_mode(true)
-        .set_max_width(MAX_SIDE)
-        .set_max_height(MAX_SIDE)
-        .jpeg_set_out_colorspace(space);
-    let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
-    let pixels = decoder.decode().map_err(|e| PixelError::Jpeg(one_line(&format!("{e:?}"))))?;
-    let (width, height) = decoder.dimensions().ok_or_else(|| PixelError::Jpeg("it names no size".into()))?;
-    Ok((width, height, pixels))
+/// The rows of two fields, of `row` bytes each, in turn.
+fn weave(upper: &[u8], lower: &[u8], row: usize) -> Vec<u8> {
+    upper.chunks_exact(row).zip(lower.chunks_exact(row)).flat_map(|(a, b)| [a, b].concat()).collect()
 }
 
-/// A decoder's message as part of one line.
-fn one_line(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+/// A picture with the surplus at its right and lower edge cut off.
+fn crop(decoded: Decoded, width: usize, height: usize) -> Result<Decoded, PixelError> {
+    let (got_width, got_height) = (decoded.gray.width(), decoded.gray.height());
+    if (got_width, got_height) == (width, height) {
+        return Ok(decoded);
+    }
+    let fits = |got: usize, wanted: usize| wanted > 0 && got >= wanted && got - wanted < BLOCK;
+    let error = PixelError::JpegSize { got_width, got_height, width, height };
+    if !(fits(got_width, width) && fits(got_height, height)) {
+        return Err(error);
+    }
+    let gray = GrayView::new(width, height, got_width, decoded.gray.pixels()).map_err(|_| error)?.to_gray();
+    let colour =
+        decoded.colour.map(|c| image::imageops::crop_imm(&c, 0, 0, width as u32, height as u32).to_image());
+    Ok(Decoded { gray, colour })
 }
 
 fn rgb_image(width: usize, height: usize, rgb: Vec<u8>) -> Option<image::RgbImage> {
@@ -291,12 +343,21 @@ fn rgb_image(width: usize, height: usize, rgb: Vec<u8>) -> Option<image::RgbImag
 }
 
 /// BT.601 limited range to RGB, in 8-bit fixed point.
-fn limited_to_rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
+pub(super) fn limited_to_rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
     let c = 298 * (i32::from(y) - 16);
     let d = i32::from(u) - 128;
     let e = i32::from(v) - 128;
     let channel = |sum: i32| ((sum + 128) >> 8).clamp(0, 255) as u8;
     [channel(c + 409 * e), channel(c - 100 * d - 208 * e), channel(c + 516 * d)]
+}
+
+/// BT.601 full range to RGB (as JPEG), in 16-bit fixed point.
+pub(super) fn full_to_rgb(y: u8, u: u8, v: u8) -> [u8; 3] {
+    let c = i32::from(y) << 16;
+    let d = i32::from(u) - 128;
+    let e = i32::from(v) - 128;
+    let channel = |sum: i32| ((sum + (1 << 15)) >> 16).clamp(0, 255) as u8;
+    [channel(c + 91_881 * e), channel(c - 22_554 * d - 46_802 * e), channel(c + 116_130 * d)]
 }
 
 #[cfg(test)]
@@ -409,8 +470,83 @@ mod tests {
         assert!(decode(layout, &[], false).is_err());
         assert!(decode(layout, &[0xff; 999], false).is_err());
         assert!(decode(layout, &bytes[..bytes.len() / 2], false).is_err(), "half a JPEG is no frame");
-        let other = Layout { width: 32, ..layout };
-        assert!(matches!(decode(other, &bytes, false), Err(PixelError::JpegSize { .. })));
+        for (width, height) in [(80, 48), (64, 64), (0, 48), (64, 0)] {
+            let other = Layout { width, height, ..layout };
+            assert!(matches!(decode(other, &bytes, false), Err(PixelError::JpegSize { .. })), "{width}");
+        }
+        let mut seventy = jpeg(134, 48, |x, y| [x as u8, y as u8, 9]);
+        assert!(matches!(decode(layout, &seventy, false), Err(PixelError::JpegSize { .. })), "70 too many");
+        seventy.clear();
+        assert!(decode(layout, &seventy, false).is_err());
+    }
+
+    #[test]
+    fn a_jpeg_with_a_few_rows_and_columns_more_is_cropped() {
+        let layout = layout(PixelFormat::Mjpg, 60, 40, 0);
+        for (width, height) in [(60, 48), (64, 40), (123, 103)] {
+            let bytes = jpeg(width, height, |x, y| [(2 * x) as u8, (2 * y) as u8, 90]);
+            let whole = decode_jpeg(&bytes, true).unwrap();
+            let cropped = decode(layout, &bytes, true).unwrap();
+            assert_eq!((cropped.gray.width(), cropped.gray.height()), (60, 40));
+            let corner = whole.gray.view().region(crate::picture::Rect::new(0, 0, 60, 40)).unwrap();
+            assert_eq!(cropped.gray, corner.to_gray());
+            assert_eq!(cropped.colour.unwrap().get_pixel(59, 39), whole.colour.unwrap().get_pixel(59, 39));
+        }
+    }
+
+    #[test]
+    fn stray_bytes_around_a_frame_do_no_harm() {
+        let bytes = jpeg(64, 48, |x, y| [(3 * x) as u8, (5 * y) as u8, 7]);
+        let layout = layout(PixelFormat::Mjpg, 64, 48, 0);
+        let plain = decode(layout, &bytes, false).unwrap().gray;
+        let before = [&[0u8, 0, 1, 2][..], &bytes].concat();
+        let after = [&bytes, &[0u8; 300][..]].concat();
+        let unended = bytes[..bytes.len() - 2].to_vec();
+        for (name, bytes) in [("before", before), ("after", after), ("no end marker", unended)] {
+            assert_eq!(decode(layout, &bytes, false).unwrap().gray, plain, "{name}");
+        }
+        for cut in [3, 9, 100] {
+            assert!(decode(layout, &bytes[..bytes.len() - cut], false).is_err(), "cut by {cut}");
+        }
+    }
+
+    /// A field of a picture: its rows from `first` on, marked as such where `polarity` says so.
+    fn field(first: u32, polarity: Option<u8>) -> Vec<u8> {
+        let plain = jpeg(64, 24, |x, _| [(2 * x) as u8, if first == 0 { 40 } else { 200 }, 7]);
+        let Some(polarity) = polarity else { return plain };
+        let mut bytes = vec![0xff, 0xd8, 0xff, 0xe0, 0, 8];
+        bytes.extend(b"AVI1");
+        bytes.extend([polarity, 0]);
+        bytes.extend(&plain[2..]);
+        bytes
+    }
+
+    #[test]
+    fn two_fields_are_one_picture() {
+        let layout = layout(PixelFormat::Mjpg, 64, 48, 0);
+        let pixel =
+            |x: u32, y: u32| crate::picture::luma((2 * x) as u8, if y % 2 == 0 { 40 } else { 200 }, 7);
+        let right = |frame: &[u8]| {
+            let decoded = decode(layout, frame, true).unwrap();
+            assert_eq!(decoded.colour.unwrap().dimensions(), (64, 48));
+            let off = |y: usize| decoded.gray.view().row(y)[9].abs_diff(pixel(9, y as u32));
+            (0..48).map(off).max().unwrap()
+        };
+        let gap = vec![0; 5];
+        for (name, first, second) in [
+            ("unmarked", field(0, None), field(1, None)),
+            ("marked", field(0, Some(1)), field(1, Some(2))),
+            ("marked zero", field(0, Some(0)), field(1, Some(0))),
+            ("lower first", field(1, Some(2)), field(0, Some(1))),
+        ] {
+            let worst = right(&[first, gap.clone(), second].concat());
+            assert!(worst <= 4, "{name}: off by {worst}");
+        }
+        let swapped = right(&[field(1, Some(1)), field(0, Some(2))].concat());
+        assert!(swapped > 50, "the marks are believed: off by {swapped}");
+        let error = decode(layout, &field(0, Some(1)), false).unwrap_err();
+        assert_eq!(error, PixelError::OneField { got_width: 64, got_height: 24 });
+        assert!(matches!(decode(layout, &field(0, None), false), Err(PixelError::JpegSize { .. })));
     }
 
     proptest! {

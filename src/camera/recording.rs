@@ -7,25 +7,27 @@
 //! size when its aspect ratio is the same within 1 %, else as large as fits, centred on black.
 //!
 //! **Damage.** A bad picture in a folder is an error that names it. A frame of an AVI that is no
-//! JPEG is skipped and counted, as a camera's would be; a file that was cut off ends there.
+//! JPEG is skipped and counted, as a camera's would be; a file that was cut off ends there. The log says
+//! so, and says when there are fewer frames than the file's header promises.
+//!
+//! What a file is, its first bytes say, not its name.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek, SeekFrom};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use log::warn;
 
 use super::avi::{self, AviError, AviIndex};
-use super::pixel::{Decoded, decode_jpeg};
+use super::pixel::{Decoded, PixelError, decode_mjpeg};
 use super::y4m::Y4mReader;
 use super::{CameraError, Counters, Frame, FrameSource, Next};
 use crate::picture::Gray;
+use crate::picture_file::kind::{self, Kind as FileKind};
+use crate::picture_file::{self, jpeg, list_pictures};
 use crate::resample::Resampler;
 use crate::time::Timestamp;
-
-/// File names that a folder's pictures end in.
-const PICTURES: [&str; 9] = ["jpg", "jpeg", "png", "pgm", "ppm", "pnm", "pbm", "bmp", "webp"];
 
 /// A recording being played.
 pub struct Recording {
@@ -36,6 +38,10 @@ pub struct Recording {
     colour: bool,
     sequence: u64,
     counters: Counters,
+    /// Why the first frame that was skipped is none.
+    first_fault: Option<String>,
+    /// Whether the log has said how it ended.
+    ended: bool,
     resampler: Resampler,
 }
 
@@ -76,6 +82,8 @@ impl Recording {
             colour,
             sequence: 0,
             counters: Counters::default(),
+            first_fault: None,
+            ended: false,
             resampler: Resampler::new(),
         })
     }
@@ -92,7 +100,8 @@ impl Recording {
             Kind::Pictures { paths, next } => {
                 let Some(path) = paths.get(*next) else { return Ok(None) };
                 *next += 1;
-                load_picture(path, self.colour).map(|d| Some(Read1::Frame(d)))
+                let picture = picture_file::load(path, self.colour)?;
+                Ok(Some(Read1::Frame(Decoded { gray: picture.gray, colour: picture.colour })))
             }
             Kind::Avi { file, index, next } => {
                 let Some(&(at, length)) = index.frames.get(*next) else { return Ok(None) };
@@ -108,16 +117,24 @@ impl Recording {
                         doing: "reading a frame",
                         source,
                     })?;
-                match decode_jpeg(&bytes, self.colour) {
+                let height = usize::try_from(index.height).ok().filter(|height| *height > 0);
+                match decode_mjpeg(jpeg::from_start(&bytes), height, self.colour) {
                     Ok(decoded) => Ok(Some(Read1::Frame(decoded))),
+                    Err(error @ PixelError::OneField { .. }) => Err(unreadable(
+                        &self.path,
+                        format!("{error}; convert it: {}", kind::to_recording(&self.path)),
+                    )),
                     Err(error) => {
                         self.counters.undecodable += 1;
-                        warn!(
-                            "event=frame_skipped source={:?} sequence={} reason={:?}",
-                            self.path,
-                            self.sequence,
-                            error.to_string()
-                        );
+                        // One line for a thousand frames alike; `finish` counts them.
+                        if self.first_fault.is_none() {
+                            let reason = error.to_string();
+                            warn!(
+                                "event=frame_skipped source={:?} sequence={} reason={reason:?}",
+                                self.path, self.sequence
+                            );
+                            self.first_fault = Some(reason);
+                        }
                         Ok(Some(Read1::Skipped))
                     }
                 }
@@ -127,6 +144,45 @@ impl Recording {
                 Err(error) => Err(unreadable(&self.path, error.to_string())),
             },
         }
+    }
+
+    /// What there is to say when playing begins; not when the file is opened, which is done to try it, too.
+    fn begin(&self) {
+        let Kind::Avi { index, .. } = &self.kind else { return };
+        let (path, frames) = (&self.path, index.frames.len());
+        if index.truncated {
+            warn!("event=recording_cut_off source={path:?} frames={frames}");
+        }
+        if let Some(promised) = index.promised.filter(|promised| u64::from(*promised) > frames as u64) {
+            warn!("event=recording_frames_missing source={path:?} promised={promised} found={frames}");
+        }
+    }
+
+    /// What there is to say at the end of the recording.
+    ///
+    /// # Errors
+    /// When no frame of it could be read: that is not a recording of an empty room.
+    fn finish(&mut self) -> Result<(), CameraError> {
+        let Counters { frames, undecodable, .. } = self.counters;
+        if frames == 0
+            && let Some(reason) = &self.first_fault
+        {
+            let why = format!("none of its {undecodable} frames can be read; the first: {reason}");
+            return Err(CameraError::Unreadable { path: self.path.clone(), why });
+        }
+        if std::mem::replace(&mut self.ended, true) {
+            return Ok(());
+        }
+        if undecodable > 1 {
+            warn!(
+                "event=frames_skipped source={:?} undecodable={undecodable} of={}",
+                self.path, self.sequence
+            );
+        }
+        if matches!(&self.kind, Kind::Y4m(reader) if reader.is_cut()) {
+            warn!("event=recording_cut_off source={:?} frames={frames}", self.path);
+        }
+        Ok(())
     }
 }
 
@@ -139,8 +195,14 @@ enum Read1 {
 impl FrameSource for Recording {
     /// The next frame at once, whatever `wait` says: time is simulated.
     fn next(&mut self, _wait: Duration) -> Result<Next, CameraError> {
+        if self.sequence == 0 {
+            self.begin();
+        }
         loop {
-            let Some(read) = self.read()? else { return Ok(Next::End) };
+            let Some(read) = self.read()? else {
+                self.finish()?;
+                return Ok(Next::End);
+            };
             let sequence = self.sequence;
             self.sequence += 1;
             let Read1::Frame(decoded) = read else { continue };
@@ -181,47 +243,52 @@ fn open_kind(path: &Path) -> Result<Kind, CameraError> {
     if meta.is_dir() {
         return pictures(path);
     }
-    let extension = extension(path);
-    match extension.as_str() {
-        "avi" => {
-            let file = File::open(path).map_err(|e| open_error(path, e))?;
-            let index = avi::index(BufReader::new(&file)).map_err(|e| match e {
-                AviError::Io(source) => {
-                    CameraError::Io { path: path.to_owned(), doing: "reading it", source }
-                }
-                other => CameraError::Unreadable { path: path.to_owned(), why: other.to_string() },
-            })?;
-            if index.truncated {
-                warn!("event=recording_cut_off source={} frames={}", path.display(), index.frames.len());
-            }
-            Ok(Kind::Avi { file, index, next: 0 })
-        }
-        "y4m" => {
-            let file = File::open(path).map_err(|e| open_error(path, e))?;
-            let reader = Y4mReader::new(BufReader::new(file))
-                .map_err(|e| CameraError::Unreadable { path: path.to_owned(), why: e.to_string() })?;
+    let unreadable = |why: String| CameraError::Unreadable { path: path.to_owned(), why };
+    let file = File::open(path).map_err(|e| open_error(path, e))?;
+    let mut reader = BufReader::new(file);
+    let io = |source| CameraError::Io { path: path.to_owned(), doing: "reading it", source };
+    // A pipe cannot be read twice: the first bytes are looked at where they stand.
+    let head = reader.fill_buf().map_err(io)?;
+    let ending = path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default();
+    match (kind::kind(head), ending.as_str()) {
+        (FileKind::Avi, _) => avi(path, reader.into_inner()),
+        (FileKind::Y4m, _) => {
+            let reader = Y4mReader::new(reader).map_err(|e| unreadable(e.to_string()))?;
             Ok(Kind::Y4m(Box::new(reader)))
         }
-        known if PICTURES.contains(&known) => Ok(Kind::Pictures { paths: vec![path.to_owned()], next: 0 }),
-        _ => Err(CameraError::Unreadable {
-            path: path.to_owned(),
-            why: "it is no recording: give a folder of pictures, a picture (jpg, png, pgm, ppm, bmp, webp), \
-                  an MJPEG .avi or a .y4m file"
-                .to_owned(),
-        }),
+        (FileKind::Other(other), _) if other.video => Err(unreadable(format!(
+            "{}, which facelatch does not play; convert it: {}",
+            other.name,
+            kind::to_recording(path)
+        ))),
+        (FileKind::Unknown, "avi") => Err(unreadable(AviError::NotAvi.to_string())),
+        (FileKind::Unknown, "y4m") => Err(unreadable("it is no Y4M file".to_owned())),
+        (FileKind::Unknown, ending) if !kind::PICTURES.contains(&ending) => Err(unreadable(format!(
+            "it is no recording: give a folder of pictures, a picture (jpg, png, pgm, ppm, bmp, webp), an MJPEG \
+             .avi or a .y4m file; a video can be converted: {}",
+            kind::to_recording(path)
+        ))),
+        _ => {
+            picture_file::check_kind(path, head)?;
+            Ok(Kind::Pictures { paths: vec![path.to_owned()], next: 0 })
+        }
     }
 }
 
+fn avi(path: &Path, file: File) -> Result<Kind, CameraError> {
+    let index = avi::index(&file).map_err(|e| match e {
+        AviError::Io(source) => CameraError::Io { path: path.to_owned(), doing: "reading it", source },
+        AviError::Codec(_) => CameraError::Unreadable {
+            path: path.to_owned(),
+            why: format!("{e}; convert it: {}", kind::to_recording(path)),
+        },
+        other => CameraError::Unreadable { path: path.to_owned(), why: other.to_string() },
+    })?;
+    Ok(Kind::Avi { file, index, next: 0 })
+}
+
 fn pictures(folder: &Path) -> Result<Kind, CameraError> {
-    let mut paths = Vec::new();
-    for entry in std::fs::read_dir(folder).map_err(|e| open_error(folder, e))? {
-        let path = entry.map_err(|e| open_error(folder, e))?.path();
-        let hidden = path.file_name().is_some_and(|n| n.as_encoded_bytes().starts_with(b"."));
-        if !hidden && PICTURES.contains(&extension(&path).as_str()) && path.is_file() {
-            paths.push(path);
-        }
-    }
-    paths.sort_by(|a, b| a.as_os_str().cmp(b.as_os_str()));
+    let paths = list_pictures(folder)?;
     if paths.is_empty() {
         return Err(CameraError::Unreadable {
             path: folder.to_owned(),
@@ -229,10 +296,6 @@ fn pictures(folder: &Path) -> Result<Kind, CameraError> {
         });
     }
     Ok(Kind::Pictures { paths, next: 0 })
-}
-
-fn extension(path: &Path) -> String {
-    path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase()).unwrap_or_default()
 }
 
 fn open_error(path: &Path, error: std::io::Error) -> CameraError {
@@ -248,29 +311,6 @@ fn open_error(path: &Path, error: std::io::Error) -> CameraError {
         }
         _ => CameraError::Io { path, doing: "opening it", source: error },
     }
-}
-
-/// A picture file: a JPEG's gray is its Y component as a camera's would be; other pictures' gray is
-/// their luma.
-fn load_picture(path: &Path, colour: bool) -> Result<Decoded, CameraError> {
-    let unreadable = |why: String| CameraError::Unreadable { path: path.to_owned(), why };
-    let bytes = std::fs::read(path).map_err(|e| open_error(path, e))?;
-    if bytes.starts_with(&[0xff, 0xd8]) {
-        return decode_jpeg(&bytes, colour).map_err(|e| unreadable(e.to_string()));
-    }
-    let format = image::guess_format(&bytes)
-        .or_else(|_| image::ImageFormat::from_path(path))
-        .map_err(|e| unreadable(format!("it is no picture: {e}")))?;
-    let picture = image::load_from_memory_with_format(&bytes, format)
-        .map_err(|e| unreadable(format!("it is no picture: {e}")))?;
-    let (width, height) = (picture.width() as usize, picture.height() as usize);
-    let gray = if picture.color().has_color() {
-        Gray::from_rgb(width, height, picture.to_rgb8().as_raw())
-    } else {
-        Gray::from_pixels(width, height, picture.to_luma8().into_raw())
-    }
-    .map_err(|e| unreadable(e.to_string()))?;
-    Ok(Decoded { gray, colour: colour.then(|| picture.to_rgb8()) })
 }
 
 /// Where a picture of `from` lands in one of `to`: width, height, left, top.
@@ -443,9 +483,15 @@ mod tests {
         for (path, expected) in [
             (folder.path().join("nowhere"), "no such recording"),
             (empty, "holds no picture"),
-            (at("cut.png", b"\x89PNG\r\n\x1a\n\0\0"), "no picture"),
-            (at("zero.png", b""), "no picture"),
-            (at("cut.jpg", &half[..half.len() / 2]), "no JPEG"),
+            (at("cut.png", b"\x89PNG\r\n\x1a\n\0\0"), "damaged or cut short"),
+            (at("zero.png", b""), "the file is empty"),
+            (at("cut.jpg", &half[..half.len() / 2]), "damaged or cut short"),
+            (at("words.png", b"no picture at all"), "not a picture that facelatch reads"),
+            (at("face.png", b"GIF89a\x10\0"), "a GIF, which facelatch does not read; convert it: ffmpeg -i"),
+            (
+                at("film.avi", b"\0\0\0\x18ftypmp42\0\0"),
+                "an MP4 video, which facelatch does not play; convert",
+            ),
             (at("clip.mkv", b"x"), "no recording"),
             (at("clip.avi", b"x"), "no AVI"),
             (at("clip.y4m", b"x"), "no Y4M"),

@@ -172,7 +172,7 @@ fn whole(outcome: &Result<Report, Break>) -> Answer {
     match outcome {
         Ok(_) => Answer::Done,
         Err(broken) => {
-            eprintln!("facelatch: the log is broken at {broken}");
+            super::complain(&format!("the log is broken at {broken}"));
             Answer::No
         }
     }
@@ -200,10 +200,10 @@ fn in_words(entry: &Entry) -> String {
 
 fn write(out: Option<&Path>, text: &[u8]) -> Result<(), CommandError> {
     match out {
-        None => match io::stdout().write_all(text) {
-            Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-            _ => Ok(()),
-        },
+        None => {
+            super::say_text(text);
+            Ok(())
+        }
         Some(path) => {
             let cannot = |e: io::Error| format!("{}: cannot be written: {e}", path.display());
             let mut file = File::create(path).map_err(cannot)?;

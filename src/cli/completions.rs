@@ -1,7 +1,5 @@
 //! `facelatch completions`: what a shell completes, from the command line's own definition.
 
-use std::io::{self, Write};
-
 use clap::Args as ClapArgs;
 use clap_complete::Shell;
 
@@ -18,8 +16,6 @@ pub struct Args {
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut definition(), "facelatch", &mut text);
-    match io::stdout().write_all(&text) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error.into()),
-        _ => Ok(Answer::Done),
-    }
+    super::say_text(&text);
+    Ok(Answer::Done)
 }

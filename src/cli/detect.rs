@@ -1,6 +1,5 @@
 //! `facelatch detect`: the rectangles that OpenCV's `detectMultiScale` returns, for pictures.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use imageproc::drawing::draw_hollow_rect_mut;
@@ -59,18 +58,16 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         std::fs::create_dir_all(folder)
             .map_err(|e| format!("{}: {e}; choose a folder that can be written", folder.display()))?;
     }
-    let mut stdout = std::io::stdout().lock();
     for path in pictures(&args.paths)? {
         let gray = load_gray(&path)?;
         let faces = detector.detect(gray.view(), &params);
         let (width, height) = (gray.width(), gray.height());
         if args.json {
-            serde_json::to_writer(&mut stdout, &Line { path: &path, width, height, faces: &faces })?;
-            writeln!(stdout)?;
+            say!("{}", serde_json::to_string(&Line { path: &path, width, height, faces: &faces })?);
         } else {
-            writeln!(stdout, "{}: {width}x{height}, faces: {}", path.display(), faces.len())?;
+            say!("{}: {width}x{height}, faces: {}", path.display(), faces.len());
             for f in &faces {
-                writeln!(stdout, "  {}x{} at ({}, {})", f.width, f.height, f.x, f.y)?;
+                say!("  {}x{} at ({}, {})", f.width, f.height, f.x, f.y);
             }
         }
         if let Some(folder) = &args.out {

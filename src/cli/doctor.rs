@@ -2,7 +2,6 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use serde::Serialize;
@@ -81,7 +80,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     names(&mut findings, &args.config.path);
 
     let text = if args.json { serde_json::to_string(&findings)? + "\n" } else { report(&findings) };
-    std::io::stdout().write_all(text.as_bytes())?;
+    super::say_text(text.as_bytes());
     Ok(if findings.problems.is_empty() { Answer::Done } else { Answer::No })
 }
 

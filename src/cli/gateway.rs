@@ -39,7 +39,10 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         None => gateway::run(config)?,
         Some(What::Password) => {
             if io::stdin().is_terminal() {
-                eprintln!("The new password ({} characters or more; it is shown):", secret::SHORTEST);
+                super::note(&format!(
+                    "The new password ({} characters or more; it is shown):",
+                    secret::SHORTEST
+                ));
             }
             let mut line = String::new();
             io::stdin().read_line(&mut line)?;

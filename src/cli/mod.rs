@@ -110,7 +110,10 @@ pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return misused(&error),
+    };
     crate::journal::start();
     let answer = match cli.command {
         Command::Demo(args) => demo::run(args),
@@ -142,17 +145,64 @@ pub fn main() -> ExitCode {
         Ok(Answer::Done) => ExitCode::SUCCESS,
         Ok(Answer::No) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("facelatch: {error}");
+            complain(&error.to_string());
             ExitCode::from(2)
         }
     }
 }
 
+/// Help and version as they are asked for; what clap says of a mistake in several lines, in one.
+fn misused(error: &clap::Error) -> ExitCode {
+    let whole_help = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if whole_help || !error.use_stderr() {
+        // Whoever has stopped reading wants no more.
+        let _ = error.print();
+        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
+    }
+    let text = error.render().to_string();
+    let (said, usage) = text.split_once("Usage: ").unwrap_or((&text, ""));
+    let said = said.split("For more information").next().unwrap_or_default();
+    let said = said.trim().trim_start_matches("error: ").split("\n\n").map(one_line);
+    let command: Vec<&str> = usage
+        .split_whitespace()
+        .take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
+        .collect();
+    let command = if command.is_empty() { "facelatch".to_owned() } else { command.join(" ") };
+    complain(&format!("{}; `{command} --help` says more", said.collect::<Vec<_>>().join("; ")));
+    ExitCode::from(2)
+}
+
+/// A text without line ends and other control characters, which names of files may hold.
+fn one_line(text: &str) -> String {
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Says what is wrong, in one line on stderr; where that cannot be written, there is nobody to tell.
+pub(crate) fn complain(text: &str) {
+    note(&format!("facelatch: {text}"));
+}
+
+/// Prints a line on stderr.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{}", one_line(text));
+}
+
 pub(crate) fn say_line(line: std::fmt::Arguments<'_>) {
-    if let Err(error) = writeln!(io::stdout(), "{line}") {
+    written(writeln!(io::stdout(), "{line}"));
+}
+
+/// Writes a finished text on stdout, with the same end when its reader has gone.
+pub(crate) fn say_text(text: &[u8]) {
+    let mut stdout = io::stdout();
+    written(stdout.write_all(text).and_then(|()| stdout.flush()));
+}
+
+fn written(outcome: io::Result<()>) {
+    if let Err(error) = outcome {
         let quiet = error.kind() == io::ErrorKind::BrokenPipe;
         if !quiet {
-            eprintln!("facelatch: cannot write the answer: {error}");
+            complain(&format!("cannot write the answer: {error}"));
         }
         std::process::exit(if quiet { 0 } else { 2 });
     }

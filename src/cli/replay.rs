@@ -58,7 +58,9 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             let bytes = bytes.map_err(error)?;
             let place = format!("{}:{}", path.display(), number + 1);
             let Ok(line) = serde_json::from_slice::<Line>(&bytes) else {
-                eprintln!("{place}: not a whole line (a power cut?): going on at the next snapshot");
+                super::note(&format!(
+                    "{place}: not a whole line (a power cut?): going on at the next snapshot"
+                ));
                 unreadable += 1;
                 replay.lose();
                 continue;
@@ -74,14 +76,14 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
                 Err(ReplayError::NoSnapshot) if unreadable > 0 => {}
                 Err(ReplayError::NoSnapshot) => {
                     unreadable += 1;
-                    eprintln!("{place}: {}", ReplayError::NoSnapshot);
+                    super::note(&format!("{place}: {}", ReplayError::NoSnapshot));
                 }
                 Err(error @ ReplayError::Format(_)) => {
                     return Err(format!("recording {place}: {error}").into());
                 }
                 Err(error) => {
                     differences += 1;
-                    eprintln!("{place}: {error}");
+                    super::note(&format!("{place}: {error}"));
                 }
             }
         }

@@ -159,9 +159,9 @@ impl Cascade {
         if bytes.starts_with(&compact::MAGIC) {
             return Self::from_compact(bytes);
         }
-        let text = std::str::from_utf8(bytes).map_err(|_| CascadeError::Unrecognised)?;
+        let text = xml::text(bytes);
         if text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
-            Self::from_xml(text)
+            Self::from_xml(&text)
         } else {
             Err(CascadeError::Unrecognised)
         }

@@ -1,15 +1,43 @@
 //! OpenCV's XML cascades, in the formats of `opencv_traincascade` ("new") and of
 //! `opencv_haartraining` ("old").
 
+use std::borrow::Cow;
 use std::str::FromStr;
 
 use roxmltree::Node as Element;
 
 use super::cascade::{Cascade, CascadeError, Feature, Node, Stage, Tree, WeightedRect};
 
+/// The text of a cascade file. One that is no UTF-8 is taken as Latin-1: the letters that differ stand in
+/// comments (who trained it), which OpenCV does not look at either.
+pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
+    match std::str::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(_) => bytes.iter().copied().map(char::from).collect::<String>().into(),
+    }
+}
+
+/// The text with its comments blanked, line ends kept: `--` and control characters in them are against
+/// XML's rules, but OpenCV passes over them.
+fn without_comments(text: &str) -> Cow<'_, str> {
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some((before, comment)) = rest.split_once("<!--") {
+        // A comment without an end is left for the parser to complain of.
+        let Some((comment, after)) = comment.split_once("-->") else { break };
+        kept.push_str(before);
+        kept.extend(comment.chars().filter(|c| *c == '\n'));
+        rest = after;
+    }
+    if kept.is_empty() && rest.len() == text.len() {
+        return text.into();
+    }
+    kept.push_str(rest);
+    kept.into()
+}
+
 pub(super) fn parse(text: &str) -> Result<Cascade, CascadeError> {
-    let document = roxmltree::Document::parse(text.trim_start_matches('\u{feff}'))
-        .map_err(|e| CascadeError::Xml(e.to_string()))?;
+    let text = without_comments(text.trim_start_matches('\u{feff}'));
+    let document = roxmltree::Document::parse(&text).map_err(|e| CascadeError::Xml(e.to_string()))?;
     let storage = document.root_element();
     if storage.tag_name().name() != "opencv_storage" {
         return Err(CascadeError::Unsupported(format!(
@@ -197,6 +225,24 @@ mod tests {
         assert_eq!(new, parse(OLD).unwrap());
         assert_eq!(new.window(), (8, 6));
         assert_eq!(new.stages()[0].trees[0].leaves, [1.0, -2.0]);
+    }
+
+    #[test]
+    fn comments_may_be_of_any_encoding_and_shape() {
+        let plain = parse(NEW).unwrap();
+        for comment in
+            [&b"Jos\xe9 M\xfcller"[..], b"a -- b --- c", b"\x01\x02", b"\x82\xa0 (Shift JIS)", b"<x>"]
+        {
+            let head = b"<?xml version=\"1.0\" encoding=\"ISO-8859-1\"?>\n<!-- ";
+            let bytes = [&head[..], comment, b" -->\n<!---->", NEW.as_bytes()].concat();
+            assert_eq!(Cascade::from_bytes(&bytes).as_ref(), Ok(&plain), "{comment:?}");
+        }
+        let open = [b"<!-- no end ".to_vec(), NEW.as_bytes().to_vec()].concat();
+        assert!(matches!(Cascade::from_bytes(&open), Err(CascadeError::Xml(_))));
+        let named = NEW.replace("<cascade>", "<cascade><by>Jos\u{e9}</by>");
+        let latin: Vec<u8> = named.chars().map(|c| c as u8).collect();
+        assert_eq!(Cascade::from_bytes(&latin).as_ref(), Ok(&plain));
+        assert!(Cascade::from_bytes(b"\xff\xfe<\0").is_err());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::access::window::Window;
 use crate::access::{AccessRules, Cause, Event, Resume, Seen, Sighting, SubjectId, Verdict, WindowRules};
 use crate::camera::{CameraError, Frame, FrameSource, Next};
-use crate::door::{Door, DoorError, Effect, ModelFacts, Report, WallTime};
+use crate::door::{Door, DoorError, Effect, ModelFacts, Report, Terms, WallTime};
 use crate::draw::sheet::State;
 use crate::embed::EmbedError;
 use crate::liveness::{Cues, Evidence};
@@ -149,7 +149,7 @@ impl Simulation {
     ) -> Result<Result<SubjectId, String>, AttemptError> {
         let mut door = self.door();
         let _ = door.start(Timestamp::ZERO, Resume::Fresh);
-        let _ = door.enrol(Timestamp::ZERO, Some(name), self.anyway)?;
+        let _ = door.enrol(Timestamp::ZERO, Some(name), self.terms())?;
         let mut outcome = None;
         self.play(&mut door, source, |played| {
             for report in played.reports {
@@ -166,10 +166,7 @@ impl Simulation {
             outcome.is_none()
         })?;
         self.gallery = Arc::clone(door.gallery());
-        Ok(outcome.unwrap_or_else(|| {
-            Err("the recording ended before one face was seen, and fit for enrolment, for long enough"
-                .to_owned())
-        }))
+        Ok(outcome.unwrap_or_else(|| Err(cut_short(&door))))
     }
 
     /// Plays a recording before the door and reports what it does.
@@ -234,7 +231,7 @@ impl Simulation {
     ) -> Result<Result<SubjectId, String>, AttemptError> {
         let mut door = self.door();
         let _ = door.start(Timestamp::ZERO, Resume::Fresh);
-        let _ = door.enrol(Timestamp::ZERO, Some(name), self.anyway)?;
+        let _ = door.enrol(Timestamp::ZERO, Some(name), self.terms())?;
         let mut outcome = None;
         for watched in clip {
             let step = pass(&mut door, &watched.before(&self.gallery, self.model.metric));
@@ -243,13 +240,11 @@ impl Simulation {
                 break;
             }
         }
-        let unseen = || {
-            Err("the recording ended before one face was seen, and fit for enrolment, for long enough"
-                .to_owned())
-        };
         self.gallery = Arc::clone(door.gallery());
-        let id = || self.gallery.subjects().iter().find(|s| s.name == name).map(|s| s.id);
-        Ok(outcome.unwrap_or_else(unseen).and_then(|()| id().ok_or_else(|| "not stored".to_owned())))
+        let id = || self.gallery.find(name).map(|s| s.id);
+        Ok(outcome
+            .unwrap_or_else(|| Err(cut_short(&door)))
+            .and_then(|()| id().ok_or_else(|| "not stored".to_owned())))
     }
 
     /// Plays what was watched before a door with these people and says whom it releases first, if anybody.
@@ -321,6 +316,10 @@ impl Simulation {
         peaks
     }
 
+    fn terms(&self) -> Terms {
+        Terms { anyway: self.anyway, ..Terms::default() }
+    }
+
     fn door(&self) -> Door {
         Door::new(self.rules, self.model, Arc::clone(&self.gallery))
     }
@@ -361,6 +360,12 @@ impl Simulation {
             index += 1;
         }
     }
+}
+
+/// Why an enrolment came to no end.
+fn cut_short(door: &Door) -> String {
+    let frames = door.controller().enrolment_frames().unwrap_or_default();
+    format!("the recording ended before one face was seen, and fit for enrolment, for long enough ({frames})")
 }
 
 /// What a door did up to and with a frame.

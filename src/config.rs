@@ -27,6 +27,7 @@ use crate::embed::Card;
 use crate::gpio::{Backend, Bias, LineAddress, Polarity};
 use crate::lines::{IndicatorLine, IndicatorSettings, InputLine, InputSettings};
 use crate::liveness::{Asked, ChallengeRules, Cue, CueSet, LivenessRules, Unsure};
+use crate::matching::name::tidy;
 use crate::store::FrameLimits;
 use crate::strike::{LockType, StrikeSettings};
 use crate::vision::{QualityRules, TrackRules, VisionRules};
@@ -718,6 +719,14 @@ impl Config {
             let value = self.detector.max_size.to_string();
             return fail("detector.max_size", value, "must be 0 or at least detector.min_size");
         }
+        let mut names = std::collections::BTreeSet::new();
+        if let Some(twice) = self.schedule.people.keys().find(|name| !names.insert(tidy(name))) {
+            return fail(
+                "schedule.people",
+                twice.clone(),
+                "stands there twice, typed in two ways: write it once",
+            );
+        }
         if self.enrolment.timeout_ms <= self.enrolment.countdown_ms {
             let value = self.enrolment.timeout_ms.to_string();
             return fail("enrolment.timeout_ms", value, "must be longer than enrolment.countdown_ms");
@@ -862,9 +871,9 @@ impl Config {
     pub fn named_hours(&self) -> NamedHours {
         let people = self.schedule.people.iter();
         NamedHours {
-            people: people.map(|(name, hours)| (name.clone(), hours.clone().into())).collect(),
+            people: people.map(|(name, hours)| (tidy(name), hours.clone().into())).collect(),
             others: self.schedule.default.clone().into(),
-            administrators: self.enrolment.administrators.iter().cloned().collect(),
+            administrators: self.enrolment.administrators.iter().map(|name| tidy(name)).collect(),
         }
     }
 
@@ -1038,6 +1047,7 @@ mod tests {
             ("[audit]\nwait_ms = 0", &["audit.wait_ms", "unrecorded"]),
             ("[schedule]\ndefault = [\"mon 8-18\"]", &["line 2", "mon 8-18", "mon-fri 08:00-18:00"]),
             ("[schedule.people]\nAda = [\"never\"]", &["line 2", "never"]),
+            ("[schedule.people]\n\"Zo\\u00eb\" = []\n\"Zoe\\u0308\" = []", &["schedule.people", "twice"]),
             ("[schedule]\nunset_clock = \"maybe\"", &["line 2", "maybe"]),
             ("[liveness]\nunsure = \"ask\"", &["line 2", "ask", "challenge"]),
             ("[liveness]\nunsure = \"second-factor\"", &["liveness.unsure", "lines.second_factor"]),

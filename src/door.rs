@@ -7,14 +7,16 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
+
 use crate::access::record::{Because, Call, FORMAT, Line, Snapshot, Step};
 use crate::access::{
     AccessRules, Action, Cause, Civil, Controller, DenyReason, EnrolFailure, EnrolGrant, EnrolStep, Event,
     Indication, Input, ModeCommand, Resume, Saved, Schedule, Score, SubjectId, Timetable,
 };
 use crate::matching::{
-    Embedding, Gallery, GalleryError, Metric, ModelHash, Note, Subject, TemplateError, TemplateRules,
-    templates,
+    Embedding, Gallery, GalleryError, MOST_LOOKS, Metric, ModelHash, Note, Subject, TemplateError,
+    TemplateRules, mean, name, templates,
 };
 use crate::strike::StrikeState;
 use crate::time::Timestamp;
@@ -56,6 +58,30 @@ pub enum Report {
         /// From what.
         from: Origin,
     },
+    /// Somebody's place was taken by the one who is enrolled next.
+    Replaced {
+        /// The id that was theirs.
+        subject: SubjectId,
+        /// The new one.
+        by: SubjectId,
+        /// How much the new face is like them, where the network is the same.
+        similarity: Option<f32>,
+        /// True when it is too little for one person: then all that is known of them goes.
+        another: bool,
+    },
+    /// Somebody is known in one more look.
+    LookAdded {
+        /// Who.
+        subject: SubjectId,
+        /// The name.
+        name: String,
+        /// From what.
+        from: Origin,
+        /// How many looks there are now.
+        looks: usize,
+        /// How much the new face is like them.
+        similarity: f32,
+    },
     /// Somebody was removed.
     Removed {
         /// The id that was theirs.
@@ -78,8 +104,10 @@ pub enum Report {
     },
     /// The countdown ended, but nothing was stored.
     EnrolRefused {
-        /// Why, in words, with a name where the person is enrolled already.
+        /// Why, in words, which may name people.
         reason: String,
+        /// Why, as logs may say it: without a name.
+        logged: String,
         /// Who that is.
         like: Option<SubjectId>,
     },
@@ -121,7 +149,7 @@ impl WallTime {
     pub const UNSET: WallTime = WallTime { unix: 0, civil: Civil::Unset };
 }
 
-/// Who may come in when, by name.
+/// Who may come in when, by name ([`name::tidy`]).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct NamedHours {
     /// People with hours of their own.
@@ -135,16 +163,16 @@ pub struct NamedHours {
 impl NamedHours {
     /// The same by id. Names that nobody has are left out.
     pub fn timetable(&self, gallery: &Gallery) -> Timetable {
-        let named = |s: &crate::matching::Subject| Some((s.id, self.people.get(&s.name)?.clone()));
+        let named = |s: &Subject| Some((s.id, self.people.get(&name::tidy(&s.name))?.clone()));
         let people = gallery.subjects().iter().filter_map(named).collect();
-        let is_one = |s: &&crate::matching::Subject| self.administrators.contains(&s.name);
+        let is_one = |s: &&Subject| self.administrators.contains(&name::tidy(&s.name));
         let administrators = gallery.subjects().iter().filter(is_one).map(|s| s.id).collect();
         Timetable { people, others: self.others.clone(), administrators }
     }
 
     /// Names with hours or rights of their own that nobody enrolled has: misspelt, or not enrolled yet.
     pub fn strangers<'a>(&'a self, gallery: &'a Gallery) -> impl Iterator<Item = &'a str> {
-        let known = |name: &str| gallery.subjects().iter().any(|s| s.name == name);
+        let known = |name: &str| gallery.find(name).is_some();
         self.people.keys().chain(&self.administrators).map(String::as_str).filter(move |name| !known(name))
     }
 }
@@ -160,8 +188,8 @@ pub enum DoorError {
     Template(#[from] TemplateError),
     /// The person is in the gallery under another name.
     #[error(
-        "already enrolled as \"{name}\": remove or rename that entry, enrol again under that name, or add \
-         --anyway if they are two people (twins)"
+        "already enrolled as \"{name}\": remove or rename that entry, enrol again under that name (--replace, \
+         --add-look), or add --anyway if they are two people (twins)"
     )]
     AlreadyEnrolled {
         /// That name.
@@ -170,6 +198,38 @@ pub enum DoorError {
         subject: SubjectId,
         /// How alike the templates are.
         similarity: f32,
+    },
+    /// Somebody has the name, and nothing was said of them.
+    #[error(
+        "\"{name}\" is enrolled already (id {subject}): say whether to put this face in their place (--replace) or \
+         to add a look to theirs (--add-look), or choose another name"
+    )]
+    Enrolled {
+        /// That name.
+        name: String,
+        /// The id.
+        subject: SubjectId,
+    },
+    /// The face is not like the one enrolled under the name.
+    #[error(
+        "the face is not like that of \"{name}\" (id {subject}): nothing was changed; if that is right, say so as \
+         well (--unlike)"
+    )]
+    Unlike {
+        /// That name.
+        name: String,
+        /// The id.
+        subject: SubjectId,
+        /// How alike they are.
+        similarity: f32,
+    },
+    /// Somebody of a copy cannot be taken in, and so nobody is.
+    #[error("nobody was imported: \"{name}\": {source}")]
+    Import {
+        /// Who.
+        name: String,
+        /// Why.
+        source: Box<DoorError>,
     },
     /// One enrolment at a time.
     #[error("an enrolment is under way: wait for its end, or cancel it")]
@@ -183,6 +243,79 @@ pub enum DoorError {
         /// The longest time.
         max: Duration,
     },
+}
+
+impl DoorError {
+    /// The reason without a name, for logs.
+    pub fn logged(&self) -> String {
+        match self {
+            DoorError::AlreadyEnrolled { .. } => "already enrolled".to_owned(),
+            DoorError::Enrolled { .. } | DoorError::Gallery(GalleryError::NameTaken(_)) => {
+                "the name is taken".to_owned()
+            }
+            DoorError::Gallery(GalleryError::LooksAlike { .. }) => "the name looks like another".to_owned(),
+            DoorError::Gallery(GalleryError::Changed(_)) => "the people enrolled have changed".to_owned(),
+            DoorError::Gallery(GalleryError::TooManyLooks(_)) => "no more looks are kept".to_owned(),
+            DoorError::Gallery(_) => "the name or template is unusable".to_owned(),
+            DoorError::Unlike { subject, similarity, .. } => {
+                format!("unlike subject {subject}, similarity {similarity:.3}")
+            }
+            DoorError::Import { source, .. } => source.logged(),
+            DoorError::Template(_) | DoorError::Busy | DoorError::Saving | DoorError::HoldOpen { .. } => {
+                self.to_string()
+            }
+        }
+    }
+}
+
+/// What an enrolment does about somebody who is enrolled under the name already.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Existing {
+    /// Nothing: it is refused. So is whoever says nothing of it.
+    #[default]
+    Refuse,
+    /// It takes their place, if this is still who has the name.
+    Replace(SubjectId),
+    /// It adds a look to theirs (glasses, a beard, winter clothes), if this is still who has the name.
+    AddLook(SubjectId),
+}
+
+impl Existing {
+    /// True where nothing was said.
+    pub fn is_refused(&self) -> bool {
+        *self == Existing::Refuse
+    }
+
+    /// Who of the gallery the enrolment is about, if anybody, once it is clear that it may be.
+    fn concerns<'a>(self, gallery: &'a Gallery, name: &str) -> Result<Option<&'a Subject>, DoorError> {
+        match (self, gallery.find(name)) {
+            (Existing::Refuse, None) => {
+                gallery.check_free(name)?;
+                Ok(None)
+            }
+            (Existing::Refuse, Some(held)) => {
+                Err(DoorError::Enrolled { name: held.name.clone(), subject: held.id })
+            }
+            (Existing::Replace(id) | Existing::AddLook(id), held) => {
+                match held.filter(|held| held.id == id) {
+                    Some(held) => Ok(Some(held)),
+                    None => Err(GalleryError::Changed(name.to_owned()).into()),
+                }
+            }
+        }
+    }
+}
+
+/// What an enrolment is allowed beyond taking in a stranger under a new name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Terms {
+    /// The person may look like somebody enrolled under another name (twins).
+    pub anyway: bool,
+    /// What to do about the one who has the name.
+    pub existing: Existing,
+    /// The face may be unlike theirs.
+    pub unlike: bool,
 }
 
 /// What the embedder's model card says about its vectors.
@@ -199,7 +332,7 @@ pub struct ModelFacts {
 /// Somebody to be enrolled.
 #[derive(Clone, Copy, Debug)]
 pub struct Newcomer<'a> {
-    /// The name; who has it already is replaced.
+    /// The name.
     pub name: &'a str,
     /// What was made of the frames or pictures.
     pub embeddings: &'a [Embedding],
@@ -207,8 +340,10 @@ pub struct Newcomer<'a> {
     pub one_person: f32,
     /// Seconds since 1970.
     pub enrolled: u64,
-    /// Enrol although the person looks like somebody enrolled already.
-    pub anyway: bool,
+    /// What is allowed beyond that.
+    pub terms: Terms,
+    /// From what.
+    pub from: Origin,
 }
 
 /// A change of the gallery that is being written.
@@ -216,16 +351,22 @@ pub struct Newcomer<'a> {
 struct Change {
     gallery: Arc<Gallery>,
     /// What to tell once it is.
-    report: Report,
+    reports: Vec<Report>,
 }
 
 /// What an enrolment before the camera collected.
 #[derive(Debug)]
 struct Taken {
-    name: String,
-    anyway: bool,
+    wish: Wish,
     frames: Vec<Embedding>,
     unix: u64,
+}
+
+/// Under which name somebody is being enrolled (`None`: a new one, made at the end), and on which terms.
+#[derive(Clone, Debug, Default)]
+struct Wish {
+    name: Option<String>,
+    terms: Terms,
 }
 
 /// Controller, gallery and enrolment of one door.
@@ -236,8 +377,7 @@ pub struct Door {
     hours: NamedHours,
     gallery: Arc<Gallery>,
     model: ModelFacts,
-    /// The name, and whether it may be like another's face.
-    enrolling: Option<(String, bool)>,
+    enrolling: Wish,
     collected: Vec<Embedding>,
     changing: Option<Change>,
     /// Waits for the change before it. There is no second one: no enrolment begins during a change.
@@ -262,7 +402,7 @@ impl Door {
             hours: NamedHours::default(),
             gallery,
             model,
-            enrolling: None,
+            enrolling: Wish::default(),
             collected: Vec::new(),
             changing: None,
             taken: None,
@@ -374,12 +514,13 @@ impl Door {
     /// Starts the enrolment of the next person before the camera; without a name, under a new one.
     ///
     /// # Errors
-    /// When the name is unusable, an enrolment is under way or the gallery is being written.
+    /// When the name is unusable or somebody's of whom nothing is said, an enrolment is under way or the gallery
+    /// is being written.
     pub fn enrol(
         &mut self,
         now: Timestamp,
         name: Option<&str>,
-        anyway: bool,
+        terms: Terms,
     ) -> Result<Vec<Effect>, DoorError> {
         if self.controller.is_enrolling() {
             return Err(DoorError::Busy);
@@ -387,9 +528,14 @@ impl Door {
         if self.changing.is_some() {
             return Err(DoorError::Saving);
         }
-        let name = name.map_or_else(|| self.gallery.unused_name(), str::to_owned);
-        Gallery::check_name(&name)?;
-        self.enrolling = Some((name, anyway));
+        if let Some(name) = name {
+            // Nobody stands before the camera for what will be refused.
+            let held = terms.existing.concerns(&self.gallery, name)?;
+            if let (Some(held), Existing::AddLook(_)) = (held, terms.existing) {
+                can_add_look(held, &self.model)?;
+            }
+        }
+        self.enrolling = Wish { name: name.map(str::to_owned), terms };
         Ok(self.handle(now, Input::Enrol))
     }
 
@@ -409,7 +555,7 @@ impl Door {
             return Vec::new();
         }
         if !self.controller.is_enrolling() {
-            self.enrolling = None;
+            self.enrolling = Wish::default();
         }
         self.handle(now, Input::EnrolButton)
     }
@@ -424,11 +570,11 @@ impl Door {
         wall: u64,
         name: &str,
         embeddings: &[Embedding],
-        anyway: bool,
+        terms: Terms,
     ) -> Result<Vec<Effect>, DoorError> {
-        let one_person = self.model.apart;
-        let newcomer = Newcomer { name, embeddings, one_person, enrolled: wall, anyway };
-        Ok(vec![self.add(newcomer, Origin::Pictures)?])
+        let (one_person, from) = (self.model.apart, Origin::Pictures);
+        let newcomer = Newcomer { name, embeddings, one_person, enrolled: wall, terms, from };
+        Ok(vec![self.add(newcomer)?])
     }
 
     /// Changes the people enrolled; it counts, and is reported, once the gallery is written.
@@ -438,18 +584,18 @@ impl Door {
     pub fn change_people(&mut self, change: &PeopleChange) -> Result<Vec<Effect>, DoorError> {
         let mut gallery = Gallery::clone(&self.gallery);
         let report = change.apply(&mut gallery)?;
-        Ok(vec![self.change(gallery, report)?])
+        Ok(vec![self.change(gallery, vec![report])?])
     }
 
-    /// Takes in a person of another board, `anyway` although somebody enrolled may be alike; it counts, and is
-    /// reported, once the gallery is written.
+    /// Takes in the people of a copy from another board, `anyway` although somebody enrolled may be alike: all
+    /// of them or nobody. It counts, and is reported, once the gallery is written.
     ///
     /// # Errors
-    /// When the person cannot be taken in, or another change is being written.
-    pub fn import(&mut self, person: &Subject, anyway: bool) -> Result<Vec<Effect>, DoorError> {
+    /// When one of them cannot be taken in, or another change is being written.
+    pub fn import(&mut self, people: &[Subject], anyway: bool) -> Result<Vec<Effect>, DoorError> {
         let mut gallery = Gallery::clone(&self.gallery);
-        let report = import(&mut gallery, person, anyway, &self.model, &self.rules)?;
-        Ok(vec![self.change(gallery, report)?])
+        let reports = import(&mut gallery, people, anyway, &self.model, &self.rules)?;
+        Ok(vec![self.change(gallery, reports)?])
     }
 
     /// Removes somebody whose time is over at `unix` (seconds since 1970), if there is somebody and no
@@ -462,20 +608,21 @@ impl Door {
     /// The gallery of the last [`Effect::SaveGallery`] is on the disk, or why it is not: then nothing
     /// has changed.
     pub fn gallery_saved(&mut self, now: Timestamp, outcome: Result<(), String>) -> Vec<Effect> {
-        let Some(Change { gallery, report }) = self.changing.take() else { return Vec::new() };
+        let Some(Change { gallery, reports }) = self.changing.take() else { return Vec::new() };
         let mut effects = Vec::new();
-        match (outcome, &report) {
-            (Ok(()), _) => {
+        match outcome {
+            Ok(()) => {
                 self.gallery = gallery;
-                effects.push(Effect::Report(report));
+                effects.extend(reports.into_iter().map(Effect::Report));
                 effects.push(Effect::Gallery(self.comparable()));
                 effects.extend(self.announce_gallery(now));
             }
-            (Err(reason), Report::Enrolled { from: Origin::Camera, .. }) => {
-                effects.push(Effect::Report(Report::EnrolRefused { reason, like: None }));
+            Err(reason) if reports.iter().any(|r| r.ends_enrolment().is_some()) => {
+                let logged = reason.clone();
+                effects.push(Effect::Report(Report::EnrolRefused { reason, logged, like: None }));
             }
             // Who asked for the change is told by the one who could not write it.
-            (Err(_), _) => {}
+            Err(_) => {}
         }
         let taken = self.taken.take();
         effects.extend(taken.map(|taken| self.finish_enrolment(&taken)));
@@ -509,8 +656,8 @@ impl Door {
 
     fn take_enrolment(&mut self, unix: u64) -> Option<Effect> {
         let frames = std::mem::take(&mut self.collected);
-        let (name, anyway) = self.enrolling.take().unwrap_or_else(|| (self.gallery.unused_name(), false));
-        let taken = Taken { name, anyway, frames, unix };
+        let wish = std::mem::take(&mut self.enrolling);
+        let taken = Taken { wish, frames, unix };
         if self.changing.is_some() {
             self.taken = Some(taken);
             return None;
@@ -519,35 +666,38 @@ impl Door {
     }
 
     fn finish_enrolment(&mut self, taken: &Taken) -> Effect {
+        let name = taken.wish.name.clone().unwrap_or_else(|| self.gallery.unused_name());
         let newcomer = Newcomer {
-            name: &taken.name,
+            name: &name,
             embeddings: &taken.frames,
             // One view of a camera makes people more alike: as much more as a lead over others must be.
             one_person: self.rules.window.threshold + self.rules.window.margin,
             enrolled: taken.unix,
-            anyway: taken.anyway,
+            terms: taken.wish.terms,
+            from: Origin::Camera,
         };
-        self.add(newcomer, Origin::Camera).unwrap_or_else(|error| {
+        self.add(newcomer).unwrap_or_else(|error| {
             let like = match error {
                 DoorError::AlreadyEnrolled { subject, .. } => Some(subject),
                 _ => None,
             };
-            Effect::Report(Report::EnrolRefused { reason: error.to_string(), like })
+            let (reason, logged) = (error.to_string(), error.logged());
+            Effect::Report(Report::EnrolRefused { reason, logged, like })
         })
     }
 
-    fn add(&mut self, newcomer: Newcomer<'_>, from: Origin) -> Result<Effect, DoorError> {
+    fn add(&mut self, newcomer: Newcomer<'_>) -> Result<Effect, DoorError> {
         let mut gallery = Gallery::clone(&self.gallery);
-        let subject = enrol(&mut gallery, newcomer, &self.model, &self.rules)?;
-        self.change(gallery, Report::Enrolled { subject, name: newcomer.name.to_owned(), from })
+        let reports = enrol(&mut gallery, newcomer, &self.model, &self.rules)?;
+        self.change(gallery, reports)
     }
 
-    fn change(&mut self, gallery: Gallery, report: Report) -> Result<Effect, DoorError> {
+    fn change(&mut self, gallery: Gallery, reports: Vec<Report>) -> Result<Effect, DoorError> {
         if self.changing.is_some() {
             return Err(DoorError::Saving);
         }
         let gallery = Arc::new(gallery);
-        self.changing = Some(Change { gallery: Arc::clone(&gallery), report });
+        self.changing = Some(Change { gallery: Arc::clone(&gallery), reports });
         Ok(Effect::SaveGallery(gallery))
     }
 }
@@ -596,59 +746,103 @@ impl PeopleChange {
     }
 }
 
-/// Enrols a person: self-check, duplicate check, then the gallery. A person of the same name is replaced.
+/// Enrols a person: self-check, duplicate check, then the gallery; or takes the place of somebody enrolled, or adds
+/// a look to theirs, where the terms say so and the face is like theirs. Says what to report.
 ///
 /// # Errors
-/// When the frames do not show one person, the person is enrolled under another name, or the name is
-/// unusable; the gallery is then unchanged.
+/// When the frames do not show one person, the person is enrolled under another name, somebody has the name of
+/// whom nothing was said, or the face is unlike theirs; the gallery is then unchanged.
 pub fn enrol(
     gallery: &mut Gallery,
     newcomer: Newcomer<'_>,
     model: &ModelFacts,
     rules: &AccessRules,
-) -> Result<SubjectId, DoorError> {
-    let Newcomer { name, embeddings, one_person, enrolled, anyway } = newcomer;
+) -> Result<Vec<Report>, DoorError> {
+    let Newcomer { name, embeddings, one_person, enrolled, terms, from } = newcomer;
     let most = rules.enrolment.templates.max(1) as usize;
+    let held = terms.existing.concerns(gallery, name)?.cloned();
     let made = templates(embeddings, model.metric, TemplateRules { one_person, most })?;
-    if !anyway {
-        check_unknown(gallery, name, &made, model, rules)?;
+    if !terms.anyway {
+        check_unknown(gallery, held.as_ref().map(|held| held.id), &made, model, rules)?;
     }
-    Ok(gallery.enrol(name, made, model.hash, enrolled)?)
+    let Some(held) = held else {
+        let subject = gallery.enrol(name, made, model.hash, enrolled)?;
+        return Ok(vec![Report::Enrolled { subject, name: gallery.name(subject), from }]);
+    };
+    let whole = mean(&made.iter().collect::<Vec<_>>()).ok_or(TemplateError::NoFrames)?;
+    let similarity = if held.model == model.hash { held.score(&whole, model.metric) } else { None };
+    let similarity = similarity.map(|score| score.similarity);
+    let (name, subject) = (held.name.clone(), held.id);
+    // Pictures from different occasions that are less alike than this are hardly of one person.
+    let another = similarity.is_some_and(|similarity| similarity < model.apart);
+    if let (true, false, Some(similarity)) = (another, terms.unlike, similarity) {
+        return Err(DoorError::Unlike { name, subject, similarity });
+    }
+    if let Existing::AddLook(_) = terms.existing {
+        can_add_look(&held, model)?;
+        let looks = gallery.add_look(subject, whole, model.hash, enrolled)?;
+        let similarity = similarity.unwrap_or(f32::NAN);
+        return Ok(vec![Report::LookAdded { subject, name, from, looks, similarity }]);
+    }
+    let by = gallery.replace(subject, made, model.hash, enrolled, !another)?;
+    Ok(vec![
+        Report::Replaced { subject, by, similarity, another },
+        Report::Enrolled { subject: by, name, from },
+    ])
 }
 
-/// Takes in a person of another board: duplicate check, then the gallery, under a new id.
+/// Refuses a look that could not be kept.
+fn can_add_look(held: &Subject, model: &ModelFacts) -> Result<(), DoorError> {
+    let (name, theirs, ours) = (held.name.clone(), held.model, model.hash);
+    if theirs != ours {
+        return Err(GalleryError::OtherModel { name, theirs, ours }.into());
+    }
+    if held.looks() >= MOST_LOOKS { Err(GalleryError::TooManyLooks(name).into()) } else { Ok(()) }
+}
+
+/// Takes in the people of a copy from another board, all of them or nobody: duplicate check, then the gallery,
+/// under new ids. Says what to report.
 ///
 /// # Errors
-/// When the templates are of another model, the person is enrolled here already, or something of the person
-/// is unusable; the gallery is then unchanged.
+/// When the templates of one of them are of another model, one is enrolled here already, or something of one is
+/// unusable; the gallery is then to be thrown away.
 pub fn import(
     gallery: &mut Gallery,
-    person: &Subject,
+    people: &[Subject],
     anyway: bool,
     model: &ModelFacts,
     rules: &AccessRules,
-) -> Result<Report, DoorError> {
-    let Subject { name, templates, model: theirs, .. } = person;
-    if *theirs != model.hash {
-        let (name, theirs, ours) = (name.clone(), *theirs, model.hash);
-        return Err(GalleryError::OtherModel { name, theirs, ours }.into());
+) -> Result<Vec<Report>, DoorError> {
+    let take = |gallery: &mut Gallery, person: &Subject| -> Result<Report, DoorError> {
+        let Subject { name, templates, model: theirs, .. } = person;
+        if *theirs != model.hash {
+            let (name, theirs, ours) = (name.clone(), *theirs, model.hash);
+            return Err(GalleryError::OtherModel { name, theirs, ours }.into());
+        }
+        if !anyway {
+            check_unknown(gallery, None, templates, model, rules)?;
+        }
+        let subject = gallery.import(person)?;
+        Ok(Report::Enrolled { subject, name: gallery.name(subject), from: Origin::Copy })
+    };
+    let mut reports = Vec::with_capacity(people.len());
+    for person in people {
+        let failed = |source| DoorError::Import { name: person.name.clone(), source: Box::new(source) };
+        reports.push(take(gallery, person).map_err(failed)?);
     }
-    if !anyway {
-        check_unknown(gallery, name, templates, model, rules)?;
-    }
-    Ok(Report::Enrolled { subject: gallery.import(person)?, name: name.clone(), from: Origin::Copy })
+    Ok(reports)
 }
 
-/// Nobody enrolled under another name may be alike enough to come in with these templates.
+/// Nobody enrolled, `but` one person, may be alike enough to come in with these templates.
 fn check_unknown(
     gallery: &Gallery,
-    name: &str,
+    but: Option<SubjectId>,
     templates: &[Embedding],
     model: &ModelFacts,
     rules: &AccessRules,
 ) -> Result<(), DoorError> {
     let known = gallery.of_model(model.hash);
-    match known.most_alike(templates, model.metric, name) {
+    match known.most_alike(templates, model.metric, but) {
         Some(Score { subject, similarity })
             if similarity >= rules.window.required(known.subjects().len()) =>
         {
@@ -665,6 +859,12 @@ impl Report {
             Report::Enrolled { subject, from, .. } => {
                 format!("event=enrolled subject={subject} from={}", from.name())
             }
+            Report::Replaced { subject, by, another, .. } => {
+                format!("event=removed subject={subject} why=replaced by={by} another={another}")
+            }
+            Report::LookAdded { subject, from, looks, .. } => {
+                format!("event=look_added subject={subject} from={} looks={looks}", from.name())
+            }
             Report::Removed { subject } => format!("event=removed subject={subject}"),
             Report::Expired { subject } => format!("event=expired subject={subject}"),
             Report::Renamed { subject } => format!("event=renamed subject={subject}"),
@@ -672,9 +872,19 @@ impl Report {
             Report::EnrolRefused { like: Some(subject), .. } => {
                 format!("event=enrol_refused reason=\"already enrolled\" subject={subject}")
             }
-            Report::EnrolRefused { reason, like: None } => format!("event=enrol_refused reason={reason:?}"),
+            Report::EnrolRefused { logged, like: None, .. } => {
+                format!("event=enrol_refused reason={logged:?}")
+            }
             Report::Event(event) => format!("event={}{}", event.name(), details(event)),
         }
+    }
+
+    /// True when somebody is gone: what was recorded of them goes, too.
+    pub fn erases(&self) -> bool {
+        matches!(
+            self,
+            Report::Removed { .. } | Report::Expired { .. } | Report::Replaced { another: true, .. }
+        )
     }
 
     /// What a person waiting for the end of an enrolment should read.
@@ -685,6 +895,9 @@ impl Report {
                 Some(format!("Image will be taken in {seconds_left}.."))
             }
             Report::Event(Event::EnrolWaiting(wait)) => Some(wait.advice().to_owned()),
+            Report::Event(Event::EnrolStillWaiting { wait, seconds_left }) => {
+                Some(format!("{} ({seconds_left} s left)", wait.advice()))
+            }
             Report::Event(Event::EnrolTaken) => Some("taken".to_owned()),
             _ => None,
         }
@@ -693,10 +906,16 @@ impl Report {
     /// For the reports that end an enrolment before the camera: the name, or why it failed.
     pub fn ends_enrolment(&self) -> Option<Result<&str, String>> {
         match self {
-            Report::Enrolled { name, from: Origin::Camera, .. } => Some(Ok(name)),
+            Report::Enrolled { name, from: Origin::Camera, .. }
+            | Report::LookAdded { name, from: Origin::Camera, .. } => Some(Ok(name)),
             Report::EnrolRefused { reason, .. } => Some(Err(reason.clone())),
-            Report::Event(Event::EnrolFailed(failure)) => Some(Err(EnrolFailure::to_string(failure))),
+            Report::Event(Event::EnrolFailed { why: EnrolFailure::Cancelled, .. }) => {
+                Some(Err(EnrolFailure::Cancelled.to_string()))
+            }
+            Report::Event(Event::EnrolFailed { why, frames }) => Some(Err(format!("{why} ({frames})"))),
             Report::Enrolled { .. }
+            | Report::LookAdded { .. }
+            | Report::Replaced { .. }
             | Report::Removed { .. }
             | Report::Expired { .. }
             | Report::Renamed { .. }
@@ -738,7 +957,18 @@ pub(crate) fn details(event: &Event) -> String {
         Event::StaleFrame { age } => format!(" age_ms={}", age.as_millis()),
         Event::EnrolCountdown { seconds_left } => format!(" seconds_left={seconds_left}"),
         Event::EnrolWaiting(wait) => format!(" advice={:?}", wait.advice()),
-        Event::EnrolFailed(failure) => format!(" reason={:?}", failure.to_string()),
+        Event::EnrolStillWaiting { wait, seconds_left } => {
+            format!(" advice={:?} seconds_left={seconds_left}", wait.advice())
+        }
+        Event::EnrolFailed { why, frames } => {
+            let mut details = format!(" reason={:?} frames={}", why.to_string(), frames.seen);
+            for (name, _, count) in
+                frames.named().iter().filter(|(name, _, count)| *count > 0 || *name == "fit")
+            {
+                details += &format!(" {name}={count}");
+            }
+            details
+        }
     }
 }
 

@@ -38,7 +38,18 @@ fn changed(old: &Gallery, kind: usize, random: &mut Random) -> Option<Gallery> {
         0 => {
             let name = format!("person {}", random.below(12));
             let templates = (0..3).map(|_| embedding(random)).collect();
-            let _ = new.enrol(&name, templates, MODEL, random.below(1 << 40)).unwrap();
+            let (held, now) = (new.find(&name).map(|s| (s.id, s.looks())), random.below(1 << 40));
+            match held {
+                None => {
+                    let _ = new.enrol(&name, templates, MODEL, now).unwrap();
+                }
+                Some((id, 1)) => {
+                    let _ = new.add_look(id, embedding(random), MODEL, now).unwrap();
+                }
+                Some((id, _)) => {
+                    let _ = new.replace(id, templates, MODEL, now, true).unwrap();
+                }
+            }
         }
         1 => {
             let to = format!("renamed {}", random.below(1 << 50));

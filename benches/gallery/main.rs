@@ -87,6 +87,7 @@ fn door(sizes: &[String]) -> Result<(), Failure> {
             enrolled: 0,
             model: ModelHash([1; 32]),
             templates: vec![template],
+            added: Vec::new(),
             consent: None,
             expires: None,
         };

@@ -7,14 +7,15 @@ use serde::{Deserialize, Serialize};
 use super::approach::{Approach, ApproachRules};
 use super::authority::{Authority, ButtonRules, Enrol};
 use super::doorway::{CONTACT_LAG, Doorway, Moved};
-use super::enrolment::{Countdown, EnrolmentRules};
+use super::enrolment::{Countdown, EnrolmentRules, FrameCounts};
 use super::event::{
     Action, Alarm, Cause, EnrolFailure, EnrolGrant, EnrolStep, EnrolWait, Event, Fault, Indication, Input,
-    Mode, ModeCommand, Relock, Saved, Seen, Sighting, SubjectId,
+    Mode, ModeCommand, Relock, Saved, Seen, Sighting, SubjectId, Unusable,
 };
 use super::lockout::{Lockout, LockoutRules, Resume};
 use super::planted::{self, Bug};
 use super::policy::{Identified, Permission, Policy};
+use super::prompt::{Asked, Prompt};
 use super::reason::{ChallengeEnd, DenyCode, DenyReason};
 use super::release::Release;
 use super::schedule::{Civil, Timetable, UnsetClock};
@@ -78,8 +79,14 @@ struct Challenge {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Enrolling {
     countdown: Countdown,
-    seconds_said: Option<u32>,
-    wait_said: Option<EnrolWait>,
+    prompt: Prompt,
+}
+
+impl Enrolling {
+    /// Whole seconds until it fails, rounded up.
+    fn seconds_until_end(&self, now: Timestamp) -> u32 {
+        self.countdown.deadline().since(now).as_secs_f64().ceil() as u32
+    }
 }
 
 /// The access decision as a state machine without input or output of its own.
@@ -180,7 +187,7 @@ impl Controller {
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         [
             self.release.map(|r| r.until()),
-            self.enrolling.as_ref().map(|e| e.countdown.deadline()),
+            self.enrolling.as_ref().map(|e| e.countdown.deadline().min(e.prompt.due())),
             self.window_lapse(),
             self.lockout.deadline(),
             self.challenge.map(|challenge| challenge.until),
@@ -238,7 +245,12 @@ impl Controller {
 
     /// Whole seconds left of the countdown, while it runs.
     pub fn enrolment_seconds_left(&self) -> Option<u32> {
-        self.enrolling.as_ref().and_then(|e| e.seconds_said)
+        self.enrolling.as_ref().map(|e| e.countdown.seconds_left())
+    }
+
+    /// What became of the frames of the enrolment under way.
+    pub fn enrolment_frames(&self) -> Option<FrameCounts> {
+        self.enrolling.as_ref().map(|e| e.countdown.frames())
     }
 
     /// Frames in the window.
@@ -306,6 +318,10 @@ impl Controller {
         if self.enrolling.as_ref().is_some_and(|e| now >= e.countdown.deadline()) {
             self.fail_enrolment(EnrolFailure::TimedOut, actions);
         }
+        if let Some(enrolling) = &mut self.enrolling {
+            let left = enrolling.seconds_until_end(now);
+            actions.extend(enrolling.prompt.remind(now, left).map(Action::Report));
+        }
         if self.window_lapse().is_some_and(|lapse| now >= lapse) {
             self.forget_face(actions);
         }
@@ -348,6 +364,9 @@ impl Controller {
         if age > self.rules.max_frame_age {
             self.forget_face(actions);
             actions.push(Action::Report(Event::StaleFrame { age }));
+            if let Some(enrolling) = &mut self.enrolling {
+                enrolling.countdown.stale();
+            }
             return;
         }
         if !matches!(sighting.seen, Seen::NoFace) {
@@ -793,7 +812,7 @@ impl Controller {
         self.window.clear();
         self.stage = Stage::Empty;
         let countdown = Countdown::start(self.rules.enrolment, now);
-        self.enrolling = Some(Enrolling { countdown, seconds_said: None, wait_said: None });
+        self.enrolling = Some(Enrolling { countdown, prompt: Prompt::new(now) });
         actions.push(Action::Enrol(EnrolStep::Discard));
         actions.push(Action::Report(Event::EnrolStarted));
     }
@@ -810,31 +829,26 @@ impl Controller {
             actions.push(Action::Report(Event::EnrolTaken));
             return;
         }
-        if counted.waits_for != enrolling.wait_said {
-            enrolling.wait_said = counted.waits_for;
-            enrolling.seconds_said = None;
-            if let Some(wait) = counted.waits_for {
-                actions.push(Action::Report(Event::EnrolWaiting(wait)));
-            }
+        if let Some(EnrolWait::Better(Unusable::PoseUnknown)) = counted.waits_for {
+            // Looked at before the enrolment began: it says nothing.
+            return;
         }
-        if counted.waits_for.is_none() && enrolling.seconds_said != Some(counted.seconds_left) {
-            enrolling.seconds_said = Some(counted.seconds_left);
-            let seconds_left = counted.seconds_left;
-            actions.push(Action::Report(Event::EnrolCountdown { seconds_left }));
-        }
+        let until_end = enrolling.seconds_until_end(now);
+        let asked = Asked { wait: counted.waits_for, seconds_left: counted.seconds_left, until_end };
+        actions.extend(enrolling.prompt.take(now, asked).map(Action::Report));
     }
 
     fn fail_enrolment(&mut self, failure: EnrolFailure, actions: &mut Vec<Action>) {
-        if self.enrolling.take().is_some() {
+        if let Some(Enrolling { countdown, .. }) = self.enrolling.take() {
             actions.push(Action::Enrol(EnrolStep::Discard));
-            actions.push(Action::Report(Event::EnrolFailed(failure)));
+            actions.push(Action::Report(Event::EnrolFailed { why: failure, frames: countdown.frames() }));
         }
     }
 
     fn indicate(&mut self, actions: &mut Vec<Action>) {
         let indication = match (self.doorway.alarm(), &self.enrolling, self.release, self.stage) {
             (Some(alarm), ..) => Indication::Alarm(alarm),
-            (None, Some(e), ..) if e.seconds_said.is_some() => Indication::EnrolCounting,
+            (None, Some(e), ..) if e.prompt.counts() => Indication::EnrolCounting,
             (None, Some(_), ..) => Indication::EnrolWaiting,
             (None, None, Some(_), _) => Indication::Released,
             (None, None, None, Stage::Empty | Stage::Identified) => Indication::Idle,
@@ -850,7 +864,7 @@ impl Controller {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::{Score, SubjectId, TrackId, Unusable};
+    use super::super::event::{Score, SubjectId, TrackId};
     use super::super::lockout::{SavedLock, SavedLockout};
     use super::*;
     use std::collections::BTreeSet;
@@ -1356,30 +1370,33 @@ mod tests {
         door.input(Input::Enrol);
         door.frames(30, &face(1, 0.9));
         assert!(!door.released);
-        door.frame(Seen::Face {
+        let dark = Seen::Face {
             track: TrackId(1),
             face: Rect::new(0, 0, 9, 9),
             likeness: vec![].into(),
             unusable: Some(Unusable::TooDark),
             cues: Cues::default(),
-        });
+        };
+        // One frame is not worth a word.
+        door.frame(dark.clone());
+        door.frames(5, &face(1, 0.9));
+        door.frames(30, &dark);
         door.frames(80, &face(1, 0.9));
         let events: Vec<Event> = door.take().into_iter().map(|e| e.1).collect();
-        let left = |seconds_left| Event::EnrolCountdown { seconds_left };
-        assert_eq!(
-            events[..8],
-            [
-                Event::EnrolStarted,
-                left(5),
-                left(4),
-                Event::EnrolWaiting(EnrolWait::Better(Unusable::TooDark)),
-                left(4),
-                left(3),
-                left(2),
-                left(1)
-            ]
-        );
-        assert_eq!(events[8], Event::EnrolTaken);
+        println!("{events:?}");
+        assert_eq!(events[0], Event::EnrolStarted);
+        let said = |wanted: fn(&Event) -> bool| events.iter().filter(|e| wanted(e)).count();
+        assert_eq!(said(|e| matches!(e, Event::EnrolWaiting(EnrolWait::Better(Unusable::TooDark)))), 1);
+        assert_eq!(said(|e| matches!(e, Event::EnrolWaiting(_))), 1);
+        let mut left: Vec<u32> = Vec::new();
+        for event in &events {
+            if let Event::EnrolCountdown { seconds_left } = event {
+                left.push(*seconds_left);
+            }
+        }
+        assert!(left[0] == 5 && left.is_sorted_by(|a, b| a > b) && *left.last().unwrap() == 1, "{left:?}");
+        let taken = events.iter().position(|e| *e == Event::EnrolTaken).unwrap();
+        assert!(taken > 6, "{events:?}");
         assert!(!door.controller.is_enrolling());
         assert!(!door.released, "the person just enrolled does not open the door by standing there");
     }
@@ -1388,12 +1405,16 @@ mod tests {
     fn enrolment_fails_in_time_and_by_cancel() {
         let mut door = Door::new();
         door.input(Input::Enrol);
-        assert_eq!(door.controller.poll_timeout(), Some(Timestamp::from_millis(60_000)));
+        assert_eq!(door.controller.poll_timeout(), Some(Timestamp::from_millis(5_000)), "not in silence");
+        let said = door.controller.handle_timeout(Timestamp::from_millis(5_000));
+        let still = Event::EnrolStillWaiting { wait: EnrolWait::Picture, seconds_left: 55 };
+        assert_eq!(said, [Action::Report(still)]);
         let actions = door.controller.handle_timeout(Timestamp::from_millis(60_000));
-        assert!(actions.contains(&Action::Report(Event::EnrolFailed(EnrolFailure::TimedOut))));
+        let failed = |why| Event::EnrolFailed { why, frames: FrameCounts::default() };
+        assert!(actions.contains(&Action::Report(failed(EnrolFailure::TimedOut))));
         door.input(Input::Enrol);
         door.input(Input::CancelEnrol);
-        assert_eq!(door.events.last().unwrap().1, Event::EnrolFailed(EnrolFailure::Cancelled));
+        assert_eq!(door.events.last().unwrap().1, failed(EnrolFailure::Cancelled));
     }
 
     /// Frames of subject 1's face; alive, a picture, or neither clearly.

@@ -1,11 +1,12 @@
 //! The enrolment countdown (R6): it runs only while exactly one face is seen, and only usable frames of it
 //! are taken.
 
+use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{EnrolStep, EnrolWait, Seen, Sighting};
+use super::event::{EnrolStep, EnrolWait, Seen, Sighting, Unusable};
 use crate::time::Timestamp;
 
 /// The numbers of an enrolment.
@@ -25,6 +26,88 @@ pub struct EnrolmentRules {
     pub max_gap: Duration,
     /// After so long without one face it may be another person: the countdown starts again.
     pub restart_after: Duration,
+}
+
+/// What became of the frames of an enrolment: how many there were, and which gate refused how many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct FrameCounts {
+    /// All frames.
+    pub seen: u32,
+    /// Fit for enrolment.
+    pub fit: u32,
+    /// Without a face.
+    pub no_face: u32,
+    /// With more than one.
+    pub several_faces: u32,
+    /// [`Unusable::TooSmall`].
+    pub too_small: u32,
+    /// [`Unusable::TooDark`].
+    pub too_dark: u32,
+    /// [`Unusable::TooBright`].
+    pub too_bright: u32,
+    /// [`Unusable::Flat`].
+    pub flat: u32,
+    /// [`Unusable::Blurred`].
+    pub blurred: u32,
+    /// [`Unusable::Turned`].
+    pub turned: u32,
+    /// Too old to count when they had been looked at.
+    pub stale: u32,
+}
+
+impl FrameCounts {
+    /// Each count with its name in logs and its words, but for [`FrameCounts::seen`].
+    pub fn named(&self) -> [(&'static str, &'static str, u32); 10] {
+        [
+            ("fit", "fit", self.fit),
+            ("no_face", "without a face", self.no_face),
+            ("several_faces", "with several faces", self.several_faces),
+            ("too_small", "too far away", self.too_small),
+            ("too_dark", "too dark", self.too_dark),
+            ("too_bright", "too bright", self.too_bright),
+            ("flat", "without contrast", self.flat),
+            ("blurred", "blurred or moving", self.blurred),
+            ("turned", "turned away", self.turned),
+            ("stale", "too old", self.stale),
+        ]
+    }
+
+    fn count(&mut self, frame: Option<EnrolWait>) {
+        let of = match frame {
+            None | Some(EnrolWait::More) => &mut self.fit,
+            Some(EnrolWait::Face) => &mut self.no_face,
+            Some(EnrolWait::Picture) => &mut self.stale,
+            Some(EnrolWait::OnePerson) => &mut self.several_faces,
+            Some(EnrolWait::Better(unusable)) => match unusable {
+                Unusable::TooSmall => &mut self.too_small,
+                Unusable::TooDark => &mut self.too_dark,
+                Unusable::TooBright => &mut self.too_bright,
+                Unusable::Flat => &mut self.flat,
+                Unusable::Blurred => &mut self.blurred,
+                Unusable::Turned => &mut self.turned,
+                // Looked at before the enrolment began.
+                Unusable::PoseUnknown => return,
+            },
+        };
+        *of += 1;
+        self.seen += 1;
+    }
+}
+
+impl fmt::Display for FrameCounts {
+    /// Such as "600 frames: 412 turned away, 120 too dark, 68 fit".
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} frames", self.seen)?;
+        let mut named = self.named();
+        named.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
+        let mut sign = ": ";
+        for (_, words, count) in named.into_iter().filter(|(name, _, count)| *count > 0 || *name == "fit") {
+            write!(f, "{sign}{count} {words}")?;
+            sign = ", ";
+        }
+        Ok(())
+    }
 }
 
 /// What the countdown makes of a frame.
@@ -47,6 +130,7 @@ pub(super) struct Countdown {
     collected: u32,
     last_seen: Option<Timestamp>,
     running: bool,
+    frames: FrameCounts,
 }
 
 impl Countdown {
@@ -58,7 +142,23 @@ impl Countdown {
             collected: 0,
             last_seen: None,
             running: false,
+            frames: FrameCounts::default(),
         }
+    }
+
+    /// What became of the frames so far.
+    pub fn frames(&self) -> FrameCounts {
+        self.frames
+    }
+
+    /// A frame was too old.
+    pub fn stale(&mut self) {
+        self.frames.count(Some(EnrolWait::Picture));
+    }
+
+    /// Whole seconds left, rounded up.
+    pub fn seconds_left(&self) -> u32 {
+        self.rules.countdown.saturating_sub(self.counted).as_secs_f64().ceil() as u32
     }
 
     /// When the enrolment fails if nothing else ends it.
@@ -84,8 +184,8 @@ impl Countdown {
             }
         };
         self.running = matches!(sighting.seen, Seen::Face { .. });
-        let left = self.rules.countdown.saturating_sub(self.counted);
-        Counted { steps, seconds_left: left.as_secs_f64().ceil() as u32, waits_for }
+        self.frames.count(waits_for);
+        Counted { steps, seconds_left: self.seconds_left(), waits_for }
     }
 
     fn count(&mut self, captured: Timestamp, steps: &mut Vec<EnrolStep>) {
@@ -121,7 +221,7 @@ impl Countdown {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::{TrackId, Unusable};
+    use super::super::event::TrackId;
     use super::*;
     use crate::picture::Rect;
 
@@ -183,6 +283,9 @@ mod tests {
         ] {
             assert_eq!(countdown.take(&sighting).waits_for, expected);
         }
+        let counts = countdown.frames();
+        assert_eq!(counts.to_string(), "5 frames: 2 fit, 1 without a face, 1 with several faces, 1 too dark");
+        assert_eq!(FrameCounts::default().to_string(), "0 frames: 0 fit");
         assert_eq!(countdown.counted, Duration::ZERO);
         let _ = countdown.take(&face(400, None));
         assert_eq!(countdown.counted, Duration::from_millis(100));

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::enrolment::FrameCounts;
 use super::lockout::SavedLockout;
 use super::reason::{DenyCode, DenyReason};
 use super::schedule::{Civil, Timetable};
@@ -393,7 +394,7 @@ impl fmt::Display for EnrolFailure {
     }
 }
 
-/// What a standing countdown waits for.
+/// What an enrolment waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EnrolWait {
@@ -403,6 +404,10 @@ pub enum EnrolWait {
     OnePerson,
     /// A better view of the face.
     Better(Unusable),
+    /// The countdown is over, but frames are missing.
+    More,
+    /// No frame comes that is fresh enough to count.
+    Picture,
 }
 
 impl EnrolWait {
@@ -412,6 +417,8 @@ impl EnrolWait {
             EnrolWait::Face => "look at the camera",
             EnrolWait::OnePerson => "only one person please",
             EnrolWait::Better(unusable) => unusable.advice(),
+            EnrolWait::More => "almost done: keep looking at the camera",
+            EnrolWait::Picture => "waiting for a picture from the camera",
         }
     }
 }
@@ -478,12 +485,24 @@ pub enum Event {
         /// Seconds left, rounded up.
         seconds_left: u32,
     },
-    /// The countdown stands still (said when the reason changes).
+    /// Most frames are of no use (said when the reason changes).
     EnrolWaiting(EnrolWait),
+    /// The same goes on.
+    EnrolStillWaiting {
+        /// What is waited for.
+        wait: EnrolWait,
+        /// Whole seconds until the enrolment fails.
+        seconds_left: u32,
+    },
     /// The countdown ended: a template is being made of the collected frames.
     EnrolTaken,
     /// No template was taken.
-    EnrolFailed(EnrolFailure),
+    EnrolFailed {
+        /// Why.
+        why: EnrolFailure,
+        /// What became of the frames.
+        frames: FrameCounts,
+    },
 }
 
 impl Event {
@@ -509,9 +528,9 @@ impl Event {
             Event::ButtonRefused => "button_refused",
             Event::EnrolStarted => "enrol_started",
             Event::EnrolCountdown { .. } => "enrol_countdown",
-            Event::EnrolWaiting(_) => "enrol_waiting",
+            Event::EnrolWaiting(_) | Event::EnrolStillWaiting { .. } => "enrol_waiting",
             Event::EnrolTaken => "enrol_taken",
-            Event::EnrolFailed(_) => "enrol_failed",
+            Event::EnrolFailed { .. } => "enrol_failed",
         }
     }
 }

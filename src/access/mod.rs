@@ -6,7 +6,7 @@
 //! * [`approach`]: one release an approach.
 //! * [`lockout`], [`schedule`], [`policy`]: who may come in, and when nobody may.
 //! * [`release`]: the bounded time of the strike; [`doorway`]: the door's contact and its alarms.
-//! * [`enrolment`]: the countdown that takes a template; [`authority`]: who may start one by the button.
+//! * [`enrolment`]: the countdown that takes a template, and `prompt`, what is said of it; [`authority`]: who may start one by the button.
 //! * [`controller`]: the order of things.
 //! * [`record`]: a run as lines, and its replay.
 //!
@@ -22,6 +22,7 @@ pub mod event;
 pub mod lockout;
 pub mod planted;
 pub mod policy;
+mod prompt;
 pub mod reason;
 pub mod record;
 pub mod release;
@@ -31,7 +32,7 @@ pub mod window;
 pub use approach::ApproachRules;
 pub use authority::{ButtonPolicy, ButtonRules};
 pub use controller::{AccessRules, Controller};
-pub use enrolment::EnrolmentRules;
+pub use enrolment::{EnrolmentRules, FrameCounts};
 pub use event::{
     Action, Alarm, Cause, EnrolFailure, EnrolGrant, EnrolStep, EnrolWait, Event, Fault, Indication, Input,
     Likeness, Mode, ModeCommand, Others, Relock, Saved, Score, Seen, Sighting, SubjectId, TrackId, Unusable,

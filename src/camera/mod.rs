@@ -22,7 +22,7 @@ use std::time::Duration;
 
 pub use self::paced::Paced;
 pub use self::pixel::PixelFormat;
-pub use self::recording::Recording;
+pub use self::recording::{Recording, fitted};
 #[cfg(feature = "v4l")]
 pub use self::v4l::V4lCamera;
 use crate::picture::Gray;

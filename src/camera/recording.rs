@@ -327,6 +327,14 @@ fn placement(from: (usize, usize), to: (u32, u32)) -> (usize, usize, usize, usiz
     (width, height, (big_w - width) / 2, (big_h - height) / 2)
 }
 
+/// The picture as a frame of a recording played at this size (width, height).
+pub fn fitted(picture: &Gray, size: (u32, u32)) -> Gray {
+    if size.0 == 0 || size.1 == 0 {
+        return picture.clone();
+    }
+    fit_gray(&mut Resampler::new(), picture, size)
+}
+
 fn fit_gray(resampler: &mut Resampler, gray: &Gray, size: (u32, u32)) -> Gray {
     let from = (gray.width(), gray.height());
     let pixels = fit(gray.pixels(), from, size, 1, |from, to| resampler.gray(gray.pixels(), from, to));

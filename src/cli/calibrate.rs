@@ -8,6 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::evaluate::{read_all, write};
+use super::progress::Progress;
 use super::rig::Rig;
 use super::{Answer, CONFIG_PATH, CommandError};
 use crate::attempt::{Simulation, Watched};
@@ -113,6 +114,8 @@ struct Report {
     attempts: Option<Measured>,
     /// Who could not be enrolled, and why.
     not_enrolled: Vec<(String, String)>,
+    /// What that means, in plain words.
+    plain: String,
 }
 
 /// Runs the command.
@@ -149,8 +152,9 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             write(folder, &format!("det-{what}s.png"), &picture)?;
         }
     }
-    let report =
-        Report { model: card.model.name, model_hash: hash.to_string(), comparisons, attempts, not_enrolled };
+    let plain = plain(comparisons.as_ref(), attempts.as_ref());
+    let (model, model_hash) = (card.model.name, hash.to_string());
+    let report = Report { model, model_hash, comparisons, attempts, not_enrolled, plain };
     if args.json {
         say!("{}", serde_json::to_string(&report)?);
     } else {
@@ -251,14 +255,18 @@ fn attempts(
     // Attempts with the person's number.
     let mut walks: Vec<(usize, Vec<Watched>)> = Vec::new();
     let mut ids = vec![None; people.len()];
+    let progress = Progress::new("recordings watched", people.iter().map(|person| person.clips.len()).sum());
     for (number, person) in people.iter().enumerate() {
         let mut clips = person.clips.as_slice();
         let watch = |simulation: &mut Simulation, path: &Path| -> Result<Vec<Watched>, CommandError> {
-            Ok(simulation.watch(&mut Recording::open(path, args.rate, size, false)?)?)
+            let clip = simulation.watch(&mut Recording::open(path, args.rate, size, false)?)?;
+            progress.step();
+            Ok(clip)
         };
         if let [first, _, ..] = clips {
             let clip = watch(&mut simulation, first)?;
-            match simulation.enrol_watched(&person.name, &clip)? {
+            // Folders may be called what nobody can be.
+            match simulation.enrol_watched(&numbered(number), &clip)? {
                 Ok(id) => ids[number] = Some(id),
                 Err(reason) => not_enrolled.push((person.name.clone(), reason)),
             }
@@ -268,13 +276,16 @@ fn attempts(
             walks.push((number, watch(&mut simulation, path)?));
         }
     }
+    drop(progress);
     let everybody = Arc::new(simulation.gallery().clone());
     if walks.is_empty() || everybody.subjects().is_empty() {
         return Ok((None, not_enrolled));
     }
     let (mut genuine, mut impostors) = (Vec::new(), Vec::new());
     let (mut rejected, mut accepted) = (Vec::new(), Vec::new());
+    let progress = Progress::new("attempts played", walks.len());
     for (attempt, (number, clip)) in walks.iter().enumerate() {
+        progress.step();
         let mut others = Gallery::clone(&everybody);
         if let Some(id) = ids[*number] {
             let unit = (attempt, attempt);
@@ -282,7 +293,7 @@ fn attempts(
             genuine.push(Trial { unit, score });
             let released = simulation.release_of(&everybody, clip) == Some(id);
             rejected.push(Trial { unit, score: released.then_some(f32::MAX) });
-            let _ = others.remove(&people[*number].name)?;
+            let _ = others.remove(&numbered(*number))?;
         }
         if others.subjects().is_empty() {
             continue;
@@ -293,6 +304,7 @@ fn attempts(
         let released = simulation.release_of(&Arc::new(others), clip).is_some();
         accepted.push(Trial { unit, score: released.then_some(f32::MAX) });
     }
+    drop(progress);
     let count = walks.iter().map(|(number, _)| number).collect::<std::collections::BTreeSet<_>>().len();
     let (genuine, impostors) = (genuine.into_iter().collect(), impostors.into_iter().collect());
     let mut measured = Measured::new(count, threshold, genuine, impostors, args.target_far);
@@ -300,6 +312,11 @@ fn attempts(
     measured.false_rejects = rejected.into_iter().collect::<Trials>().rejected(0.0);
     measured.false_accepts = accepted.into_iter().collect::<Trials>().accepted(0.0);
     Ok((Some(measured), not_enrolled))
+}
+
+/// What a person is called before the simulated door.
+fn numbered(number: usize) -> String {
+    format!("person {number}")
 }
 
 impl Measured {
@@ -353,9 +370,46 @@ impl Report {
         for (name, reason) in &self.not_enrolled {
             text += &format!("not enrolled: {name}: {reason}\n");
         }
+        text += &format!("in plain words: {}\n", self.plain);
         text += "95 % intervals (Clopper-Pearson) for independent trials: comparisons of the same person, or of \
                  the same two people, count as one, and so do attempts of one stranger\n";
         text
+    }
+}
+
+/// What the figures mean, in one sentence: of attempts where there are any, else of comparisons.
+fn plain(comparisons: Option<&Measured>, attempts: Option<&Measured>) -> String {
+    let words = |m: &Measured, [strange, let_in, own, kept_out]: [&str; 4]| {
+        let part = |rate: Option<Rate>, who: &str, what: &str| match rate {
+            None => format!("nothing is known of {who}"),
+            Some(Rate { errors: 0, trials, interval, .. }) => {
+                format!("none of {trials} {who} was {what} (up to {} could be)", one_in(interval.1))
+            }
+            Some(Rate { errors, trials, share, interval, .. }) => format!(
+                "{errors} of {trials} {who} {} {what}, {} (up to {} could be)",
+                if errors == 1 { "was" } else { "were" },
+                one_in(share),
+                one_in(interval.1)
+            ),
+        };
+        format!("{}; {}", part(m.false_accepts, strange, let_in), part(m.false_rejects, own, kept_out))
+    };
+    let of_attempts = ["attempts by strangers", "let in", "attempts by people enrolled", "kept out"];
+    let of_pictures =
+        ["pairs of two people", "taken for one person", "pairs of one person", "taken for two people"];
+    match (attempts, comparisons) {
+        (Some(m), _) => words(m, of_attempts),
+        (None, Some(m)) => words(m, of_pictures),
+        (None, None) => "nothing was measured".to_owned(),
+    }
+}
+
+/// A share as people say it.
+fn one_in(share: f64) -> String {
+    if share >= 0.095 {
+        format!("{:.0} in 100", share * 100.0)
+    } else {
+        format!("1 in {:.0}", 1.0 / share.max(1e-9))
     }
 }
 

@@ -214,7 +214,9 @@ fn timeline(played: &Played<'_>, gallery: &Gallery) {
     for report in played.reports {
         let words = match report {
             Report::Enrolled { .. } => Some("the template is stored".to_owned()),
-            Report::Removed { .. }
+            Report::LookAdded { .. }
+            | Report::Replaced { .. }
+            | Report::Removed { .. }
             | Report::Expired { .. }
             | Report::Renamed { .. }
             | Report::Noted { .. } => None,
@@ -225,8 +227,9 @@ fn timeline(played: &Played<'_>, gallery: &Gallery) {
             Report::Event(Event::EnrolWaiting(wait)) => {
                 Some(format!("the countdown waits: {}", wait.advice()))
             }
+            Report::Event(Event::EnrolStillWaiting { .. }) => None,
             Report::Event(Event::EnrolTaken) => Some("the images are taken".to_owned()),
-            Report::Event(Event::EnrolFailed(failure)) => Some(failure.to_string()),
+            Report::Event(Event::EnrolFailed { why, frames }) => Some(format!("{why} ({frames})")),
             Report::Event(event) => event_line(event, frame, time_s, gallery).map(|(_, words)| words),
         };
         if let Some(words) = words {

@@ -1,27 +1,33 @@
-//! `facelatch enroll`: a new person, before the camera or from pictures.
+//! `facelatch enroll`: a new person, before the camera or from pictures; or somebody enrolled in another look.
 
+use std::io::{self, BufRead, IsTerminal};
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::office::{Facts, Office};
+use super::office::{self, Facts, Office};
+use super::progress::Progress;
 use super::rig::Rig;
 use super::{Answer, CommandError};
-use crate::access::ButtonPolicy;
+use crate::access::{ButtonPolicy, SubjectId};
+use crate::camera::fitted;
 use crate::config::Config;
-use crate::daemon::protocol::Request;
-use crate::daemon::socket::Client;
+use crate::daemon::client::{Client, LinkError};
+use crate::daemon::protocol::{Person, Request};
+use crate::door::{Existing, Terms};
 use crate::embed::{Embed, Pixels, View};
 use crate::face::{FaceFinder, Found};
-use crate::matching::{Embedding, mean};
+use crate::matching::{Embedding, GalleryError, MOST_LOOKS, mean};
 use crate::picture_file::{list_pictures, load_gray};
 use crate::vision::Pose;
 
 /// Enrol a person: before the running door's camera, or from pictures
 ///
 /// The frames must show one person, well lit, sharp and facing the camera, and nobody who is enrolled
-/// already under another name. Enrolling a name again replaces what was known of that person.
+/// already under another name. Who is enrolled under the name is replaced, or known in one more look, only
+/// when that is asked for.
 #[derive(ClapArgs)]
 pub struct Args {
     /// The person's name
@@ -30,17 +36,30 @@ pub struct Args {
     /// Enrol from the pictures in this folder (or this one picture) instead of the camera
     #[arg(long, value_name = "DIR")]
     pictures: Option<PathBuf>,
-    /// Enrol although the person looks like somebody enrolled already (twins)
+    /// Put this face in the place of the one enrolled under the name; without a terminal to ask at, it takes this
+    #[arg(long, conflicts_with = "add_look")]
+    replace: bool,
+    /// Add a look (glasses, a beard, winter clothes) to the person enrolled under the name; the others stay
+    #[arg(long)]
+    add_look: bool,
+    /// Take the face although it is not like the one enrolled under the name
+    #[arg(long)]
+    unlike: bool,
+    /// Enrol although the person looks like somebody enrolled under another name (twins)
     #[arg(long)]
     anyway: bool,
     /// Instead: let the enrolment button work once within so many seconds (0 takes it back)
-    #[arg(long, value_name = "SECONDS", conflicts_with_all = ["name", "pictures", "anyway"])]
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        conflicts_with_all = ["name", "pictures", "replace", "add_look", "unlike", "anyway"]
+    )]
     allow_button: Option<u64>,
     #[command(flatten)]
     config: super::ConfigFile,
 }
 
-/// Runs the command: "no" when the enrolment failed before the camera.
+/// Runs the command: "no" when the enrolment failed before the camera, or was not meant after all.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     match (&args.name, args.allow_button) {
         (_, Some(seconds)) => allow_button(&args, seconds),
@@ -54,7 +73,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
 
 fn allow_button(args: &Args, seconds: u64) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config.path)?;
-    let (mut client, most) = (daemon(args, &config)?, config.enrolment.button_window_s);
+    let (client, most) = (daemon(args, &config)?, config.enrolment.button_window_s);
     match config.enrolment.button {
         ButtonPolicy::Authorised => {}
         ButtonPolicy::Anyone => say!("the button works for anyone (enrolment.button): nothing to allow"),
@@ -63,8 +82,7 @@ fn allow_button(args: &Args, seconds: u64) -> Result<Answer, CommandError> {
     if seconds > most {
         return Err(format!("--allow-button {seconds}: at most {most} (enrolment.button_window_s)").into());
     }
-    let time = Duration::from_secs(seconds);
-    let _ = client.ask(&Request::AllowEnrolment { time }, |_| {})?;
+    client.ask::<serde_json::Value>(&Request::AllowEnrolment { time: Duration::from_secs(seconds) })?;
     match seconds {
         0 => say!("the button enrols nobody"),
         _ => say!("the button enrols the next person before the camera if it is pressed within {seconds} s"),
@@ -73,7 +91,7 @@ fn allow_button(args: &Args, seconds: u64) -> Result<Answer, CommandError> {
 }
 
 fn daemon(args: &Args, config: &Config) -> Result<Client, CommandError> {
-    Client::connect(&config.daemon.socket)?.ok_or_else(|| {
+    Client::find(&config.daemon.socket)?.ok_or_else(|| {
         format!(
             "no daemon listens on {}: start it (systemctl start facelatch, or facelatch run --config {}), \
              or enrol from pictures (--pictures DIR)",
@@ -84,17 +102,90 @@ fn daemon(args: &Args, config: &Config) -> Result<Client, CommandError> {
     })
 }
 
+/// What is meant by this enrolment, and what to say when it is done.
+struct Meant {
+    terms: Terms,
+    done: String,
+}
+
+/// Finds out whether somebody enrolled is meant; `None` when the operator, asked, wants nothing changed.
+fn meant(args: &Args, name: &str, people: &[Person]) -> Result<Option<Meant>, CommandError> {
+    let held = match office::find(people, name) {
+        Ok(held) => Some(held),
+        Err(GalleryError::NoSuchSubject(_)) if !args.add_look => None,
+        Err(GalleryError::NotQuite { name, other }) if !args.add_look => {
+            return Err(GalleryError::LooksAlike { name, other }.into());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let terms = |existing| Terms { anyway: args.anyway, existing, unlike: args.unlike };
+    let Some(held) = held else {
+        return Ok(Some(Meant { terms: terms(Existing::Refuse), done: format!("enrolled {name}") }));
+    };
+    let (id, name) = (SubjectId(held.id), &held.name);
+    let since = super::audit::wall(held.enrolled.saturating_mul(1_000));
+    let who = format!("id {id}, enrolled {since}, {} look(s)", held.looks);
+    let replace = || {
+        eprintln!("{name} ({who}) is replaced");
+        let done = format!("enrolled {name} in place of id {id}, enrolled {since}");
+        Ok(Some(Meant { terms: terms(Existing::Replace(id)), done }))
+    };
+    let add_look = || {
+        let done = format!("added a look to {name}: {} of at most {MOST_LOOKS}", held.looks + 1);
+        Ok(Some(Meant { terms: terms(Existing::AddLook(id)), done }))
+    };
+    match (args.replace, args.add_look) {
+        (true, _) => return replace(),
+        (_, true) => return add_look(),
+        _ => {}
+    }
+    if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
+        return Err(format!(
+            "{name} is enrolled already ({who}): --replace puts this face in their place, --add-look adds a look \
+             to theirs (glasses, a beard); or choose another name"
+        )
+        .into());
+    }
+    eprint!(
+        "{name} is enrolled already ({who}).\nReplace them by this face, or add a look to theirs (glasses, a \
+         beard)? [replace/look/NOTHING] "
+    );
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    match answer.trim() {
+        "replace" | "r" => replace(),
+        "look" | "l" => add_look(),
+        _ => Ok(None),
+    }
+}
+
+fn unchanged() -> Result<Answer, CommandError> {
+    say!("nothing was changed");
+    Ok(Answer::No)
+}
+
 fn before_camera(args: &Args, name: &str) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config.path)?;
-    let mut client = daemon(args, &config)?;
-    client.limit(Duration::from_millis(config.enrolment.timeout_ms) + Duration::from_secs(5))?;
-    let request = Request::Enroll { name: Some(name.to_owned()), anyway: args.anyway };
-    match client.ask(&request, |text| say!("{text}")) {
+    let client = daemon(args, &config)?;
+    let people: Vec<Person> = client.ask(&Request::People {})?;
+    let Some(Meant { terms, done }) = meant(args, name, &people)? else { return unchanged() };
+    let Terms { anyway, existing, unlike } = terms;
+    let client = client.within(Duration::from_millis(config.enrolment.timeout_ms) + Duration::from_secs(5));
+    let request = Request::Enroll { name: Some(name.to_owned()), anyway, existing, unlike };
+    let told = client.ask_with(
+        &request,
+        || false,
+        |text| {
+            say!("{text}");
+            ControlFlow::Continue(())
+        },
+    );
+    match told {
         Ok(_) => {
-            say!("enrolled {name}");
+            say!("{done}");
             Ok(Answer::Done)
         }
-        Err(crate::daemon::DaemonError::Refused { message }) => {
+        Err(LinkError::Refused { message } | LinkError::NotAllowed { message, .. }) => {
             say!("{message}");
             Ok(Answer::No)
         }
@@ -105,14 +196,18 @@ fn before_camera(args: &Args, name: &str) -> Result<Answer, CommandError> {
 fn from_pictures(args: &Args, name: &str, pictures: &Path) -> Result<Answer, CommandError> {
     let rig = Rig::load(Some(&args.config.path))?;
     let mut office = Office::open(&rig.config)?;
+    let Some(Meant { terms, done }) = meant(args, name, &office.people()?)? else { return unchanged() };
     let facts = Facts { model: rig.model, rules: rig.rules };
     let quality = rig.config.vision_rules().quality;
+    let size = (rig.config.camera.width, rig.config.camera.height);
     let (mut finder, mut embedder) = (FaceFinder::new(), rig.into_embedder());
     let mut pose = Pose::default();
     let mut embeddings: Vec<Embedding> = Vec::new();
     let paths = if pictures.is_dir() { list_pictures(pictures)? } else { vec![pictures.to_owned()] };
+    let progress = Progress::new("pictures looked at", paths.len());
     for path in &paths {
-        let picture = load_gray(path)?;
+        // As large as the camera's frames: what is sharp and large enough there is so here.
+        let picture = fitted(&load_gray(path)?, size);
         let flaw = match finder.find_only(picture.view()) {
             Found::Nobody => Some("no face found"),
             Found::Several => Some("only one person please"),
@@ -130,7 +225,9 @@ fn from_pictures(args: &Args, name: &str, pictures: &Path) -> Result<Answer, Com
         if let Some(flaw) = flaw {
             say!("{}: left out: {flaw}", path.display());
         }
+        progress.step();
     }
+    drop(progress);
     if embeddings.is_empty() {
         return Err(format!(
             "{}: none of the {} picture(s) shows a face that can be found and is fit for enrolment",
@@ -139,7 +236,7 @@ fn from_pictures(args: &Args, name: &str, pictures: &Path) -> Result<Answer, Com
         )
         .into());
     }
-    office.add(name, &embeddings, args.anyway, &facts)?;
-    say!("enrolled {name} from {} of {} picture(s)", embeddings.len(), paths.len());
+    office.add(name, &embeddings, terms, &facts)?;
+    say!("{done} (from {} of {} picture(s))", embeddings.len(), paths.len());
     Ok(Answer::Done)
 }

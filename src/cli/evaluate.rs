@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use image::RgbImage;
 
 use super::compare::ModelArgs;
+use super::progress::Progress;
 use super::{Answer, CommandError};
 use crate::draw::png_bytes;
 use crate::embed::Embedder;
@@ -128,17 +129,21 @@ pub fn read_all(
         readers.push(FaceReader::new(another()?, whole));
     }
     let next = AtomicUsize::new(0);
+    let progress = Progress::new("pictures read", pictures.len());
     type Part = Result<Vec<(usize, Option<Face>)>, (usize, CommandError)>;
     let parts: Vec<Part> = std::thread::scope(|scope| {
         let work = |mut reader: FaceReader| {
-            let next = &next;
+            let (next, progress) = (&next, &progress);
             move || -> Part {
                 let mut done = Vec::new();
                 loop {
                     let index = next.fetch_add(1, Ordering::Relaxed);
                     let Some(path) = pictures.get(index) else { return Ok(done) };
                     match reader.read(path) {
-                        Ok(face) => done.push((index, face)),
+                        Ok(face) => {
+                            done.push((index, face));
+                            progress.step();
+                        }
                         Err(error) => {
                             // The other workers finish the pictures they hold, all that come before this one
                             // among them, and need not go on.

@@ -36,6 +36,7 @@ mod mode;
 mod model;
 mod office;
 mod people;
+mod progress;
 mod replay;
 mod rig;
 mod run;
@@ -67,6 +68,7 @@ enum Command {
     Demo(demo::Args),
     Run(run::Args),
     Check(check::Args),
+    #[command(visible_alias = "enrol")]
     Enroll(enroll::Args),
     People(people::Args),
     Status(status::Args),

@@ -7,8 +7,11 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::{Answer, CommandError};
 use crate::access::{Mode, ModeCommand};
 use crate::config::Config;
+use crate::daemon::client::Client;
 use crate::daemon::protocol::{Request, Status};
-use crate::daemon::socket::Client;
+
+/// An answer that takes longer is given up.
+const ANSWER: Duration = Duration::from_secs(5);
 
 /// Show the running door's mode, or put it into another one
 #[derive(ClapArgs)]
@@ -39,21 +42,19 @@ enum Name {
 /// Runs the command: "no" when no daemon runs.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config.path)?;
-    let Some(mut client) = connect(&config)? else {
+    let Some(client) = Client::find(&config.daemon.socket)?.map(|client| client.within(ANSWER)) else {
         say!("not running: no daemon listens on {}", config.daemon.socket.display());
         return Ok(Answer::No);
     };
     if args.clear_lockout {
-        client.ask(&Request::ClearLockout {}, |_| {})?;
+        client.ask::<serde_json::Value>(&Request::ClearLockout {})?;
         say!("the lockout is lifted");
         if args.mode.is_none() {
             return Ok(Answer::Done);
         }
-        // One request a connection.
-        client = connect(&config)?.ok_or("the daemon has stopped meanwhile")?;
     }
     let Some(name) = args.mode else {
-        let status: Status = serde_json::from_value(client.ask(&Request::Status {}, |_| {})?)?;
+        let status: Status = client.ask(&Request::Status {})?;
         say!("{}", status.mode.name());
         return Ok(Answer::Done);
     };
@@ -65,15 +66,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             (ModeCommand::HoldOpen { time }, Mode::HoldOpen)
         }
     };
-    client.ask(&Request::Mode { mode }, |_| {})?;
+    client.ask::<serde_json::Value>(&Request::Mode { mode })?;
     say!("{}", reached.name());
     Ok(Answer::Done)
-}
-
-fn connect(config: &Config) -> Result<Option<Client>, CommandError> {
-    let client = Client::connect(&config.daemon.socket)?;
-    if let Some(client) = &client {
-        client.limit(Duration::from_secs(5))?;
-    }
-    Ok(client)
 }

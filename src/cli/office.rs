@@ -7,18 +7,18 @@ use super::{CommandError, frames};
 use crate::audit::{AuditLog, Context, Fact, FolderDisk, Hash};
 use crate::clock;
 use crate::config::Config;
-use crate::daemon::protocol::{Person, Request, people};
-use crate::daemon::socket::Client;
+use crate::daemon::client::Client;
+use crate::daemon::protocol::{MAX_REQUEST, Person, Request, people};
 use crate::daemon::{fact, stamp};
-use crate::door::{DoorError, Newcomer, Origin, PeopleChange, Report, enrol, import};
-use crate::matching::{Embedding, Gallery, Subject};
+use crate::door::{Newcomer, Origin, PeopleChange, Report, Terms, enrol, import};
+use crate::matching::{Embedding, Gallery, GalleryError, name};
 use crate::store::{self, FrameStore, GalleryStore, RecordingFile, StoreKey};
 
 /// What to do about a name with hours that nobody enrolled has.
 pub const STRANGER_REMEDY: &str = "write the name as facelatch people list prints it, or enrol the person";
 
-/// An answer from the daemon takes at most this long; enrolments wait for their own end.
-const ANSWER: Duration = Duration::from_secs(10);
+/// An answer from the daemon takes at most this long: importing many people takes a while.
+const ANSWER: Duration = Duration::from_secs(30);
 
 /// Where changes to the gallery go.
 pub enum Office {
@@ -54,24 +54,34 @@ impl Desk {
         Ok(Desk { store, frames: frames::open(config)?, log, recording: config.recording.file.clone() })
     }
 
-    fn note(&mut self, fact: Fact) -> Result<(), CommandError> {
+    fn note(&mut self, facts: impl IntoIterator<Item = Fact>) -> Result<(), CommandError> {
         if let Some(log) = &mut self.log {
-            let detail = fact.detail.iter().map(String::as_str).chain(["by=command_line"]);
-            let detail = Some(detail.collect::<Vec<_>>().join(" "));
-            log.append(&[(stamp(clock::now()), Fact { detail, ..fact })])?;
+            let signed = |fact: Fact| {
+                let detail = fact.detail.iter().map(String::as_str).chain(["by=command_line"]);
+                let detail = Some(detail.collect::<Vec<_>>().join(" "));
+                (stamp(clock::now()), Fact { detail, ..fact })
+            };
+            let entries: Vec<_> = facts.into_iter().map(signed).collect();
+            log.append(&entries)?;
         }
         Ok(())
     }
 
-    /// Makes the change of `make` and records what it reports.
+    /// Makes the change of `make` and records what it reports. With a person all that was recorded of them goes:
+    /// frames go all, as nobody can say in which of them a person is not.
     fn change<E: Into<CommandError>>(
         &mut self,
-        make: impl FnOnce(&mut Gallery) -> Result<Report, E>,
+        make: impl FnOnce(&mut Gallery) -> Result<Vec<Report>, E>,
     ) -> Result<(), CommandError> {
         let mut gallery = self.store.load()?;
-        let report = make(&mut gallery).map_err(Into::into)?;
+        let reports = make(&mut gallery).map_err(Into::into)?;
         self.store.save(&gallery)?;
-        fact(&report).map_or(Ok(()), |fact| self.note(fact))
+        self.note(reports.iter().filter_map(fact))?;
+        if reports.iter().any(Report::erases) {
+            self.frames.erase()?;
+            self.erase_recording()?;
+        }
+        Ok(())
     }
 
     /// Similarities to the people enrolled stand in the controller's recording.
@@ -84,9 +94,8 @@ impl Desk {
 impl Office {
     /// Finds the daemon of this configuration, or opens its gallery.
     pub fn open(config: &Config) -> Result<Self, CommandError> {
-        if let Some(client) = Client::connect(&config.daemon.socket)? {
-            client.limit(ANSWER)?;
-            return Ok(Office::Daemon(client));
+        if let Some(client) = Client::find(&config.daemon.socket)? {
+            return Ok(Office::Daemon(client.within(ANSWER)));
         }
         Ok(Office::File(Box::new(Desk::open(config)?)))
     }
@@ -94,87 +103,81 @@ impl Office {
     /// Everybody enrolled.
     pub fn people(&mut self) -> Result<Vec<Person>, CommandError> {
         match self {
-            Office::Daemon(client) => Ok(serde_json::from_value(client.ask(&Request::People {}, |_| {})?)?),
+            Office::Daemon(client) => Ok(client.ask(&Request::People {})?),
             Office::File(desk) => Ok(people(&desk.store.load()?)),
         }
     }
 
-    /// Removes a person and everything known of them. Recorded frames go all: nobody can say in which of
-    /// them a person is not.
-    pub fn remove(&mut self, name: &str) -> Result<(), CommandError> {
-        match self {
-            Office::Daemon(client) => {
-                client.ask(&Request::Remove { name: name.to_owned() }, |_| {})?;
-            }
-            Office::File(desk) => {
-                desk.change(|gallery| PeopleChange::Remove { name: name.to_owned() }.apply(gallery))?;
-                desk.frames.erase()?;
-                desk.erase_recording()?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Enrols a person from embeddings of pictures, `anyway` although they may look like somebody enrolled.
+    /// Enrols a person from embeddings of pictures.
     pub fn add(
         &mut self,
         name: &str,
         embeddings: &[Embedding],
-        anyway: bool,
+        terms: Terms,
         facts: &Facts,
     ) -> Result<(), CommandError> {
         match self {
             Office::Daemon(client) => {
+                let Terms { anyway, existing, unlike } = terms;
                 let request = Request::Add {
                     name: name.to_owned(),
                     model: facts.model.hash,
                     embeddings: embeddings.iter().map(|e| e.values().to_vec()).collect(),
                     anyway,
+                    existing,
+                    unlike,
                 };
-                client.ask(&request, |_| {})?;
+                client.ask::<serde_json::Value>(&request)?;
+                Ok(())
             }
             Office::File(desk) => {
                 let (one_person, enrolled) = (facts.model.apart, clock::unix());
-                let newcomer = Newcomer { name, embeddings, one_person, enrolled, anyway };
-                desk.change(|gallery| {
-                    let subject = enrol(gallery, newcomer, &facts.model, &facts.rules)?;
-                    Ok::<_, DoorError>(Report::Enrolled {
-                        subject,
-                        name: name.to_owned(),
-                        from: Origin::Pictures,
-                    })
-                })?;
+                let from = Origin::Pictures;
+                let newcomer = Newcomer { name, embeddings, one_person, enrolled, terms, from };
+                desk.change(|gallery| enrol(gallery, newcomer, &facts.model, &facts.rules))
             }
         }
+    }
+
+    /// Removes or renames a person, or notes something.
+    pub fn change(&mut self, change: PeopleChange) -> Result<(), CommandError> {
+        let client = match self {
+            Office::File(desk) => {
+                return desk.change(|gallery| change.apply(gallery).map(|report| vec![report]));
+            }
+            Office::Daemon(client) => client,
+        };
+        let request = match change {
+            // What is over is removed by the daemon itself; asked for, it is a removal.
+            PeopleChange::Remove { name } | PeopleChange::Expire { name } => Request::Remove { name },
+            PeopleChange::Rename { name, to } => Request::Rename { name, to },
+            PeopleChange::Note { name, note } => Request::Note { name, note },
+        };
+        client.ask::<serde_json::Value>(&request)?;
         Ok(())
     }
 
-    /// Renames a person or notes something.
-    pub fn change(&mut self, change: PeopleChange) -> Result<(), CommandError> {
-        match (self, change) {
-            (Office::File(desk), change) => desk.change(|gallery| change.apply(gallery)),
-            (Office::Daemon(client), PeopleChange::Rename { name, to }) => {
-                client.ask(&Request::Rename { name, to }, |_| {})?;
-                Ok(())
-            }
-            (Office::Daemon(client), PeopleChange::Note { name, note }) => {
-                client.ask(&Request::Note { name, note }, |_| {})?;
-                Ok(())
-            }
-            _ => Err("not this way".into()),
-        }
-    }
-
-    /// Takes in a person of another board, `anyway` although somebody enrolled may be alike.
-    pub fn import(&mut self, person: Subject, anyway: bool, facts: &Facts) -> Result<(), CommandError> {
+    /// Takes in the people of another board, `anyway` although somebody enrolled may be alike: all of them or
+    /// nobody.
+    pub fn import(&mut self, people: &Gallery, anyway: bool, facts: &Facts) -> Result<(), CommandError> {
         match self {
             Office::File(desk) => {
-                desk.change(|gallery| import(gallery, &person, anyway, &facts.model, &facts.rules))
+                desk.change(|gallery| import(gallery, people.subjects(), anyway, &facts.model, &facts.rules))
             }
             Office::Daemon(client) => {
-                let next = person.id.0.saturating_add(1);
-                let person = store::to_json(&Gallery::restore(0, next, vec![person])?);
-                client.ask(&Request::Import { person, anyway }, |_| {})?;
+                let request = Request::Import { person: store::to_json(people), anyway };
+                let size = serde_json::to_vec(&request)?.len() as u64;
+                if size > MAX_REQUEST {
+                    return Err(format!(
+                        "{} people are too many at a time for the daemon ({} MiB, at most {}): stop it \
+                         (systemctl stop facelatch) and import without it",
+                        people.subjects().len(),
+                        size >> 20,
+                        MAX_REQUEST >> 20
+                    )
+                    .into());
+                }
+                client.ask::<serde_json::Value>(&request)?;
                 Ok(())
             }
         }
@@ -185,16 +188,20 @@ impl Office {
         match self {
             Office::File(desk) => {
                 let people = desk.store.load()?.only(names)?;
-                for person in people.subjects() {
-                    desk.note(Fact { subject: Some(person.id), ..Fact::new("exported") })?;
-                }
+                let exported = |id| Fact { subject: Some(id), ..Fact::new("exported") };
+                desk.note(people.subjects().iter().map(|person| exported(person.id)))?;
                 Ok(people)
             }
             Office::Daemon(client) => {
+                // Of somebody who is not there nothing is exported, nor of the others.
+                let known: Vec<Person> = client.ask(&Request::People {})?;
+                for wanted in names {
+                    find(&known, wanted)?;
+                }
+                // One a request: the daemon's thread has a strike to secure in between.
                 let (mut next_id, mut version, mut everybody) = (0, 0, Vec::new());
                 for name in names {
-                    let person = client.ask(&Request::Export { name: name.clone() }, |_| {})?;
-                    let person = store::from_json(person)?;
+                    let person = store::from_json(client.ask(&Request::Export { name: name.clone() })?)?;
                     (next_id, version) = (person.next_id().max(next_id), person.version().max(version));
                     everybody.extend_from_slice(person.subjects());
                 }
@@ -209,7 +216,7 @@ impl Office {
         let mut gallery = desk.store.load()?;
         let left_out = gallery.restore_from(backup);
         desk.store.save(&gallery)?;
-        desk.note(Fact::new("restored").with(format!("people={}", gallery.subjects().len())))?;
+        desk.note([Fact::new("restored").with(format!("people={}", gallery.subjects().len()))])?;
         Ok(left_out)
     }
 
@@ -218,7 +225,7 @@ impl Office {
         let desk = self.without_daemon()?;
         desk.store.rotate_key()?;
         desk.frames.erase()?;
-        desk.note(Fact::new("key_rotated"))
+        desk.note([Fact::new("key_rotated")])
     }
 
     fn without_daemon(&mut self) -> Result<&mut Desk, CommandError> {
@@ -231,6 +238,19 @@ impl Office {
     }
 }
 
+/// The person of that name among those that the daemon has told of.
+pub fn find<'a>(people: &'a [Person], wanted: &str) -> Result<&'a Person, GalleryError> {
+    let named = people.iter().find(|person| name::same(&person.name, wanted));
+    named.ok_or_else(|| {
+        let looks = name::Looks::of(wanted);
+        let like = people.iter().find(|person| looks.are_those_of(&person.name));
+        match like {
+            Some(other) => GalleryError::NotQuite { name: wanted.to_owned(), other: other.name.clone() },
+            None => GalleryError::NoSuchSubject(wanted.to_owned()),
+        }
+    })
+}
+
 /// Names with hours of their own (`schedule.people`) that nobody enrolled has. Nothing is made on the
 /// disk for it.
 pub fn strangers(config: &Config) -> Result<Vec<String>, CommandError> {
@@ -238,18 +258,16 @@ pub fn strangers(config: &Config) -> Result<Vec<String>, CommandError> {
     if hours.is_empty() {
         return Ok(Vec::new());
     }
-    let enrolled = match Client::connect(&config.daemon.socket)? {
-        Some(client) => {
-            client.limit(ANSWER)?;
-            Office::Daemon(client).people()?
-        }
+    let enrolled = match Client::find(&config.daemon.socket)? {
+        Some(client) => Office::Daemon(client).people()?,
         None if !config.store.gallery.try_exists()? => Vec::new(),
         None => {
             let key = StoreKey::open(&config.store.key)?;
             people(&GalleryStore::for_reading(&config.store.gallery, key).load()?)
         }
     };
-    Ok(hours.keys().filter(|name| enrolled.iter().all(|person| person.name != **name)).cloned().collect())
+    let is_known = |wanted: &String| enrolled.iter().any(|person| name::same(&person.name, wanted));
+    Ok(hours.keys().filter(|name| !is_known(name)).cloned().collect())
 }
 
 /// What enrolling needs to know of the network in use.

@@ -9,7 +9,7 @@ use super::{Answer, CommandError, print_json};
 use crate::config::Config;
 use crate::daemon::protocol::Person;
 use crate::door::PeopleChange;
-use crate::matching::{Gallery, Note};
+use crate::matching::{Gallery, MOST_LOOKS, Note};
 use crate::store::{GalleryStore, StoreKey};
 
 /// List, change, copy or remove the people enrolled
@@ -61,7 +61,7 @@ enum What {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Take in the people of a file that another board exported
+    /// Take in the people of a file that another board exported: all of them, or nobody
     Import {
         /// The file
         file: PathBuf,
@@ -142,8 +142,9 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
                 if json {
                     print_json(&serde_json::to_value(person)?);
                 } else {
-                    let Person { name, id, templates, model, .. } = person;
-                    say!("{name}  (id {id}, {templates} template(s) of model {model})");
+                    let Person { name, id, looks, templates, model, .. } = person;
+                    let looks = if looks > 1 { format!("{looks} looks, ") } else { String::new() };
+                    say!("{name}  (id {id}, {looks}{templates} template(s) of model {model})");
                 }
             }
         }
@@ -162,7 +163,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             say!("noted for {name}");
         }
         What::Remove { name } => {
-            office.remove(&name)?;
+            office.change(PeopleChange::Remove { name: name.clone() })?;
             say!("removed {name}");
         }
         What::Export { file, key, names } => copy(&mut office, &file, &key, &names)?,
@@ -174,8 +175,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             let people = GalleryStore::read_copy(&file, StoreKey::open(&key.path)?)?;
             let rig = super::rig::Rig::load(Some(&args.config.path))?;
             let facts = Facts { model: rig.model, rules: rig.rules };
+            office.import(&people, anyway, &facts)?;
             for person in people.subjects() {
-                office.import(person.clone(), anyway, &facts)?;
                 say!("imported {}", person.name);
             }
         }
@@ -197,8 +198,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
 }
 
 fn show(office: &mut Office, name: &str, json: bool) -> Result<(), CommandError> {
-    let found = office.people()?.into_iter().find(|person| person.name == name);
-    let person = found.ok_or_else(|| crate::matching::GalleryError::NoSuchSubject(name.to_owned()))?;
+    let people = office.people()?;
+    let person = super::office::find(&people, name)?;
     if json {
         print_json(&serde_json::to_value(person)?);
         return Ok(());
@@ -207,6 +208,7 @@ fn show(office: &mut Office, name: &str, json: bool) -> Result<(), CommandError>
     say!("{}", person.name);
     say!("  id         {}", person.id);
     say!("  enrolled   {}", date(person.enrolled));
+    say!("  looks      {} of at most {MOST_LOOKS} (more: facelatch enroll --add-look)", person.looks);
     say!("  templates  {} of model {}", person.templates, person.model);
     say!("  consent    {}", person.consent.as_deref().unwrap_or("none noted"));
     say!("  expires    {}", person.expires.map_or_else(|| "never".to_owned(), date));

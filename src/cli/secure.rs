@@ -7,8 +7,8 @@ use clap::Args as ClapArgs;
 use super::in_force::InForce;
 use super::{Answer, CommandError};
 use crate::config::Config;
+use crate::daemon::client::Client;
 use crate::daemon::protocol::Request;
-use crate::daemon::socket::Client;
 use crate::strike;
 
 /// Drive the strike to secured and exit (also the unit's ExecStopPost)
@@ -27,12 +27,10 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         in_force.secure_unless(loaded.as_ref().ok().map(Config::strike_settings).as_ref());
     }
     let config = loaded?;
-    if let Ok(Some(mut client)) = Client::connect(&config.daemon.socket) {
-        client.limit(Duration::from_secs(1))?;
-        if client.ask(&Request::Secure {}, |_| {}).is_ok() {
-            say!("secured by the daemon");
-            return Ok(Answer::Done);
-        }
+    let client = Client::new(&config.daemon.socket).within(Duration::from_secs(1));
+    if client.ask::<serde_json::Value>(&Request::Secure {}).is_ok() {
+        say!("secured by the daemon");
+        return Ok(Answer::Done);
     }
     // Opening a strike secures it, dropping it does so again.
     let strike = strike::open(&config.strike_settings())?;

@@ -6,8 +6,8 @@ use clap::Args as ClapArgs;
 
 use super::{Answer, CommandError, print_json};
 use crate::config::Config;
+use crate::daemon::client::Client;
 use crate::daemon::protocol::{Request, Status};
-use crate::daemon::socket::Client;
 
 /// Show how the running door is
 #[derive(ClapArgs)]
@@ -22,7 +22,7 @@ pub struct Args {
 /// Runs the command: "no" when no daemon runs.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config.path)?;
-    let Some(mut client) = Client::connect(&config.daemon.socket)? else {
+    let Some(client) = Client::find(&config.daemon.socket)? else {
         if args.json {
             print_json(&serde_json::json!({"running": false}));
         } else {
@@ -30,8 +30,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         }
         return Ok(Answer::No);
     };
-    client.limit(Duration::from_secs(5))?;
-    let mut answer = client.ask(&Request::Status {}, |_| {})?;
+    let mut answer: serde_json::Value = client.within(Duration::from_secs(5)).ask(&Request::Status {})?;
     if args.json {
         if let Some(object) = answer.as_object_mut() {
             object.insert("running".into(), true.into());

@@ -15,6 +15,7 @@
 //! camera, a network or a client does can delay securing. Every way out of [`run`] secures the strike
 //! first; a panic does so by dropping it, a kill by the unit's `ExecStopPost=`.
 
+pub mod client;
 mod disk;
 mod frames;
 pub mod live;
@@ -33,7 +34,7 @@ use crate::access::{AccessRules, Civil, Event, Fault, Indication, Input};
 use crate::audit::{AuditError, AuditLog, Context, Fact, FolderDisk, Rotation};
 use crate::camera::{CameraError, Counters, Frame, FrameSource, Next};
 use crate::clock::{self, WallClock};
-use crate::door::{Door, DoorError, Effect, ModelFacts, NamedHours, PeopleChange, Report, WallTime};
+use crate::door::{Door, DoorError, Effect, ModelFacts, NamedHours, PeopleChange, Report, Terms, WallTime};
 use crate::embed::EmbedError;
 use crate::lines::{Indicator, InputLine, Inputs, LineError, LineEvent, next_change};
 use crate::matching::{Embedding, Gallery};
@@ -47,7 +48,7 @@ use disk::DiskThread;
 use frames::FrameThread;
 use live::{Live, Publisher, Viewfinder, Words};
 use metrics::StageTimes;
-use protocol::{Reply, Request, Right, State, Status, people};
+use protocol::{Reply, Request, Right, State, Status};
 use recorder::{Recorder, Ticket};
 pub use recorder::{fact, stamp};
 use socket::{Asked, Budget, Desk, GatewayPlace, Peer, Replies, Socket};
@@ -85,18 +86,6 @@ pub enum DaemonError {
     AlreadyRunning {
         /// The socket.
         path: PathBuf,
-    },
-    /// The daemon went away.
-    #[error("the daemon did not answer: {source} (see its log: journalctl -u facelatch)")]
-    Lost {
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The daemon answered with an error.
-    #[error("{message}")]
-    Refused {
-        /// Its words.
-        message: String,
     },
     /// A thread ended that must not.
     #[error("internal error: the {thread} thread died (a bug: please report the log)")]
@@ -748,36 +737,40 @@ impl Keeper {
     }
 
     fn answer(&mut self, now: Timestamp, started: Timestamp, asked: Asked) -> Vec<Effect> {
-        let Asked { request, peer, client } = asked;
+        let Asked { request, people, peer, client } = asked;
         if peer == Peer::Gateway && request.right() != Some(Right::View) {
             self.record(Fact::new("command").with(format!("command={} by=gateway", request.name())));
         }
         let done = |outcome: Result<Vec<Effect>, DoorError>| match outcome {
             Ok(effects) => (Reply::ok(), effects),
-            Err(error) => (Reply::Error { message: error.to_string() }, Vec::new()),
+            Err(error) => (Reply::error(error.to_string()), Vec::new()),
         };
         let (answer, effects) = match request {
-            Request::Enroll { name, anyway } => match self.door.enrol(now, name.as_deref(), anyway) {
-                // The client hears of the end from `carry_out`.
-                Ok(effects) => {
-                    self.enrol_client = Some((client, peer));
-                    return effects;
+            Request::Enroll { name, anyway, existing, unlike } => {
+                let terms = Terms { anyway, existing, unlike };
+                match self.door.enrol(now, name.as_deref(), terms) {
+                    // The client hears of the end from `carry_out`.
+                    Ok(effects) => {
+                        self.enrol_client = Some((client, peer));
+                        return effects;
+                    }
+                    Err(error) => done(Err(error)),
                 }
-                Err(error) => (Reply::Error { message: error.to_string() }, Vec::new()),
-            },
+            }
             Request::Add { model, .. } if model != self.model.hash => {
                 let message = format!(
                     "the pictures were read with model {model}, the daemon runs {}: give both the same config",
                     self.model.hash
                 );
-                (Reply::Error { message }, Vec::new())
+                (Reply::error(message), Vec::new())
             }
             Request::AllowEnrolment { time } => {
                 (Reply::ok(), self.door.handle(now, Input::AllowEnrolment { time }))
             }
-            Request::Add { name, embeddings, anyway, .. } => {
+            Request::Add { name, embeddings, anyway, existing, unlike, .. } => {
                 let embeddings: Vec<Embedding> = embeddings.into_iter().map(Embedding::new).collect();
-                match self.door.enrol_from(clock::unix(), &name, &embeddings, anyway) {
+                let terms = Terms { anyway, existing, unlike };
+                match self.door.enrol_from(clock::unix(), &name, &embeddings, terms) {
                     // The client hears of the end from `gallery_saved`.
                     Ok(effects) => {
                         self.change_client = Some(client);
@@ -786,23 +779,29 @@ impl Keeper {
                     Err(error) => done(Err(error)),
                 }
             }
-            Request::Remove { .. }
-            | Request::Rename { .. }
-            | Request::Note { .. }
-            | Request::Import { .. } => match self.change_people(request) {
+            Request::Import { anyway, .. } => match self.door.import(people.subjects(), anyway) {
                 Ok(effects) => {
                     self.change_client = Some(client);
                     return effects;
                 }
-                Err(message) => (Reply::Error { message }, Vec::new()),
+                Err(error) => done(Err(error)),
             },
+            Request::Remove { .. } | Request::Rename { .. } | Request::Note { .. } => {
+                match self.change_people(request) {
+                    Ok(effects) => {
+                        self.change_client = Some(client);
+                        return effects;
+                    }
+                    Err(message) => (Reply::error(message), Vec::new()),
+                }
+            }
             Request::Export { name } => match self.door.gallery().only(&[name]) {
                 Ok(person) => {
                     let subject = person.subjects().first().map(|s| s.id);
                     self.record(Fact { subject, ..Fact::new("exported") });
                     (Reply::Ok { result: store::to_json(&person) }, Vec::new())
                 }
-                Err(error) => (Reply::Error { message: error.to_string() }, Vec::new()),
+                Err(error) => (Reply::error(error.to_string()), Vec::new()),
             },
             Request::Secure {} => {
                 self.record(Fact::new("command").with("command=secure"));
@@ -811,7 +810,7 @@ impl Keeper {
             Request::Mode { mode } => done(self.door.set_mode(now, mode)),
             Request::ClearLockout {} => (Reply::ok(), self.door.handle(now, Input::ClearLockout)),
             Request::People {} => {
-                let people = people(self.door.gallery());
+                let people = protocol::people(self.door.gallery());
                 (Reply::Ok { result: serde_json::to_value(people).unwrap_or_default() }, Vec::new())
             }
             Request::Status {} => {
@@ -827,9 +826,7 @@ impl Keeper {
             | Request::Watch { .. }
             | Request::Entries { .. }
             | Request::VerifyLog {}
-            | Request::ReportRefusal { .. } => {
-                (Reply::Error { message: "not for the door's thread".to_owned() }, Vec::new())
-            }
+            | Request::ReportRefusal { .. } => (Reply::error("not for the door's thread"), Vec::new()),
         };
         client.send(answer);
         effects
@@ -839,7 +836,7 @@ impl Keeper {
         if let Some(client) = self.change_client.take() {
             client.send(match &outcome {
                 Ok(()) => Reply::ok(),
-                Err(message) => Reply::Error { message: message.clone() },
+                Err(message) => Reply::error(message),
             });
         }
         self.door.gallery_saved(clock::now(), outcome)
@@ -860,11 +857,6 @@ impl Keeper {
             Request::Remove { name } => PeopleChange::Remove { name },
             Request::Rename { name, to } => PeopleChange::Rename { name, to },
             Request::Note { name, note } => PeopleChange::Note { name, note },
-            Request::Import { person, anyway } => {
-                let people = store::from_json(person)?;
-                let [person] = people.subjects() else { return Err("one person at a time".to_owned()) };
-                return self.door.import(person, anyway).map_err(|e| e.to_string());
-            }
             _ => return Err("this changes nobody".to_owned()),
         };
         self.door.change_people(&change).map_err(|e| e.to_string())
@@ -1051,7 +1043,7 @@ impl Keeper {
             }
             Report::Event(
                 Event::StaleFrame { .. }
-                | Event::EnrolFailed(_)
+                | Event::EnrolFailed { .. }
                 | Event::Alarm(_)
                 | Event::Fault(_)
                 | Event::LockedOut { .. }
@@ -1068,7 +1060,7 @@ impl Keeper {
         if let Report::Event(Event::Denied(reason)) = report {
             self.last_denial = Some(reason.to_string());
         }
-        if matches!(report, Report::Removed { .. } | Report::Expired { .. }) {
+        if report.erases() {
             if let Some(frames) = &self.erase {
                 frames.erase();
             }
@@ -1114,7 +1106,11 @@ fn enrolment_failed(report: &Report, reason: &str, peer: Peer) -> Reply {
         Peer::Gateway if named => "already enrolled; the door's events say as whom",
         _ => reason,
     };
-    Reply::Error { message: format!("enrolment failed: {reason}") }
+    let frames = match report {
+        Report::Event(Event::EnrolFailed { frames, .. }) => Some(*frames),
+        _ => None,
+    };
+    Reply::Error { message: format!("enrolment failed: {reason}"), frames }
 }
 
 #[cfg(test)]

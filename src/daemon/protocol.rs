@@ -9,9 +9,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::metrics::Metrics;
-use crate::access::{Alarm, Mode, ModeCommand};
+use crate::access::{Alarm, FrameCounts, Mode, ModeCommand};
 use crate::audit::{Checkpoint, Entry};
 use crate::camera::Counters;
+use crate::door::Existing;
 use crate::matching::{ModelHash, Note};
 use crate::picture::Rect;
 
@@ -19,20 +20,27 @@ use crate::picture::Rect;
 /// What is new has a name of its own, and a client passes over names that it does not know.
 pub const PROTOCOL: u32 = 1;
 
-/// A longer request is refused: 100 templates of 512 values fit.
-pub const MAX_REQUEST: u64 = 1 << 20;
+/// A longer request is refused: 8,000 templates of 128 values fit.
+pub const MAX_REQUEST: u64 = 16 << 20;
 
 /// What a client asks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Request {
     /// Enrol the next person before the camera.
+    #[serde(alias = "enrol")]
     Enroll {
         /// The name; without one, a new one is made.
         name: Option<String>,
         /// Although the person looks like somebody enrolled already.
         #[serde(default, skip_serializing_if = "is_false")]
         anyway: bool,
+        /// What to do about somebody enrolled under the name.
+        #[serde(default, skip_serializing_if = "Existing::is_refused")]
+        existing: Existing,
+        /// Although the face is not like theirs.
+        #[serde(default, skip_serializing_if = "is_false")]
+        unlike: bool,
     },
     /// Let the enrolment button work once.
     AllowEnrolment {
@@ -50,6 +58,12 @@ pub enum Request {
         /// Although the person looks like somebody enrolled already.
         #[serde(default, skip_serializing_if = "is_false")]
         anyway: bool,
+        /// What to do about somebody enrolled under the name.
+        #[serde(default, skip_serializing_if = "Existing::is_refused")]
+        existing: Existing,
+        /// Although the face is not like theirs.
+        #[serde(default, skip_serializing_if = "is_false")]
+        unlike: bool,
     },
     /// List the people enrolled.
     People {},
@@ -77,9 +91,9 @@ pub enum Request {
         /// The name.
         name: String,
     },
-    /// Take in a person whom another board exported.
+    /// Take in people whom another board exported, all of them or nobody.
     Import {
-        /// What `export` answered there.
+        /// What `export` answered there; of several people, with all of them as its `subjects`.
         person: serde_json::Value,
         /// Although somebody enrolled may be alike.
         #[serde(default)]
@@ -235,6 +249,10 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
+fn one() -> usize {
+    1
+}
+
 /// What the daemon answers.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
@@ -254,6 +272,9 @@ pub enum Reply {
     Error {
         /// Why, and what to do.
         message: String,
+        /// For an enrolment before the camera that failed: what became of its frames.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        frames: Option<FrameCounts>,
     },
     /// Not done: the client may not.
     Refused {
@@ -285,6 +306,11 @@ impl Reply {
         Reply::Ok { result: serde_json::Value::Null }
     }
 
+    /// A failure in words.
+    pub fn error(message: impl Into<String>) -> Self {
+        Reply::Error { message: message.into(), frames: None }
+    }
+
     /// True for the reply that ends a request.
     pub fn is_last(&self) -> bool {
         matches!(self, Reply::Ok { .. } | Reply::Error { .. } | Reply::Refused { .. })
@@ -302,6 +328,9 @@ pub struct Person {
     pub enrolled: u64,
     /// How many templates.
     pub templates: usize,
+    /// How many looks they show: the one enrolled, and those added since.
+    #[serde(default = "one")]
+    pub looks: usize,
     /// What the person agreed to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consent: Option<String>,
@@ -322,6 +351,7 @@ pub fn people(gallery: &crate::matching::Gallery) -> Vec<Person> {
             name: s.name.clone(),
             enrolled: s.enrolled,
             templates: s.templates.len(),
+            looks: s.looks(),
             consent: s.consent.clone(),
             expires: s.expires,
             model: s.model.to_string(),
@@ -538,13 +568,28 @@ pub struct Verified {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::SubjectId;
 
     #[test]
     fn requests_are_plain_lines() {
         for (text, request) in [
             (
                 r#"{"command":"enroll","name":"Ada"}"#,
-                Request::Enroll { name: Some("Ada".into()), anyway: false },
+                Request::Enroll {
+                    name: Some("Ada".into()),
+                    anyway: false,
+                    existing: Existing::Refuse,
+                    unlike: false,
+                },
+            ),
+            (
+                r#"{"command":"enroll","name":"Ada","existing":{"replace":3},"unlike":true}"#,
+                Request::Enroll {
+                    name: Some("Ada".into()),
+                    anyway: false,
+                    existing: Existing::Replace(SubjectId(3)),
+                    unlike: true,
+                },
             ),
             (r#"{"command":"people"}"#, Request::People {}),
             (r#"{"command":"secure"}"#, Request::Secure {}),
@@ -558,6 +603,9 @@ mod tests {
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
             assert_eq!(serde_json::to_string(&request).unwrap(), text);
         }
+        let both = [r#"{"command":"enrol","name":"Ada"}"#, r#"{"command":"enroll","name":"Ada"}"#];
+        let [one, other] = both.map(|text| serde_json::from_str::<Request>(text).unwrap());
+        assert_eq!(one, other, "either spelling");
         for bad in [r#"{"command":"open"}"#, r#"{"command":"people","x":1}"#, "[]", ""] {
             assert!(serde_json::from_str::<Request>(bad).is_err(), "{bad}");
         }

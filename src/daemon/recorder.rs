@@ -184,6 +184,14 @@ pub fn fact(report: &Report) -> Option<Fact> {
             let fact = Fact::new("enrolled").with(format!("from={}", from.name()));
             return Some(Fact { subject: Some(*subject), ..fact });
         }
+        Report::Replaced { subject, by, similarity, another } => {
+            let fact = Fact::new("removed").with(format!("why=replaced by={by} another={another}"));
+            return Some(Fact { subject: Some(*subject), similarity: *similarity, ..fact });
+        }
+        Report::LookAdded { subject, from, looks, similarity, .. } => {
+            let fact = Fact::new("look_added").with(format!("from={} looks={looks}", from.name()));
+            return Some(Fact { subject: Some(*subject), similarity: Some(*similarity), ..fact });
+        }
         Report::Removed { subject } => {
             return Some(Fact { subject: Some(*subject), ..Fact::new("removed") });
         }
@@ -200,8 +208,8 @@ pub fn fact(report: &Report) -> Option<Fact> {
             let refused = Fact::new("enrol_refused").with("reason=\"already enrolled\"");
             return Some(Fact { subject: Some(*subject), ..refused });
         }
-        Report::EnrolRefused { reason, like: None } => {
-            return Some(Fact::new("enrol_refused").with(format!("reason={reason:?}")));
+        Report::EnrolRefused { logged, like: None, .. } => {
+            return Some(Fact::new("enrol_refused").with(format!("reason={logged:?}")));
         }
         Report::Event(event) => event,
     };
@@ -211,6 +219,7 @@ pub fn fact(report: &Report) -> Option<Fact> {
         | Event::StaleFrame { .. }
         | Event::EnrolCountdown { .. }
         | Event::EnrolWaiting(_)
+        | Event::EnrolStillWaiting { .. }
         | Event::EnrolTaken => return None,
         Event::Released(Cause::Identified { subject, mean_similarity }) => {
             (Some(*subject), Some(*mean_similarity))
@@ -249,7 +258,7 @@ pub fn fact(report: &Report) -> Option<Fact> {
         | Event::ButtonRefused
         | Event::EnrolAllowed { by: EnrolGrant::Operator, .. }
         | Event::EnrolStarted
-        | Event::EnrolFailed(_) => (None, None),
+        | Event::EnrolFailed { .. } => (None, None),
         Event::EnrolAllowed { by: EnrolGrant::Administrator { subject }, .. } => (Some(*subject), None),
     };
     // Whom and how much have fields of their own.

@@ -9,7 +9,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Read, Write};
+use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -24,6 +24,8 @@ use super::protocol::{Entries, Hello, MAX_ENTRIES, MAX_REQUEST, PROTOCOL, Reply,
 use super::{DaemonError, Message, spawn};
 use crate::audit::{self, FolderDisk};
 use crate::clock;
+use crate::matching::Gallery;
+use crate::store;
 use crate::time::Timestamp;
 
 /// Clients served at a time, on each socket; further ones are turned away.
@@ -73,6 +75,8 @@ pub struct GatewayPlace {
 pub struct Asked {
     /// What is asked.
     pub request: Request,
+    /// The people of a [`Request::Import`], read by the client's thread.
+    pub people: Gallery,
     /// By whom.
     pub peer: Peer,
     /// Where the replies go.
@@ -253,13 +257,19 @@ impl Desk {
             Peer::Gateway => MAX_GATEWAY_REQUEST,
         };
         stream.set_write_timeout(Some(CLIENT_TIMEOUT))?;
-        let line = read_line(&stream, limit)?;
+        let Some(line) = read_line(&stream, limit)? else {
+            return write_reply(&mut stream, &Reply::error(format!("a request has at most {limit} bytes")));
+        };
+        if line.is_empty() {
+            // Somebody has looked whether the daemon runs.
+            return Ok(());
+        }
         let reply = match serde_json::from_slice(&line) {
             Ok(request) => match self.answer(request, &mut stream)? {
                 Some(reply) => reply,
                 None => return Ok(()),
             },
-            Err(error) => Reply::Error { message: format!("request not understood: {error}") },
+            Err(error) => Reply::error(format!("request not understood: {error}")),
         };
         write_reply(&mut stream, &reply)
     }
@@ -287,7 +297,7 @@ impl Desk {
             let mut budget = budget.lock().unwrap_or_else(PoisonError::into_inner);
             self.peer == Peer::Operator || budget.take(clock::now())
         };
-        let busy = || Reply::Error { message: "too many requests: try again in a second".to_owned() };
+        let busy = || Reply::error("too many requests: try again in a second");
         Ok(Some(match request {
             Request::Hello { protocol } => self.hello(protocol),
             Request::Watch { since, picture } => {
@@ -308,7 +318,16 @@ impl Desk {
                     return Ok(Some(Reply::ok()));
                 }
                 let (client, replies, _alive) = Replies::new();
-                let asked = Asked { request, peer: self.peer, client };
+                let mut request = request;
+                let people = match &mut request {
+                    // It may be long: the door's thread is not kept from the strike.
+                    Request::Import { person, .. } => match store::from_json(std::mem::take(person)) {
+                        Ok(people) => people,
+                        Err(problem) => return Ok(Some(Reply::error(problem))),
+                    },
+                    _ => Gallery::default(),
+                };
+                let asked = Asked { request, people, peer: self.peer, client };
                 self.inbox.send(Message::Asked(asked)).map_err(gone)?;
                 forward(stream, &replies)?;
                 return Ok(None);
@@ -321,7 +340,7 @@ impl Desk {
             let message = format!(
                 "the daemon speaks protocol {PROTOCOL}, the client {protocol}: install the same version of both"
             );
-            return Reply::Error { message };
+            return Reply::error(message);
         }
         let hello = Hello {
             protocol: PROTOCOL,
@@ -344,7 +363,7 @@ impl Desk {
                 let entries = Entries { entries, head };
                 Reply::Ok { result: serde_json::to_value(entries).unwrap_or_default() }
             }
-            Err(error) => Reply::Error { message: error.to_string() },
+            Err(error) => Reply::error(error.to_string()),
         }
     }
 
@@ -368,7 +387,7 @@ impl Desk {
             Ok(Err(broken)) => {
                 Verified { holds: false, first: None, head: None, problem: Some(broken.to_string()), checked }
             }
-            Err(error) => return Reply::Error { message: error.to_string() },
+            Err(error) => return Reply::error(error.to_string()),
         };
         let result = serde_json::to_value(&answer).unwrap_or_default();
         *verified = Some((clock::now(), answer));
@@ -424,8 +443,8 @@ impl Desk {
     }
 }
 
-/// Reads a line of at most `limit` bytes; all of it must come within [`CLIENT_TIMEOUT`].
-fn read_line(mut stream: &UnixStream, limit: u64) -> io::Result<Vec<u8>> {
+/// Reads a line, all of which must come within [`CLIENT_TIMEOUT`]; `None` when it has more than `limit` bytes.
+fn read_line(mut stream: &UnixStream, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let until = clock::now() + CLIENT_TIMEOUT;
     let (mut line, mut part) = (Vec::new(), [0; 4_096]);
     loop {
@@ -435,13 +454,13 @@ fn read_line(mut stream: &UnixStream, limit: u64) -> io::Result<Vec<u8>> {
         }
         stream.set_read_timeout(Some(left))?;
         let count = stream.read(&mut part)?;
-        line.extend_from_slice(&part[..count]);
-        if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
-            line.truncate(end);
-            return Ok(line);
+        let end = part[..count].iter().position(|byte| *byte == b'\n');
+        line.extend_from_slice(&part[..end.unwrap_or(count)]);
+        if line.len() as u64 > limit {
+            return Ok(None);
         }
-        if count == 0 || line.len() as u64 >= limit {
-            return Ok(line);
+        if end.is_some() || count == 0 {
+            return Ok(Some(line));
         }
     }
 }
@@ -498,62 +517,4 @@ fn write_all(stream: &mut UnixStream, mut bytes: &[u8]) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-/// A client's side of the socket.
-#[derive(Debug)]
-pub struct Client {
-    reader: BufReader<UnixStream>,
-}
-
-impl Client {
-    /// Connects, `None` when no daemon listens there.
-    ///
-    /// # Errors
-    /// When the socket is there but may not be used.
-    pub fn connect(path: &Path) -> Result<Option<Self>, DaemonError> {
-        match UnixStream::connect(path) {
-            Ok(stream) => Ok(Some(Client { reader: BufReader::new(stream) })),
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused) => {
-                Ok(None)
-            }
-            Err(source) => Err(DaemonError::Socket { path: path.to_owned(), what: "connect to", source }),
-        }
-    }
-
-    /// Gives up on an answer that takes longer than this.
-    pub fn limit(&self, limit: Duration) -> io::Result<()> {
-        self.reader.get_ref().set_read_timeout(Some(limit))?;
-        self.reader.get_ref().set_write_timeout(Some(limit))
-    }
-
-    /// Sends a request and returns its last reply; `progress` gets the words in between.
-    ///
-    /// # Errors
-    /// When the daemon goes away or answers with an error.
-    pub fn ask(
-        &mut self,
-        request: &Request,
-        mut progress: impl FnMut(&str),
-    ) -> Result<serde_json::Value, DaemonError> {
-        let lost = |source| DaemonError::Lost { source };
-        let mut line = serde_json::to_vec(request).map_err(|e| lost(e.into()))?;
-        line.push(b'\n');
-        self.reader.get_mut().write_all(&line).map_err(lost)?;
-        loop {
-            let mut answer = String::new();
-            if self.reader.read_line(&mut answer).map_err(lost)? == 0 {
-                return Err(lost(io::ErrorKind::UnexpectedEof.into()));
-            }
-            match serde_json::from_str(&answer).map_err(|e| lost(e.into()))? {
-                Reply::Progress { text } => progress(&text),
-                Reply::Ok { result } => return Ok(result),
-                Reply::Error { message } | Reply::Refused { message, .. } => {
-                    return Err(DaemonError::Refused { message });
-                }
-                // For watchers.
-                Reply::State { .. } | Reply::Entry { .. } | Reply::View { .. } => {}
-            }
-        }
-    }
 }

@@ -11,6 +11,7 @@ use crate::access::{
     TrackId, UnsetClock, WindowRules,
 };
 use crate::audit::{self, FolderDisk, Hash};
+use crate::door::Existing;
 use crate::lines::NoLights;
 use crate::matching::{Metric, ModelHash};
 use crate::picture::Rect;
@@ -265,7 +266,12 @@ impl Bench {
 
     fn ask(&self, request: Request) -> (Receiver<Reply>, Arc<()>) {
         let (client, replies, alive) = Replies::new();
-        self.send(Message::Asked(Asked { request, peer: Peer::Operator, client }));
+        self.send(Message::Asked(Asked {
+            request,
+            people: Gallery::default(),
+            peer: Peer::Operator,
+            client,
+        }));
         (replies, alive)
     }
 
@@ -417,10 +423,12 @@ fn a_gallery_that_is_long_in_writing_delays_nothing_and_counts_when_it_is_writte
         model: MODEL.hash,
         embeddings: vec![vec![1.0, 0.0], vec![1.0, 0.0]],
         anyway: false,
+        existing: Existing::Refuse,
+        unlike: false,
     };
     let (first, _alive) = bench.ask(add("Ada"));
     let (second, _alive) = bench.ask(add("Eve"));
-    let Reply::Error { message } = second.recv_timeout(SOON).unwrap() else { panic!("two at a time") };
+    let Reply::Error { message, .. } = second.recv_timeout(SOON).unwrap() else { panic!("two at a time") };
     assert!(message.contains("try again"), "{message}");
     bench.rex();
     assert_eq!(bench.changes(2), [Released, Secured]);
@@ -433,7 +441,7 @@ fn a_gallery_that_is_long_in_writing_delays_nothing_and_counts_when_it_is_writte
     // One that cannot be written is refused, and nothing has changed.
     bench.store.set(true);
     let (refused, _alive) = bench.ask(Request::Remove { name: "Ada".into() });
-    let Reply::Error { message } = refused.recv_timeout(SOON).unwrap() else { panic!("not written") };
+    let Reply::Error { message, .. } = refused.recv_timeout(SOON).unwrap() else { panic!("not written") };
     assert!(message.contains("cannot write"), "{message}");
     assert_eq!(bench.status().people, 1);
     bench.store.set(false);
@@ -446,14 +454,20 @@ fn a_gallery_that_is_long_in_writing_delays_nothing_and_counts_when_it_is_writte
 
 #[test]
 fn the_gateway_is_not_told_whom_a_newcomer_is_like() {
-    let alike = |like| Report::EnrolRefused { reason: "already enrolled as \"Ada\"".to_owned(), like };
+    let alike = |like| Report::EnrolRefused {
+        reason: "already enrolled as \"Ada\"".to_owned(),
+        logged: "already enrolled".to_owned(),
+        like,
+    };
     for (report, peer, named) in [
         (alike(Some(SubjectId(3))), Peer::Gateway, false),
         (alike(Some(SubjectId(3))), Peer::Operator, true),
         (alike(None), Peer::Gateway, true),
     ] {
         let Some(Err(reason)) = report.ends_enrolment() else { panic!("{report:?} ends it") };
-        let Reply::Error { message } = enrolment_failed(&report, &reason, peer) else { panic!("an error") };
+        let Reply::Error { message, .. } = enrolment_failed(&report, &reason, peer) else {
+            panic!("an error")
+        };
         assert!(message.starts_with("enrolment failed: already enrolled"), "{message}");
         assert_eq!(message.contains("Ada"), named, "{message}");
     }

@@ -1,71 +1,24 @@
 //! The gateway's side of the daemon's socket (`docs/protocol.md`).
 
-use std::io::{self, BufRead, BufReader, Read, Write};
 use std::ops::ControlFlow;
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
 use crate::audit::Entry;
-use crate::clock;
-use crate::daemon::protocol::{Entries, Hello, PROTOCOL, Reply, Request, Right, State, View};
+use crate::daemon::client::Client;
+pub use crate::daemon::client::LinkError;
+use crate::daemon::protocol::{Entries, Hello, PROTOCOL, Reply, Request, State, View};
 
-/// An answer that takes longer is given up.
-const ANSWER: Duration = Duration::from_secs(10);
 /// The daemon tells a watcher of its state several times a second while frames come, and at least this
 /// often otherwise: silence means that it hangs.
 const SILENCE: Duration = Duration::from_secs(15);
 /// No enrolment is longer (`enrolment.timeout_ms` of the daemon goes up to 600 s).
 pub const LONGEST_ENROLMENT: Duration = Duration::from_secs(620);
-/// Between two looks whether an answer is still wanted.
-const TICK: Duration = Duration::from_millis(500);
-/// A longer reply is none of the daemon's.
-const MAX_REPLY: u64 = 8 << 20;
 /// The pauses between two tries double from the first to the second of these.
 const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
-
-/// Why the door gave no answer.
-#[derive(Debug, thiserror::Error)]
-pub enum LinkError {
-    /// No daemon listens.
-    #[error("the door's daemon does not run: systemctl status facelatch")]
-    Absent,
-    /// The socket may not be used, or the daemon went away.
-    #[error("socket {path}: {source} (may this user use it, and does the daemon run?)")]
-    Io {
-        /// The socket.
-        path: PathBuf,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// What came is none of the protocol.
-    #[error(
-        "socket {path}: the daemon's answer is not understood: {problem}; install the same version of both"
-    )]
-    Garbled {
-        /// The socket.
-        path: PathBuf,
-        /// What is wrong with it.
-        problem: String,
-    },
-    /// The gateway has not got the right.
-    #[error("{message}")]
-    NotAllowed {
-        /// The right that it takes; `None`: nobody gives it to a gateway.
-        right: Option<Right>,
-        /// What to do.
-        message: String,
-    },
-    /// The daemon would not or could not.
-    #[error("{message}")]
-    Refused {
-        /// Its words.
-        message: String,
-    },
-}
 
 /// What a watcher is told.
 #[derive(Clone, Debug)]
@@ -118,70 +71,14 @@ impl Stop {
     }
 }
 
-/// The way to the door. Each request has a connection of its own.
+/// The gateway's way to the door: requests, and watching it over its restarts.
 #[derive(Clone, Debug)]
-pub struct DoorLink {
-    path: PathBuf,
-}
+pub struct DoorLink(Client);
 
 impl DoorLink {
     /// By the socket at this path.
     pub fn new(path: &Path) -> Self {
-        DoorLink { path: path.to_owned() }
-    }
-
-    fn lost(&self, source: io::Error) -> LinkError {
-        LinkError::Io { path: self.path.clone(), source }
-    }
-
-    fn send(&self, request: &Request) -> Result<BufReader<UnixStream>, LinkError> {
-        let lost = |source| self.lost(source);
-        let mut stream = UnixStream::connect(&self.path).map_err(|e| match e.kind() {
-            io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => LinkError::Absent,
-            _ => lost(e),
-        })?;
-        stream.set_read_timeout(Some(TICK)).map_err(lost)?;
-        stream.set_write_timeout(Some(ANSWER)).map_err(lost)?;
-        let mut line = serde_json::to_vec(request).map_err(|e| lost(e.into()))?;
-        line.push(b'\n');
-        stream.write_all(&line).map_err(lost)?;
-        Ok(BufReader::new(stream))
-    }
-
-    /// The next reply within `patience`, unless it is `given_up` before. One that this version does not
-    /// know is passed over.
-    fn receive(
-        &self,
-        reader: &mut BufReader<UnixStream>,
-        patience: Duration,
-        given_up: &impl Fn() -> bool,
-    ) -> Result<Reply, LinkError> {
-        let garbled = |problem| LinkError::Garbled { path: self.path.clone(), problem };
-        let until = clock::now() + patience;
-        let mut line = Vec::new();
-        loop {
-            match reader.by_ref().take(MAX_REPLY).read_until(b'\n', &mut line) {
-                Ok(_) if line.last() == Some(&b'\n') => {}
-                Ok(_) => return Err(self.lost(io::ErrorKind::UnexpectedEof.into())),
-                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                    if given_up() {
-                        return Err(LinkError::Refused { message: "cancelled".to_owned() });
-                    }
-                    if clock::now() >= until || line.len() as u64 > MAX_REPLY {
-                        return Err(self.lost(io::ErrorKind::TimedOut.into()));
-                    }
-                    continue;
-                }
-                Err(e) => return Err(self.lost(e)),
-            }
-            let value: serde_json::Value =
-                serde_json::from_slice(&line).map_err(|e| garbled(e.to_string()))?;
-            const KNOWN: [&str; 7] = ["progress", "ok", "error", "refused", "state", "entry", "view"];
-            if value["reply"].as_str().is_some_and(|name| KNOWN.contains(&name)) {
-                return serde_json::from_value(value).map_err(|e| garbled(e.to_string()));
-            }
-            line.clear();
-        }
+        DoorLink(Client::new(path))
     }
 
     /// Asks, tells `progress` what is said in between, and returns the answer. When it is `given_up` or
@@ -194,22 +91,9 @@ impl DoorLink {
         request: &Request,
         patience: Duration,
         given_up: impl Fn() -> bool,
-        mut progress: impl FnMut(&str) -> ControlFlow<()>,
+        progress: impl FnMut(&str) -> ControlFlow<()>,
     ) -> Result<serde_json::Value, LinkError> {
-        let mut reader = self.send(request)?;
-        loop {
-            match self.receive(&mut reader, patience, &given_up)? {
-                Reply::Ok { result } => return Ok(result),
-                Reply::Error { message } => return Err(LinkError::Refused { message }),
-                Reply::Refused { right, message } => return Err(LinkError::NotAllowed { right, message }),
-                Reply::Progress { text } => {
-                    if progress(&text).is_break() {
-                        return Err(LinkError::Refused { message: "cancelled".to_owned() });
-                    }
-                }
-                Reply::State { .. } | Reply::Entry { .. } | Reply::View { .. } => {}
-            }
-        }
+        self.0.clone().within(patience).ask_with(request, given_up, progress)
     }
 
     /// Asks what is answered at once.
@@ -217,9 +101,7 @@ impl DoorLink {
     /// # Errors
     /// Why there is no answer.
     pub fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T, LinkError> {
-        let result = self.ask_with(request, ANSWER, || false, |_| ControlFlow::Continue(()))?;
-        serde_json::from_value(result)
-            .map_err(|e| LinkError::Garbled { path: self.path.clone(), problem: e.to_string() })
+        self.0.ask(request)
     }
 
     /// Which daemon answers, and what it lets this gateway do.
@@ -246,20 +128,13 @@ impl DoorLink {
         mut on: impl FnMut(News) -> ControlFlow<()>,
     ) -> Result<(), LinkError> {
         let request = Request::Watch { since: want.since, picture: want.picture };
-        let mut reader = self.send(&request)?;
-        loop {
-            let news = match self.receive(&mut reader, SILENCE, &given_up)? {
-                Reply::State { state } => News::State(state),
-                Reply::Entry { entry } => News::Entry(entry),
-                Reply::View { view } => News::View(view),
-                Reply::Progress { .. } | Reply::Ok { .. } => continue,
-                Reply::Error { message } => return Err(LinkError::Refused { message }),
-                Reply::Refused { right, message } => return Err(LinkError::NotAllowed { right, message }),
-            };
-            if on(news).is_break() {
-                return Ok(());
-            }
-        }
+        let watched = self.0.clone().within(SILENCE).follow(&request, given_up, |reply| match reply {
+            Reply::State { state } => on(News::State(state)),
+            Reply::Entry { entry } => on(News::Entry(entry)),
+            Reply::View { view } => on(News::View(view)),
+            _ => ControlFlow::Continue(()),
+        });
+        watched.map(|_| ())
     }
 
     /// Watches the door over its restarts, and so on until `stop` or until `on` breaks. Entries go on

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use super::name::{self, Looks};
 use super::{Embedding, Metric};
 use crate::access::{Score, SubjectId};
 
@@ -26,6 +27,9 @@ impl fmt::Debug for ModelHash {
     }
 }
 
+/// The most looks of one person, the one enrolled among them: each makes it easier to be taken for them.
+pub const MOST_LOOKS: usize = 4;
+
 /// One enrolled person.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subject {
@@ -37,8 +41,10 @@ pub struct Subject {
     pub enrolled: u64,
     /// The model that made the templates.
     pub model: ModelHash,
-    /// At least one template.
+    /// At least one template; the last ones are of the looks added since, one each.
     pub templates: Vec<Embedding>,
+    /// When looks were added (glasses, a beard, winter clothes), in wall-clock seconds since 1970.
+    pub added: Vec<u64>,
     /// What the person agreed to, in the operator's words.
     pub consent: Option<String>,
     /// Wall-clock seconds since 1970 from which the person is to be removed.
@@ -52,17 +58,48 @@ impl Subject {
         let similarity = similarities.max_by(f32::total_cmp)?;
         Some(Score { subject: self.id, similarity })
     }
+
+    /// How many looks the templates show.
+    pub fn looks(&self) -> usize {
+        1 + self.added.len()
+    }
+
+    fn is_called(&self, name: &str) -> bool {
+        name::same(&self.name, name)
+    }
 }
 
 /// Why a person cannot be enrolled or found.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GalleryError {
     /// The name cannot be used.
-    #[error("\"{0}\" is no usable name: use 1 to 64 letters, digits, spaces and . _ -")]
+    #[error("\"{0}\" is no usable name: use 1 to 64 letters, digits, spaces and . _ - '")]
     BadName(String),
     /// Somebody else has the name.
     #[error("somebody called \"{0}\" is enrolled already: choose another name, or remove that entry first")]
     NameTaken(String),
+    /// Somebody else has a name that looks the same.
+    #[error(
+        "\"{name}\" can be taken for \"{other}\", who is enrolled already: write it as it is enrolled if you \
+         mean them, or choose a name that differs more"
+    )]
+    LooksAlike {
+        /// The new one.
+        name: String,
+        /// The one enrolled.
+        other: String,
+    },
+    /// Another person has the name by now, or nobody has.
+    #[error(
+        "\"{0}\" is not who it was: the people enrolled have changed; look again (facelatch people list)"
+    )]
+    Changed(String),
+    /// As many looks as there may be.
+    #[error(
+        "\"{0}\" has {MOST_LOOKS} looks, and no more are kept: enrol the person again (--replace) in the look of \
+         most days"
+    )]
+    TooManyLooks(String),
     /// Templates of another model.
     #[error(
         "the templates of \"{name}\" are of model {theirs}, but model {ours} is in use here: enrol the person \
@@ -88,6 +125,14 @@ pub enum GalleryError {
     /// Nobody of that name.
     #[error("nobody called \"{0}\" is enrolled (see: facelatch people list)")]
     NoSuchSubject(String),
+    /// Nobody of that name, but of one that looks the same.
+    #[error("nobody called \"{name}\" is enrolled; did you mean \"{other}\"?")]
+    NotQuite {
+        /// As it was asked for.
+        name: String,
+        /// As it is enrolled.
+        other: String,
+    },
 }
 
 /// Everybody enrolled. Each change raises the version.
@@ -106,8 +151,13 @@ impl Gallery {
     pub fn restore(version: u64, next_id: u32, subjects: Vec<Subject>) -> Result<Self, GalleryError> {
         let (mut ids, mut names) = (HashSet::new(), HashSet::new());
         for subject in &subjects {
-            Self::check_name(&subject.name)?;
+            if !name::was_usable(&subject.name) {
+                Self::check_name(&subject.name)?;
+            }
             check_templates(&subject.name, &subject.templates)?;
+            if subject.looks() > MOST_LOOKS || subject.added.len() >= subject.templates.len() {
+                return Err(GalleryError::BadTemplate(subject.name.clone()));
+            }
             check_consent(subject.consent.as_deref())?;
             let new = ids.insert(subject.id) && names.insert(subject.name.as_str());
             if !new || subject.id.0 >= next_id {
@@ -142,10 +192,63 @@ impl Gallery {
         self.subject(id).map_or_else(|| format!("subject {id}"), |s| s.name.clone())
     }
 
-    /// Enrols a person; one of the same name is replaced, under a new id.
+    /// The person of that name, however it is typed.
+    pub fn find(&self, name: &str) -> Option<&Subject> {
+        self.subjects
+            .iter()
+            .find(|s| s.name == name)
+            .or_else(|| self.subjects.iter().find(|s| s.is_called(name)))
+    }
+
+    /// The person of that name.
     ///
     /// # Errors
-    /// When name or templates are unusable.
+    /// When nobody has it; who has one that looks the same is named.
+    pub fn called(&self, name: &str) -> Result<&Subject, GalleryError> {
+        self.find(name).ok_or_else(|| match self.looking_like(name, None) {
+            Some(other) => GalleryError::NotQuite { name: name.to_owned(), other: other.name.clone() },
+            None => GalleryError::NoSuchSubject(name.to_owned()),
+        })
+    }
+
+    /// Somebody whose name can be taken for this one, `but` one person.
+    fn looking_like(&self, name: &str, but: Option<SubjectId>) -> Option<&Subject> {
+        let looks = Looks::of(name);
+        self.subjects.iter().filter(|s| Some(s.id) != but).find(|s| looks.are_those_of(&s.name))
+    }
+
+    /// The name as it is kept, if it can be given to somebody: it is usable, nobody has it, and nobody has one
+    /// that looks like it, `but` one person.
+    fn free_name(&self, name: &str, but: Option<SubjectId>) -> Result<String, GalleryError> {
+        Self::check_name(name)?;
+        let name = name::tidy(name);
+        if self.subjects.iter().any(|s| Some(s.id) != but && s.is_called(&name)) {
+            return Err(GalleryError::NameTaken(name));
+        }
+        match self.looking_like(&name, but) {
+            Some(other) => Err(GalleryError::LooksAlike { name, other: other.name.clone() }),
+            None => Ok(name),
+        }
+    }
+
+    /// Refuses a name that nobody new can have.
+    ///
+    /// # Errors
+    /// When it is unusable, taken, or looks like that of somebody enrolled.
+    pub fn check_free(&self, name: &str) -> Result<(), GalleryError> {
+        self.free_name(name, None).map(|_| ())
+    }
+
+    fn next(&mut self) -> Result<SubjectId, GalleryError> {
+        let id = SubjectId(self.next_id);
+        self.next_id = self.next_id.checked_add(1).ok_or(GalleryError::Full)?;
+        Ok(id)
+    }
+
+    /// Enrols somebody new.
+    ///
+    /// # Errors
+    /// When name or templates are unusable, or somebody has the name or one that looks like it.
     pub fn enrol(
         &mut self,
         name: &str,
@@ -153,18 +256,67 @@ impl Gallery {
         model: ModelHash,
         enrolled: u64,
     ) -> Result<SubjectId, GalleryError> {
-        Self::check_name(name)?;
-        check_templates(name, &templates)?;
-        let id = SubjectId(self.next_id);
-        self.next_id = self.next_id.checked_add(1).ok_or(GalleryError::Full)?;
-        // What was agreed with a person still holds when only the pictures are new.
-        let before = self.subjects.iter().find(|s| s.name == name);
-        let (consent, expires) = before.map_or((None, None), |s| (s.consent.clone(), s.expires));
-        self.subjects.retain(|s| s.name != name);
-        let name = name.to_owned();
-        self.subjects.push(Subject { id, name, enrolled, model, templates, consent, expires });
+        let name = self.free_name(name, None)?;
+        check_templates(&name, &templates)?;
+        let id = self.next()?;
+        let (added, consent, expires) = Default::default();
+        self.subjects.push(Subject { id, name, enrolled, model, templates, added, consent, expires });
         self.version += 1;
         Ok(id)
+    }
+
+    /// Puts other templates in the place of a person's, under the same name and a new id. What was agreed with
+    /// them holds for the `same` person only.
+    ///
+    /// # Errors
+    /// When nobody has that id or the templates are unusable.
+    pub fn replace(
+        &mut self,
+        id: SubjectId,
+        templates: Vec<Embedding>,
+        model: ModelHash,
+        enrolled: u64,
+        same: bool,
+    ) -> Result<SubjectId, GalleryError> {
+        let before = self.subject(id).ok_or_else(|| GalleryError::Changed(self.name(id)))?;
+        check_templates(&before.name, &templates)?;
+        let (name, added) = (before.name.clone(), Vec::new());
+        let (consent, expires) =
+            if same { (before.consent.clone(), before.expires) } else { Default::default() };
+        let new = self.next()?;
+        self.subjects.retain(|s| s.id != id);
+        self.subjects.push(Subject { id: new, name, enrolled, model, templates, added, consent, expires });
+        self.version += 1;
+        Ok(new)
+    }
+
+    /// Adds a look to a person's; returns how many they have then.
+    ///
+    /// # Errors
+    /// When nobody has that id, the template is unusable or of another model, or there are enough looks.
+    pub fn add_look(
+        &mut self,
+        id: SubjectId,
+        template: Embedding,
+        model: ModelHash,
+        added: u64,
+    ) -> Result<usize, GalleryError> {
+        let name = self.name(id);
+        let Some(subject) = self.subjects.iter_mut().find(|s| s.id == id) else {
+            return Err(GalleryError::Changed(name));
+        };
+        if subject.model != model {
+            return Err(GalleryError::OtherModel { name, theirs: subject.model, ours: model });
+        }
+        if subject.looks() >= MOST_LOOKS {
+            return Err(GalleryError::TooManyLooks(name));
+        }
+        let template = [template];
+        check_templates(&name, &template)?;
+        subject.templates.extend(template);
+        subject.added.push(added);
+        self.version += 1;
+        Ok(subject.looks())
     }
 
     /// Takes in a person from another gallery, under a new id.
@@ -172,13 +324,11 @@ impl Gallery {
     /// # Errors
     /// When something of the person is unusable or somebody has the name.
     pub fn import(&mut self, subject: &Subject) -> Result<SubjectId, GalleryError> {
-        if self.subjects.iter().any(|s| s.name == subject.name) {
-            return Err(GalleryError::NameTaken(subject.name.clone()));
-        }
         check_consent(subject.consent.as_deref())?;
         let Subject { name, templates, model, enrolled, .. } = subject;
         let id = self.enrol(name, templates.clone(), *model, *enrolled)?;
         let new = self.at(name)?;
+        new.added.clone_from(&subject.added);
         (new.consent, new.expires) = (subject.consent.clone(), subject.expires);
         Ok(id)
     }
@@ -189,11 +339,9 @@ impl Gallery {
     /// When nobody has that name, or the new one is unusable or taken.
     pub fn rename(&mut self, name: &str, to: &str) -> Result<SubjectId, GalleryError> {
         Self::check_name(to)?;
-        if name != to && self.subjects.iter().any(|s| s.name == to) {
-            return Err(GalleryError::NameTaken(to.to_owned()));
-        }
+        let to = self.free_name(to, Some(self.called(name)?.id))?;
         let subject = self.at(name)?;
-        subject.name = to.to_owned();
+        subject.name = to;
         let id = subject.id;
         self.version += 1;
         Ok(id)
@@ -232,7 +380,7 @@ impl Gallery {
             if self.subjects.iter().any(|s| s.id == subject.id && s.name == subject.name) {
                 continue;
             }
-            let taken = self.subjects.iter().any(|s| s.id == subject.id || s.name == subject.name);
+            let taken = self.subjects.iter().any(|s| s.id == subject.id || s.is_called(&subject.name));
             if taken || !fresh && subject.id.0 < self.next_id {
                 left_out.push(subject.name.clone());
             } else {
@@ -249,16 +397,13 @@ impl Gallery {
     /// # Errors
     /// When nobody has one of the names.
     pub fn only(&self, names: &[String]) -> Result<Gallery, GalleryError> {
-        let find = |name: &String| {
-            let found = self.subjects.iter().find(|s| s.name == *name).cloned();
-            found.ok_or_else(|| GalleryError::NoSuchSubject(name.clone()))
-        };
-        let subjects = names.iter().map(find).collect::<Result<_, _>>()?;
+        let subjects = names.iter().map(|name| self.called(name).cloned()).collect::<Result<_, _>>()?;
         Ok(Gallery { version: self.version, next_id: self.next_id, subjects })
     }
 
     fn at(&mut self, name: &str) -> Result<&mut Subject, GalleryError> {
-        let found = self.subjects.iter_mut().find(|s| s.name == name);
+        let id = self.called(name)?.id;
+        let found = self.subjects.iter_mut().find(|s| s.id == id);
         found.ok_or_else(|| GalleryError::NoSuchSubject(name.to_owned()))
     }
 
@@ -267,29 +412,24 @@ impl Gallery {
     /// # Errors
     /// When nobody has that name.
     pub fn remove(&mut self, name: &str) -> Result<SubjectId, GalleryError> {
-        let at = self.subjects.iter().position(|s| s.name == name);
-        let at = at.ok_or_else(|| GalleryError::NoSuchSubject(name.to_owned()))?;
+        let id = self.called(name)?.id;
+        self.subjects.retain(|s| s.id != id);
         self.version += 1;
-        Ok(self.subjects.remove(at).id)
+        Ok(id)
     }
 
-    /// Refuses a name that cannot be used: 1 to 64 letters, digits, spaces and `. _ -`.
+    /// Refuses a name that cannot be used ([`name::is_usable`]).
     ///
     /// # Errors
     /// [`GalleryError::BadName`].
     pub fn check_name(name: &str) -> Result<(), GalleryError> {
-        let allowed = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-');
-        let fits = (1..=64).contains(&name.chars().count());
-        if fits && name.chars().all(allowed) && name.trim() == name {
-            Ok(())
-        } else {
-            Err(GalleryError::BadName(name.to_owned()))
-        }
+        if name::is_usable(&name::tidy(name)) { Ok(()) } else { Err(GalleryError::BadName(name.to_owned())) }
     }
 
     /// A name that nobody has yet, for an enrolment by button.
     pub fn unused_name(&self) -> String {
-        format!("person-{}", self.next_id)
+        let free = (self.next_id..).map(|n| format!("person-{n}")).find(|name| self.check_free(name).is_ok());
+        free.unwrap_or_else(|| format!("person-{}", self.next_id))
     }
 
     /// How many people have templates of a model other than `ours`: they cannot be recognised.
@@ -303,9 +443,14 @@ impl Gallery {
         Gallery { version: self.version, next_id: self.next_id, subjects }
     }
 
-    /// Who else than `name` has a template like one of these, the most alike.
-    pub fn most_alike(&self, templates: &[Embedding], metric: Metric, name: &str) -> Option<Score> {
-        let others = self.subjects.iter().filter(|s| s.name != name);
+    /// Who has a template like one of these, the most alike, `but` one person.
+    pub fn most_alike(
+        &self,
+        templates: &[Embedding],
+        metric: Metric,
+        but: Option<SubjectId>,
+    ) -> Option<Score> {
+        let others = self.subjects.iter().filter(|s| Some(s.id) != but);
         others
             .flat_map(|s| s.templates.iter().map(move |t| (s.id, t)))
             .flat_map(|(subject, known)| {
@@ -396,15 +541,67 @@ mod tests {
     }
 
     #[test]
-    fn enrolling_again_replaces_and_ids_are_never_reused() {
+    fn nobody_is_replaced_by_a_name_alone_and_ids_are_never_reused() {
         let mut g = gallery();
-        assert_eq!(g.enrol("Ada", vec![e(&[1.0])], MODEL, 3), Ok(SubjectId(2)));
+        let before = g.clone();
+        let again = g.enrol("Ada", vec![e(&[1.0, 0.0])], MODEL, 3);
+        assert_eq!((again, &g), (Err(GalleryError::NameTaken("Ada".into())), &before));
+        assert_eq!(g.replace(SubjectId(0), vec![e(&[1.0, 0.0])], MODEL, 3, true), Ok(SubjectId(2)));
+        let gone = g.replace(SubjectId(0), vec![e(&[1.0, 0.0])], MODEL, 3, true);
+        assert_eq!(gone, Err(GalleryError::Changed("subject 0".into())));
         assert_eq!(g.subjects().len(), 2);
         assert_eq!(g.remove("Bob"), Ok(SubjectId(1)));
         assert_eq!(g.remove("Bob"), Err(GalleryError::NoSuchSubject("Bob".into())));
         assert_eq!(g.version(), 4);
         assert_eq!(g.unused_name(), "person-3");
         assert_eq!(g.name(SubjectId(1)), "subject 1");
+        let _ = g.rename("Ada", "Person-3").unwrap();
+        assert_eq!(g.unused_name(), "person-4", "nobody is replaced, or looked like, by a made name");
+    }
+
+    #[test]
+    fn looks_are_added_and_bounded() {
+        let mut g = gallery();
+        let ada = SubjectId(0);
+        for n in 2..=MOST_LOOKS {
+            assert_eq!(g.add_look(ada, e(&[n as f32, 0.0]), MODEL, 10 + n as u64), Ok(n));
+        }
+        assert_eq!(g.add_look(ada, e(&[9.0, 0.0]), MODEL, 99), Err(GalleryError::TooManyLooks("Ada".into())));
+        let subject = g.subject(ada).unwrap();
+        assert_eq!((subject.templates.len(), &subject.added[..]), (5, &[12, 13, 14][..]));
+        assert_eq!(g.version(), 2 + 3);
+        let other = g.add_look(SubjectId(1), e(&[1.0, 0.0]), ModelHash([8; 32]), 0);
+        assert!(matches!(other, Err(GalleryError::OtherModel { .. })), "{other:?}");
+        assert_eq!(
+            g.add_look(SubjectId(7), e(&[1.0]), MODEL, 0),
+            Err(GalleryError::Changed("subject 7".into()))
+        );
+        let nothing = g.add_look(SubjectId(1), e(&[f32::NAN]), MODEL, 0);
+        assert!(matches!(nothing, Err(GalleryError::BadTemplate(_))), "{nothing:?}");
+        let mut subjects = g.subjects().to_vec();
+        assert!(Gallery::restore(9, 2, subjects.clone()).is_ok());
+        subjects[0].added.push(1);
+        assert!(Gallery::restore(9, 2, subjects).is_err(), "more looks than there can be");
+    }
+
+    #[test]
+    fn names_that_look_like_one_enrolled_are_refused() {
+        let mut g = gallery();
+        let like = |name: &str| GalleryError::LooksAlike { name: name.into(), other: "Ada".into() };
+        for name in ["ada", "ADA", "\u{410}da", "A d a"] {
+            assert_eq!(g.enrol(name, vec![e(&[1.0, 0.0])], MODEL, 3), Err(like(name)));
+            assert_eq!(g.rename("Bob", name), Err(like(name)));
+            let missing = GalleryError::NotQuite { name: name.into(), other: "Ada".into() };
+            assert_eq!(g.remove(name), Err(missing));
+        }
+        assert_eq!(g.rename("Ada", "ADA"), Ok(SubjectId(0)), "it is theirs");
+        assert_eq!(g.rename("ADA", "Zoe\u{308}"), Ok(SubjectId(0)));
+        assert_eq!(g.subjects()[0].name, "Zo\u{eb}", "composed");
+        assert_eq!(
+            g.enrol("Zo\u{eb}", vec![e(&[1.0, 0.0])], MODEL, 3),
+            Err(GalleryError::NameTaken("Zo\u{eb}".into()))
+        );
+        assert_eq!(g.remove("Zoe\u{308}"), Ok(SubjectId(0)));
     }
 
     #[test]
@@ -421,8 +618,11 @@ mod tests {
         );
         assert_eq!((g.expired(99).is_some(), g.expired(100).map(|s| s.name.as_str())), (false, Some("Zoe")));
         // New pictures, the same agreement.
-        let _ = g.enrol("Zoe", vec![e(&[1.0, 0.0])], MODEL, 5).unwrap();
+        assert_eq!(g.replace(SubjectId(0), vec![e(&[1.0, 0.0])], MODEL, 5, true), Ok(SubjectId(2)));
         assert_eq!(g.subject(SubjectId(2)).unwrap().consent.as_deref(), Some("signed 1 May"));
+        let mut other = g.clone();
+        let id = other.replace(SubjectId(2), vec![e(&[0.0, 9.0])], MODEL, 5, false).unwrap();
+        assert_eq!(other.subject(id).unwrap().consent, None, "another person agreed to nothing");
         let _ = g.note("Zoe", &Note { consent: Some(None), expires: Some(None) }).unwrap();
         assert_eq!((g.expired(u64::MAX), &g.subject(SubjectId(2)).unwrap().consent), (None, &None));
     }

@@ -4,10 +4,11 @@ mod compact;
 mod embedding;
 mod gallery;
 mod matcher;
+pub mod name;
 mod template;
 
 pub use compact::{Bytes, CompactTemplates, Hit, InstructionSet};
 pub use embedding::{Embedding, Metric};
-pub use gallery::{Gallery, GalleryError, ModelHash, Note, Subject};
+pub use gallery::{Gallery, GalleryError, MOST_LOOKS, ModelHash, Note, Subject};
 pub use matcher::Matcher;
 pub use template::{TemplateError, TemplateRules, mean, templates};

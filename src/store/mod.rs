@@ -140,6 +140,9 @@ struct StoredSubject {
     enrolled: u64,
     model: ModelHash,
     templates: Vec<Vec<f32>>,
+    /// When looks were added; a person without any is read by versions that know none.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    added: Vec<u64>,
     #[serde(default)]
     consent: Option<String>,
     #[serde(default)]
@@ -160,6 +163,7 @@ fn encode(gallery: &Gallery) -> io::Result<Zeroizing<Vec<u8>>> {
                 enrolled: s.enrolled,
                 model: s.model,
                 templates: s.templates.iter().map(|t| t.values().to_vec()).collect(),
+                added: s.added.clone(),
                 consent: s.consent.clone(),
                 expires: s.expires,
             })
@@ -180,6 +184,7 @@ fn decode(plain: &[u8]) -> Option<Result<Gallery, GalleryError>> {
             enrolled: s.enrolled,
             model: s.model,
             templates: s.templates.into_iter().map(Embedding::new).collect(),
+            added: s.added,
             consent: s.consent,
             expires: s.expires,
         })
@@ -517,12 +522,17 @@ mod tests {
             enrolled in any::<u64>(),
             consent in prop::option::of("[ -~äöü]{1,60}"),
             expires in prop::option::of(any::<u64>()),
+            looks in 0usize..3,
         ) {
             let dir = tempfile::tempdir().unwrap();
             let mut gallery = Gallery::default();
             for name in &names {
                 let templates = vec![Embedding::new(values.clone()); 2];
-                let _ = gallery.enrol(name, templates, ModelHash(model), enrolled).unwrap();
+                // Names that look alike are refused.
+                let Ok(id) = gallery.enrol(name, templates, ModelHash(model), enrolled) else { continue };
+                for _ in 0..looks {
+                    let _ = gallery.add_look(id, Embedding::new(values.clone()), ModelHash(model), enrolled).unwrap();
+                }
                 let note = Note { consent: Some(consent.clone()), expires: Some(expires) };
                 let _ = gallery.note(name, &note).unwrap();
             }

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use facelatch::access::ModeCommand;
 use facelatch::daemon::protocol::{Colour, Entries, PROTOCOL, Person, Request, Right, State, Verified, View};
+use facelatch::door::Existing;
 use facelatch::gateway::door::{LinkError, News, Stop, Want};
 
 use crate::bench::{Bench, SOON, gone, wait_for};
@@ -32,7 +33,10 @@ fn rights_are_separate_and_a_refusal_is_audited() {
         (Request::Secure {}, Some(Right::Release)),
         (Request::ClearLockout {}, Some(Right::Release)),
         (Request::Remove { name: "Eileen".into() }, Some(Right::Enrol)),
-        (Request::Enroll { name: None, anyway: false }, Some(Right::Enrol)),
+        (
+            Request::Enroll { name: None, anyway: false, existing: Existing::Refuse, unlike: false },
+            Some(Right::Enrol),
+        ),
         (Request::Export { name: "Eileen".into() }, None),
     ] {
         let answer: Result<serde_json::Value, _> = link.ask(&request);

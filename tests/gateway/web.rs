@@ -7,6 +7,8 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use facelatch::daemon::protocol::{Person, Request};
+
 use crate::bench::{Answer, Bench, Gateway, gone, wait_for};
 
 const GETS: [&str; 11] = [
@@ -127,6 +129,39 @@ fn an_enrolment_may_begin_as_soon_as_the_one_before_is_cancelled() {
         assert_eq!(post("/people/cancel", "").status(), 303);
     }
     assert_eq!(bench.state().status.people, 1, "neither was enrolled");
+}
+
+#[test]
+fn a_name_that_is_enrolled_is_a_question_and_nobody_is_replaced_without_an_answer() {
+    let bench = Bench::new("[\"view\", \"enrol\"]");
+    let gateway = Gateway::start(&bench, "");
+    let (cookie, csrf) = gateway.log_in();
+    let post = |path: &str, more: &str| gateway.post(path, &cookie, &format!("csrf={csrf}{more}"));
+    let people = || -> Vec<Person> { bench.link().ask(&Request::People {}).unwrap() };
+    let before = people();
+    for (name, answer) in [("Eileen", ""), ("Eileen", "&existing=sure&id=0"), ("Eileen", "&existing=replace")]
+    {
+        let asked = post("/people/enrol", &format!("&name={name}&anyway=yes{answer}"));
+        assert_eq!(asked.status(), 409, "{}", asked.0);
+        for part in
+            ["is enrolled already", "value=\"look\"", "value=\"replace\"", "1 of at most 4 looks", "unlike"]
+        {
+            assert!(asked.0.contains(part), "{part}: {}", asked.0);
+        }
+    }
+    // One that looks like it, and one whose number is another's.
+    let like = post("/people/enrol", "&name=eileen");
+    assert!(like.status() == 409 && like.0.contains("can be taken for"), "{}", like.0);
+    let gone = post("/people/enrol", "&name=Eileen&existing=replace&id=7");
+    assert!(gone.status() == 409 && gone.0.contains("is not who it was"), "{}", gone.0);
+    assert!(!bench.state().status.enrolling && people() == before);
+    for existing in ["look", "replace"] {
+        let begun = post("/people/enrol", &format!("&name=Eileen&id=0&existing={existing}"));
+        assert_eq!(begun.status(), 303, "{}", begun.0);
+        assert!(bench.state().status.enrolling);
+        assert_eq!(post("/people/cancel", "").status(), 303);
+    }
+    assert_eq!(people(), before);
 }
 
 /// What `/live` sends until there was a picture and a state.

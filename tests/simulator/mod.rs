@@ -18,7 +18,9 @@ use facelatch::access::{
     Fault, Input, LockoutRules, ModeCommand, Resume, Saved, Seen, Sighting, SubjectId, UnsetClock, Unusable,
     Weekday, WindowRules,
 };
-use facelatch::door::{Door, DoorError, Effect, ModelFacts, NamedHours, PeopleChange, Report, WallTime};
+use facelatch::door::{
+    Door, DoorError, Effect, Existing, ModelFacts, NamedHours, PeopleChange, Report, Terms, WallTime,
+};
 use facelatch::liveness::{Asked, ChallengeRules, Gesture, LivenessRules, Unsure};
 use facelatch::matching::{Embedding, Gallery, Metric, ModelHash};
 use facelatch::picture::Rect;
@@ -547,14 +549,17 @@ impl Simulation {
         }
     }
 
-    /// Enrols a stranger, from pictures or before the camera, or removes him again.
+    /// Enrols a stranger, from pictures or before the camera, in place of the one before, or removes him again.
     fn people(&mut self) -> Result<(), String> {
         let pictures: Vec<Embedding> = (0..5).map(|_| self.look(3)).collect();
         let (now, choice) = (self.monotonic(), self.random.below(3));
         let Some(process) = &mut self.process else { return Ok(()) };
+        let guest = process.door.gallery().find("guest").map(|s| s.id);
+        let existing = guest.map_or(Existing::Refuse, Existing::Replace);
+        let terms = Terms { existing, unlike: true, ..Terms::default() };
         let outcome = match choice {
-            0 => process.door.enrol_from(0, "guest", &pictures, false),
-            1 => process.door.enrol(now, Some("guest"), false),
+            0 => process.door.enrol_from(0, "guest", &pictures, terms),
+            1 => process.door.enrol(now, Some("guest"), terms),
             _ => process.door.change_people(&PeopleChange::Remove { name: "guest".into() }),
         };
         match outcome {
@@ -564,7 +569,9 @@ impl Simulation {
                 }
                 self.check(now, None, effects, |watcher, actions| watcher.timeout(now, actions))
             }
-            Err(DoorError::Gallery(_) | DoorError::Saving | DoorError::Busy) => Ok(()),
+            Err(DoorError::Gallery(_) | DoorError::Enrolled { .. } | DoorError::Saving | DoorError::Busy) => {
+                Ok(())
+            }
             Err(error) => Err(error.to_string()),
         }
     }

@@ -566,7 +566,8 @@ impl Desk {
             let _ = self.client.try_publish(message.topic, QoS::AtMostOnce, true, message.payload);
         };
         show("waiting for somebody before the camera");
-        let request = Request::Enroll { name: None, anyway: false };
+        let (anyway, existing, unlike) = Default::default();
+        let request = Request::Enroll { name: None, anyway, existing, unlike };
         let outcome = self.door.ask_with(
             &request,
             LONGEST_ENROLMENT,

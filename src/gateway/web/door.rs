@@ -4,17 +4,18 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
 use serde::de::DeserializeOwned;
 
-use super::{Fields, Shared, Site, pages};
-use crate::access::ModeCommand;
+use super::{Fields, Session, Shared, Site, pages};
+use crate::access::{ModeCommand, SubjectId};
 use crate::daemon::protocol::{Person, Request};
+use crate::door::Existing;
 use crate::gateway::door::{LONGEST_ENROLMENT, LinkError};
 use crate::gateway::feed::Enrolment;
-use crate::matching::Note;
+use crate::matching::{Note, name};
 
 /// How an enrolment ended is shown for so long.
 const SHOWN: Duration = Duration::from_secs(60);
@@ -50,10 +51,28 @@ fn wrong(site: &Site, words: &str) -> Response {
     (StatusCode::BAD_REQUEST, pages::problem(&site.name, words)).into_response()
 }
 
-/// Starts an enrolment; the live page shows how it goes.
-pub(super) async fn enrol(State(site): Shared, fields: Fields) -> Response {
+/// Starts an enrolment; the live page shows how it goes. Under the name of somebody enrolled, it asks first.
+pub(super) async fn enrol(
+    State(site): Shared,
+    Extension(session): Extension<Session>,
+    fields: Fields,
+) -> Response {
     let name = Some(fields.get("name").to_owned()).filter(|name| !name.is_empty());
-    let anyway = fields.get("anyway") == "yes";
+    let (anyway, unlike) = (fields.get("anyway") == "yes", fields.get("unlike") == "yes");
+    let existing = match (fields.get("existing"), fields.get("id").parse().map(SubjectId)) {
+        ("replace", Ok(id)) => Existing::Replace(id),
+        ("look", Ok(id)) => Existing::AddLook(id),
+        _ => Existing::Refuse,
+    };
+    if let Some(name) = name.as_deref().filter(|_| existing.is_refused() && pages::may_enrol(&site)) {
+        let people: Vec<Person> = match ask(&site, Request::People {}).await {
+            Ok(people) => people,
+            Err(error) => return refused(&site, &error),
+        };
+        if let Some(held) = people.iter().find(|person| name::same(&person.name, name)) {
+            return (StatusCode::CONFLICT, pages::taken(&site, &session, held, anyway)).into_response();
+        }
+    }
     let mut busy = false;
     site.feed.enrolment.send_modify(|enrolment| {
         busy = enrolment.as_ref().is_some_and(|e| !e.over);
@@ -65,7 +84,11 @@ pub(super) async fn enrol(State(site): Shared, fields: Fields) -> Response {
     if busy {
         return refused(&site, &LinkError::Refused { message: "an enrolment is under way".to_owned() });
     }
-    let request = Request::Enroll { name, anyway };
+    let done = match existing {
+        Existing::Refuse | Existing::Replace(_) => "enrolled",
+        Existing::AddLook(_) => "added a look to",
+    };
+    let request = Request::Enroll { name, anyway, existing, unlike };
     let own = Arc::clone(&site);
     let (started, first) = tokio::sync::oneshot::channel();
     let asking = tokio::task::spawn_blocking(move || {
@@ -90,7 +113,7 @@ pub(super) async fn enrol(State(site): Shared, fields: Fields) -> Response {
             ControlFlow::Continue(())
         });
         match outcome {
-            Ok(result) => said(format!("enrolled {}", result["name"].as_str().unwrap_or_default()), true),
+            Ok(result) => said(format!("{done} {}", result["name"].as_str().unwrap_or_default()), true),
             Err(error) => {
                 said(error.to_string(), true);
                 if let Some(started) = started.take() {

@@ -27,7 +27,7 @@ function aim(a, faces) {
     for (const id of ["size", "light", "sharp"]) put(id, "–");
     return;
   }
-  const advice = a.advice || "Good: the face can be enrolled";
+  const advice = a.advice || "Good: the face is large, bright and sharp enough";
   put("advice", advice.charAt(0).toUpperCase() + advice.slice(1));
   put("size", `${a.face_px} pixels wide (at least ${a.least_px})`);
   put("light", `${Math.round(a.light)} of 255`);

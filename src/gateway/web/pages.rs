@@ -18,6 +18,7 @@ use crate::daemon::metrics::{BOUNDS_US, Histogram};
 use crate::daemon::protocol::{Entries, MAX_ENTRIES, Person, Request, Right, State as DoorState, Verified};
 use crate::gateway::door::LinkError;
 use crate::gateway::feed::{Enrolment, Known};
+use crate::matching::MOST_LOOKS;
 use crate::strike::StrikeState;
 
 /// Events on a page.
@@ -88,6 +89,49 @@ pub(super) fn problem(name: &str, words: &str) -> Markup {
         p { a href="/" { "Live" } " · " a href="/people" { "People" } }
     };
     page(name, "Not done", None, &content)
+}
+
+/// True when the door lets this page enrol.
+pub(super) fn may_enrol(site: &Site) -> bool {
+    has(&site.feed.known.borrow(), Right::Enrol)
+}
+
+/// Somebody is enrolled under the name: what is to happen with them?
+pub(super) fn taken(site: &Site, session: &Session, person: &Person, anyway: bool) -> Markup {
+    let form = |what: &str, unlike: &str, button: Markup| {
+        html! {
+            form method="post" action="/people/enrol" {
+                (csrf(session))
+                input type="hidden" name="name" value=(person.name);
+                input type="hidden" name="id" value=(person.id);
+                input type="hidden" name="existing" value=(what);
+                @if anyway { input type="hidden" name="anyway" value="yes"; }
+                p { label { input type="checkbox" name="unlike" value="yes"; " " (unlike) } }
+                p { (button) }
+            }
+        }
+    };
+    let content = html! {
+        h1 { bdi { (person.name) } " is enrolled already" }
+        p {
+            "Number " (person.id) ", enrolled on " (date(person.enrolled)) ", " (person.looks) " of at most "
+            (MOST_LOOKS) " looks. Nothing has been changed. What is to happen?"
+        }
+        h2 { "The same person in another look" }
+        p { "Glasses, a beard, winter clothes: the looks known so far stay." }
+        @if person.looks < MOST_LOOKS {
+            (form("look", "also if the face is not like theirs", html! {
+                button class="main" type="submit" { "Add a look" }
+            }))
+        } @else { p class="note" { "No more looks are kept." } }
+        h2 { "A new enrolment in their place" }
+        p { "Who is known under this name now will not be let in any more. Hours and rights of the name stay." }
+        (form("replace", "also if the face is not like theirs: another person takes the name", html! {
+            button class="danger" type="submit" { "Replace " bdi { (person.name) } }
+        }))
+        p { a href="/people" { "Neither: back to the people" } }
+    };
+    page(&site.name, "People", Some(session), &content)
 }
 
 fn has(known: &Known, right: Right) -> bool {
@@ -234,7 +278,7 @@ pub(super) async fn people(State(site): Shared, Extension(session): Extension<Se
             form method="post" action="/people/enrol" {
                 (csrf(&session))
                 label for="name" { "Name (empty: a number)" }
-                input id="name" name="name" maxlength="60" autocomplete="off";
+                input id="name" name="name" maxlength="64" autocomplete="off";
                 p {
                     label {
                         input type="checkbox" name="anyway" value="yes";
@@ -254,13 +298,13 @@ pub(super) async fn people(State(site): Shared, Extension(session): Extension<Se
         @for person in &people {
             details {
                 summary {
-                    (person.name)
+                    bdi { (person.name) }
                     @if let Some(expires) = person.expires { " · until " (date(expires)) }
                 }
                 dl {
                     dt { "Number" } dd { (person.id) }
                     dt { "Enrolled" } dd { (date(person.enrolled)) }
-                    dt { "Templates" } dd { (person.templates) }
+                    dt { "Looks" } dd { (person.looks) " of at most " (MOST_LOOKS) ", " (person.templates) " templates" }
                     dt { "Consent" } dd { (person.consent.as_deref().unwrap_or("none noted")) }
                     dt { "Removed on" } dd { (person.expires.map_or_else(|| "no day set".to_owned(), date)) }
                 }
@@ -274,11 +318,23 @@ pub(super) async fn people(State(site): Shared, Extension(session): Extension<Se
 fn change(session: &Session, person: &Person) -> Markup {
     let id = person.id;
     html! {
+        @if person.looks < MOST_LOOKS {
+            form method="post" action="/people/enrol" {
+                (csrf(session))
+                input type="hidden" name="name" value=(person.name);
+                input type="hidden" name="id" value=(id);
+                input type="hidden" name="existing" value="look";
+                p {
+                    "The person stands before the camera in another look (glasses, a beard, winter clothes). "
+                    button type="submit" { "Add a look" }
+                }
+            }
+        }
         form method="post" action={ "/people/" (id) "/rename" } {
             (csrf(session))
             label for={ "name" (id) } { "New name" }
             div class="row" {
-                input id={ "name" (id) } name="name" maxlength="60" required autocomplete="off";
+                input id={ "name" (id) } name="name" maxlength="64" required autocomplete="off";
                 button type="submit" { "Rename" }
             }
         }
@@ -298,7 +354,7 @@ fn change(session: &Session, person: &Person) -> Markup {
                     " I am sure: templates and recorded frames are gone for good"
                 }
             }
-            p { button class="danger" type="submit" { "Remove " (person.name) } }
+            p { button class="danger" type="submit" { "Remove " bdi { (person.name) } } }
         }
     }
 }
@@ -461,7 +517,7 @@ pub(super) async fn events(
 }
 
 /// Events that are asked for most.
-const KINDS: [&str; 17] = [
+const KINDS: [&str; 18] = [
     "release",
     "deny",
     "secured",
@@ -471,6 +527,7 @@ const KINDS: [&str; 17] = [
     "command",
     "refused",
     "enrolled",
+    "look_added",
     "removed",
     "renamed",
     "noted",

@@ -1,0 +1,180 @@
+//! What is said to the person who is being enrolled: the countdown, or what would be better. Frames differ from
+//! one another; words must not. A frame says something, the frames of a second decide what people read.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::{EnrolWait, Event};
+use crate::time::Timestamp;
+
+/// What is said stays for so long at least; then what most frames since asked for is said.
+const DWELL: Duration = Duration::from_secs(1);
+/// What goes on is said again after so long: nobody waits before a silent door.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// Something to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line {
+    Countdown,
+    Wait(EnrolWait),
+}
+
+/// What a frame asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    /// Why it is of no use, if so.
+    pub wait: Option<EnrolWait>,
+    /// Whole seconds left of the countdown, rounded up.
+    pub seconds_left: u32,
+    /// Whole seconds until the enrolment fails.
+    pub until_end: u32,
+}
+
+/// Chooses the words.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub(super) struct Prompt {
+    said: Option<Line>,
+    /// When that was chosen or confirmed.
+    chosen: Timestamp,
+    /// When something was said last.
+    spoken: Timestamp,
+    /// The number that the countdown was said to be at.
+    seconds: Option<u32>,
+    /// What the frames since asked for.
+    asked: Vec<(Line, u32)>,
+    /// When the latest frame came.
+    latest: Timestamp,
+}
+
+impl Prompt {
+    /// Before the first frame; something is said already.
+    pub fn new(now: Timestamp) -> Self {
+        Prompt { spoken: now, latest: now, ..Prompt::default() }
+    }
+
+    /// When something is to be said again, whether or not frames come.
+    pub fn due(&self) -> Timestamp {
+        self.spoken + AGAIN
+    }
+
+    /// What to say when that time has come: what was said last, or that no frames come.
+    pub fn remind(&mut self, now: Timestamp, seconds_left: u32) -> Option<Event> {
+        if now < self.due() {
+            return None;
+        }
+        self.spoken = now;
+        let wait = match self.said {
+            Some(Line::Wait(wait)) if now.since(self.latest) < AGAIN / 2 => wait,
+            _ => EnrolWait::Picture,
+        };
+        Some(Event::EnrolStillWaiting { wait, seconds_left })
+    }
+
+    /// True while the countdown is what is said.
+    pub fn counts(&self) -> bool {
+        matches!(self.said, Some(Line::Countdown | Line::Wait(EnrolWait::More)))
+    }
+
+    /// Takes a frame, and tells what to say.
+    pub fn take(&mut self, now: Timestamp, asked: Asked) -> Option<Event> {
+        let line = match asked.wait {
+            Some(wait) => Line::Wait(wait),
+            None if asked.seconds_left == 0 => Line::Wait(EnrolWait::More),
+            None => Line::Countdown,
+        };
+        self.latest = now;
+        match self.asked.iter_mut().find(|(known, _)| *known == line) {
+            Some((_, count)) => *count += 1,
+            None => self.asked.push((line, 1)),
+        }
+        if self.said.is_none() || now.since(self.chosen) >= DWELL {
+            self.chosen = now;
+            let count = |(known, count): &(Line, u32)| (*count, Some(*known) == self.said);
+            let most = std::mem::take(&mut self.asked).into_iter().max_by_key(count).map(|(line, _)| line);
+            if most != self.said {
+                self.said = most;
+                self.seconds = None;
+                self.spoken = now;
+                if let Some(Line::Wait(wait)) = most {
+                    return Some(Event::EnrolWaiting(wait));
+                }
+            }
+        }
+        match self.said {
+            Some(Line::Countdown) if line == Line::Countdown && self.seconds != Some(asked.seconds_left) => {
+                self.seconds = Some(asked.seconds_left);
+                self.spoken = now;
+                Some(Event::EnrolCountdown { seconds_left: asked.seconds_left })
+            }
+            _ => self.remind(now, asked.until_end),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::event::Unusable;
+    use super::*;
+
+    /// What is said of frames 100 ms apart.
+    fn said(frames: impl IntoIterator<Item = (Option<EnrolWait>, u32)>) -> Vec<(u64, Event)> {
+        let mut prompt = Prompt::new(Timestamp::from_millis(900));
+        let times = (1_000..).step_by(100);
+        let told = times.zip(frames).filter_map(|(ms, (wait, seconds_left))| {
+            let asked = Asked { wait, seconds_left, until_end: (60_000 - ms as u32) / 1_000 };
+            Some((ms, prompt.take(Timestamp::from_millis(ms), asked)?))
+        });
+        told.collect()
+    }
+
+    const STILL: Option<EnrolWait> = Some(EnrolWait::Better(Unusable::Blurred));
+
+    #[test]
+    fn frames_that_differ_from_one_another_do_not_flicker() {
+        // Every third frame is blurred: the countdown goes on, without a word against it.
+        let told = said((0..50).map(|n| (STILL.filter(|_| n % 3 == 2), 5 - n / 10)));
+        let countdown = |(_, event): &(u64, Event)| matches!(event, Event::EnrolCountdown { .. });
+        assert!(told.iter().all(countdown) && told.len() == 5, "{told:?}");
+        // Two of three are: that is said, and no countdown against it; once, and again when it goes on.
+        let told = said((0..70).map(|n| (STILL.filter(|_| n % 3 != 2), 5)));
+        let events: Vec<Event> = told.iter().map(|(_, event)| *event).collect();
+        let wait = EnrolWait::Better(Unusable::Blurred);
+        let again = Event::EnrolStillWaiting { wait, seconds_left: 54 };
+        assert_eq!(events, [Event::EnrolWaiting(wait), again]);
+    }
+
+    #[test]
+    fn what_is_said_stays_for_a_second_and_nobody_waits_in_silence() {
+        let mut frames: Vec<(Option<EnrolWait>, u32)> = vec![(None, 5); 3];
+        frames.extend(vec![(Some(EnrolWait::Face), 5); 130]);
+        frames.extend(vec![(None, 5); 20]);
+        let told = said(frames);
+        let times: Vec<u64> = told.iter().map(|(ms, _)| *ms).collect();
+        assert!(times.windows(2).all(|pair| (1_000..=5_000).contains(&(pair[1] - pair[0]))), "{told:?}");
+        assert_eq!(told[0].1, Event::EnrolCountdown { seconds_left: 5 });
+        assert_eq!(told[1], (2_000, Event::EnrolWaiting(EnrolWait::Face)));
+        assert_eq!(told[2], (7_000, Event::EnrolStillWaiting { wait: EnrolWait::Face, seconds_left: 53 }));
+        assert_eq!(told.last().unwrap().1, Event::EnrolCountdown { seconds_left: 5 });
+    }
+
+    #[test]
+    fn without_frames_that_is_said() {
+        let mut prompt = Prompt::new(Timestamp::from_millis(1_000));
+        assert_eq!(prompt.due(), Timestamp::from_millis(6_000));
+        assert_eq!(prompt.remind(Timestamp::from_millis(5_999), 55), None);
+        let wait = EnrolWait::Picture;
+        let said = prompt.remind(Timestamp::from_millis(6_000), 55);
+        assert_eq!(said, Some(Event::EnrolStillWaiting { wait, seconds_left: 55 }));
+        assert_eq!(prompt.due(), Timestamp::from_millis(11_000));
+    }
+
+    #[test]
+    fn a_countdown_that_is_over_asks_for_what_is_missing() {
+        let told = said((0..30).map(|n| (None, u32::from(n < 10))));
+        assert_eq!(told[0].1, Event::EnrolCountdown { seconds_left: 1 });
+        assert_eq!(told[1].1, Event::EnrolWaiting(EnrolWait::More));
+        assert_eq!(told.len(), 2);
+    }
+}

@@ -15,21 +15,30 @@ COLUMNS, ROWS = np.meshgrid(
 )
 
 
-def jittered(picture, rectangle, rng, spread=1.0):
+def jittered(picture, rectangle, rng, spread=1.0, turn=0.0):
     """The rectangle's content after shift, scale, stretch, rotation, shear and mirror, as uint8.
 
     `spread` scales the jitter: at 1 the box moves by 4 % and scales by 7 % (one standard
-    deviation each), about what the cascade's boxes do between frames of one face.
+    deviation each), about what the cascade's boxes do between frames of one face. `turn` is the
+    face's roll in radians: the rectangle is turned with it.
     """
     x, y, w, h = rectangle
     scale = np.exp(rng.normal(0, 0.07 * spread))
     stretch = np.exp(rng.normal(0, 0.03 * spread))
-    angle = rng.normal(0, 0.09 * spread)
+    angle = turn + rng.normal(0, 0.09 * spread)
     shear = rng.normal(0, 0.03 * spread)
-    centre_x = x + w / 2 + rng.normal(0, 0.04 * spread) * w
-    centre_y = y + h / 2 + rng.normal(0, 0.04 * spread) * h
-    step_x, step_y = scale * stretch * w / WIDTH, scale / stretch * h / HEIGHT
-    if rng.random() < 0.5:
+    x += rng.normal(0, 0.04 * spread) * w + w * (1 - scale * stretch) / 2
+    y += rng.normal(0, 0.04 * spread) * h + h * (1 - scale / stretch) / 2
+    rectangle = (x, y, scale * stretch * w, scale / stretch * h)
+    return warped(picture, rectangle, angle, shear, mirror=rng.random() < 0.5)
+
+
+def warped(picture, rectangle, angle=0.0, shear=0.0, mirror=False):
+    """The content of a rectangle that is turned and sheared about its middle, as uint8."""
+    x, y, w, h = rectangle
+    centre_x, centre_y = x + w / 2, y + h / 2
+    step_x, step_y = w / WIDTH, h / HEIGHT
+    if mirror:
         step_x = -step_x
     cos, sin = np.cos(angle), np.sin(angle)
     # From the crop's pixel to the picture's, as warpAffine's WARP_INVERSE_MAP wants it.

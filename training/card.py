@@ -16,7 +16,6 @@ import numpy as np
 
 import crops
 import data
-import distil
 import evaluate
 import samples
 
@@ -72,15 +71,29 @@ train_your_own = "{own}"
 """
 
 ORIGIN = (
-    "lfw/train without the calibration people (8,612 pictures of 4,010 people), {mixed:,} faces mixed from "
-    "them, and AT&T's first 35 people (350 pictures); taught by a larger network's vectors and the "
-    "reference's contrastive loss on hard pairs (training/train_default.py)."
+    "32,910 faces without names (19,410 of UTKFace, 13,500 of CelebA), lfw/train without the calibration people "
+    "(8,612 pictures of 4,010 people), {mixed:,} faces mixed from them, and AT&T's first 35 people (350 pictures); "
+    "taught by two larger networks' joined vectors and the reference's contrastive loss on hard pairs "
+    "(training/train_default.py). It began from the network of versions before it, which had learned from LFW and "
+    "AT&T alone."
 )
-TERMS = (
+OWN_ORIGIN = (
+    "lfw/train without the calibration people (8,612 pictures of 4,010 people) and AT&T's first 35 people (350 "
+    "pictures); learned from names alone (training/train_default.py --no-teacher)."
+)
+NAMED_TERMS = (
     "Labeled Faces in the Wild: published for research, no terms in the copy used. "
     "AT&T/ORL: 'please give credit to Olivetti Research Laboratory' (Samaria and Harter, 1994). "
-    "{teacher}None of the pictures is in this repository, and none can be had back from the file."
 )
+TAUGHT_TERMS = (
+    "This network was taught with pictures that may be used for non-commercial research only: UTKFace and CelebA. "
+    "If you want to use it for anything else, you have to judge yourself whether you may. "
+)
+TEACHERS = (
+    "Teachers: EdgeFace-XS (Idiap; BSD-3 in its repository, CC BY-NC-SA 4.0 on another page) and MobileFaceNet "
+    "(foamliu, Apache-2.0, taught on MS-Celeb-1M); they were asked for vectors only and are not shipped. "
+)
+LEFT_OUT = "None of the pictures is in this repository, and none can be had back from the file."
 OWN = (
     "Lay out pictures as in docs/network.md (a folder a person), name the folder in FACELATCH_SHARED "
     "and run training/train.sh default, or default-no-teacher."
@@ -169,7 +182,7 @@ def main():
     parser.add_argument("--attempt", type=float, help="the attempt's threshold, chosen by a person")
     parser.add_argument("--origin", help="where the training came from, if not what train_default.py says")
     parser.add_argument("--results", default="", help="more results to report on the card")
-    parser.add_argument("--no-teacher", dest="teacher", action="store_false", help="no teacher took part")
+    parser.add_argument("--no-teacher", dest="teacher", action="store_false", help="no teachers took part")
     option = parser.parse_args()
     rule = crops.CropRule(*option.crop)
     options = json.loads((option.run / "report.json").read_text())["options"]
@@ -200,12 +213,6 @@ def main():
         f"TAR {verdict['tar_at_fmr']['0.01']:.3f} at FMR 1 %. AT&T's last 5 people, whole pictures, all pairs: "
         f"accuracy {((att[0] <= limit) == att[1]).mean():.4f} at the threshold for FMR {decimal(default)}. {option.results}"
     ).strip()
-    teacher = (
-        "Teacher: a MobileFaceNet found in a GPL-3.0 repository that says its weights came from an "
-        "Apache-2.0 one (unverified); it was asked for vectors only and is not shipped. "
-        if option.teacher
-        else ""
-    )
     card = CARD.format(
         name=option.name,
         digest=sha256(target.read_bytes()).hexdigest(),
@@ -216,8 +223,8 @@ def main():
         at_fmr=", ".join(f'"{decimal(rate)}" = {value:.3f}' for rate, value in limits.items()),
         attempt=attempt,
         default_fmr=decimal(default),
-        origin=option.origin or ORIGIN.format(mixed=distil.SHARD * int(options["shards"])),
-        terms=TERMS.format(teacher=teacher),
+        origin=option.origin or (ORIGIN if option.teacher else OWN_ORIGIN).format(mixed=1000 * int(options["shards"])),
+        terms=(TAUGHT_TERMS + NAMED_TERMS + TEACHERS if option.teacher else NAMED_TERMS) + LEFT_OUT,
         results=results,
         own=OWN,
     )

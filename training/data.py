@@ -4,7 +4,9 @@ Everything is read from the folder that holds AT&T, LFW and the webcam clips (se
 `shared_root`); nothing of it is ever copied into the repository.
 """
 
+import csv
 import os
+import zipfile
 from collections import defaultdict
 from dataclasses import dataclass
 from hashlib import sha256
@@ -17,6 +19,8 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 
 # The one part of the data that calibrates thresholds instead of teaching: one person in ten.
 CALIBRATION_SHARE = 10
+
+LANDMARKS = ("eye1", "eye2", "nose", "mouth1", "mouth2")
 
 
 def shared_root():
@@ -94,6 +98,22 @@ def lfw_learn():
 def lfw_calibration():
     """The calibration people of `lfw/train`."""
     return [p for p in lfw("train") if is_calibration(p.subject)]
+
+
+def varied():
+    """The nameless faces of `data/faces`, in the order of its index: gray pictures and five landmarks.
+    The unpacked pictures are kept in the cache."""
+    folder = shared_root() / "data/faces"
+    with (folder / "index.csv").open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    store = cache_dir() / "varied.npy"
+    if not store.exists():
+        archives = [zipfile.ZipFile(path) for path in sorted(folder.glob("faces-*.zip"))]
+        packed = {name: archive for archive in archives for name in archive.namelist()}
+        pictures = [Image.open(packed[row["file"]].open(row["file"])).convert("L") for row in rows]
+        np.save(store, np.stack([np.asarray(picture) for picture in pictures]))
+    points = [[[float(row[f"{part}_{axis}"]) for axis in "xy"] for part in LANDMARKS] for row in rows]
+    return list(zip(np.load(store, mmap_mode="r"), points))
 
 
 def lfw_test_pairs():

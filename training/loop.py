@@ -88,6 +88,14 @@ def rate(step, steps, peak, warmup=200, fall=0.4):
     return peak * (0.01 + 0.99 * min(1.0, left))
 
 
+def plateau(step, peak, warmup=200, cool_from=None, cool=0):
+    """Learning rate of a run without an end: linear warm-up, then level; from step `cool_from` on it falls
+    over `cool` steps to a hundredth."""
+    if cool_from is not None:
+        return peak * max(0.01, 1 - (step - cool_from) / cool)
+    return peak * min(1.0, (step + 1) / warmup)
+
+
 class Average:
     """Exponential moving average of a network's weights and norms (EMA)."""
 

@@ -26,12 +26,37 @@ def hard_contrastive(vectors, labels):
     return contrastive(chosen, torch.cat([torch.ones(len(labels)), torch.zeros(len(labels))]))
 
 
-def imitation(vectors, taught):
-    """How far the student is from the teacher: 1 - cosine, and twice the squared error of the
-    batch's similarity matrix."""
-    alone = 1 - (vectors * taught).sum(1).mean()
-    together = ((vectors @ vectors.T - taught @ taught.T) ** 2).mean()
-    return alone + 2 * together
+def imitation(read, vectors, taught, queue):
+    """How far the student is from the teachers: 1 - cosine of what a linear layer `read` from its vectors, and
+    four times the error of the vectors' own similarities, in the batch and to the queue of earlier faces: the
+    mean square, and that of each face's NEAREST strangers that the student takes for nearer than the teachers do."""
+    alone = 1 - (read * taught).sum(1).mean()
+    others, others_taught = queue.beside(vectors, taught)
+    own = vectors @ others.T
+    error = own - taught @ others_taught.T
+    itself = torch.eye(len(vectors), len(others), dtype=torch.bool)
+    nearest = own.detach().masked_fill(itself, -1).topk(min(NEAREST, len(others)), 1).indices
+    too_near = F.relu(error.gather(1, nearest))
+    return alone + 4 * (error**2).mean() + (too_near**2).mean()
+
+
+NEAREST = 16
+
+
+class Queue:
+    """The last faces' vectors, the student's and the teachers', as more strangers to compare a batch with."""
+
+    def __init__(self, size):
+        self.size, self.own, self.taught = size, None, None
+
+    def beside(self, vectors, taught):
+        """The batch's faces with the queue's behind them; the batch then joins the queue."""
+        if self.own is None:
+            others, others_taught = vectors, taught
+        else:
+            others, others_taught = torch.cat([vectors, self.own]), torch.cat([taught, self.taught])
+        self.own, self.taught = others.detach()[: self.size], others_taught[: self.size]
+        return others, others_taught
 
 
 class MarginSoftmax(nn.Module):

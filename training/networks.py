@@ -75,7 +75,9 @@ class DenseResidual(nn.Module):
     7 x 6 map flattened into one dense layer. `squeeze` puts a 1x1 convolution before it.
     """
 
-    def __init__(self, stem=20, widths=(40, 80, 144), blocks=(1, 1, 1), squeeze=None):
+    frozen = 0
+
+    def __init__(self, stem=20, widths=(40, 80, 144), blocks=(1, 2, 1), squeeze=None):
         super().__init__()
         self.stem = convolution(1, stem, stride=2)
         self.stages = nn.ModuleList()
@@ -94,12 +96,21 @@ class DenseResidual(nn.Module):
 
     def features(self, x):
         """The vector before normalisation."""
-        x = F.relu(self.stem(x))
-        for stage in self.stages:
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
+            x = F.relu(self.stem(x))
+            for stage in self.stages[: self.frozen]:
+                x = stage(x)
+        for stage in self.stages[self.frozen :]:
             x = stage(x)
         if self.squeeze:
             x = F.relu(self.squeeze(x))
         return self.dense(x.flatten(1))
+
+    def freeze(self, stages):
+        """The stem and this many stages stay as they are from now on, which makes a step cheaper."""
+        self.frozen = stages
+        for part in [self.stem, *self.stages[:stages]] if stages else []:
+            part.eval().requires_grad_(False)
 
     def forward(self, x):
         return normalised(self.features(x).float())

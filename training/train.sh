@@ -1,7 +1,7 @@
 #!/bin/sh
 # Trains facelatch's networks. Offline work: the product never needs it.
 #
-#   training/train.sh default              the shipped network, taught by the teacher
+#   training/train.sh default              the shipped network, taught by two teachers; goes on from training/resume
 #   training/train.sh default-no-teacher   the same network without the teacher
 #   training/train.sh first                the small network by the contrastive loss alone
 #   training/train.sh reference            the reference system's own network (R2-R5)
@@ -36,7 +36,7 @@ first) "$python" train_first.py "$runs/first" "$@" ;;
 reference) "$python" train_reference.py "$runs/reference" "$@" ;;
 liveness) "$python" train_liveness.py "$runs/liveness" "$@" ;;
 patterns) "$python" train_patterns.py "$runs/liveness" "$@" ;;
-ship) "$python" card.py "$runs/default" "$@" ;;
+ship) "$python" card.py "$runs/default/cooled" "$@" ;;
 test) "$python" -m tests ;;
 *) echo "train.sh: unknown network '$what'; read the head of $0" >&2; exit 2 ;;
 esac

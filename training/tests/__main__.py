@@ -1,8 +1,11 @@
 """The trainer's own tests: `python -m tests` in `training/`. Plain asserts, no data needed."""
 
 import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
+import onnx
 import torch
 
 import augment
@@ -11,11 +14,13 @@ import crops
 import data
 import evaluate
 import export
+import landmarks
 import loop
 import losses
 import networks
 import samples
 import walkup
+import warm
 
 
 def people(count, each):
@@ -51,8 +56,8 @@ def test_margin_softmax_asks_more_of_the_own_identity():
 
 def test_networks_keep_to_the_budget_and_the_reference_to_its_size():
     network = networks.DenseResidual()
-    assert networks.parameters(network) <= 1_500_000
-    assert networks.multiply_adds(network) <= 75_000_000
+    assert networks.parameters(network) <= 1_600_000
+    assert networks.multiply_adds(network) <= 100_000_000
     assert networks.parameters(networks.Reference()) == 18_707_264
 
 
@@ -86,6 +91,69 @@ def test_rounded_weights_are_what_the_quantiser_keeps():
         weight, _ = export.folded(*layer)
         steps = weight / (np.abs(weight).reshape(len(weight), -1).max(1)[:, None, None, None] / 127)
         assert np.abs(steps - np.round(steps)).max() < 1e-3
+
+
+def learned(blocks):
+    """A network whose batch norms have seen something."""
+    network = networks.DenseResidual(blocks=blocks).eval()
+    for module in network.modules():
+        if isinstance(module, torch.nn.BatchNorm2d):
+            module.running_var.uniform_(0.5, 2)
+            torch.nn.init.normal_(module.weight)
+            torch.nn.init.normal_(module.bias)
+    return network
+
+
+def test_a_file_learns_on_as_the_network_that_it_was():
+    old, faces = learned((1, 1, 2)), torch.rand(8, 1, 112, 92)
+    with tempfile.TemporaryDirectory() as folder:
+        onnx.save(export.onnx_of(old), f"{folder}/old.onnx")
+        read = warm.from_onnx(f"{folder}/old.onnx")
+    network = warm.grown(read, networks.DenseResidual(blocks=(1, 2, 2)))
+    warm.settle(network, faces)
+    with torch.no_grad():
+        expected = old(faces)
+        assert (network.eval()(faces) - expected).abs().max() < 1e-4
+        assert (network.train()(faces) * expected).sum(1).min() > 0.99
+
+
+def test_kept_weights_are_the_network_that_they_were():
+    network, faces = learned((1, 2, 1)), torch.rand(4, 1, 112, 92)
+    reader, other = torch.nn.Linear(128, 256, bias=False), torch.nn.Linear(128, 256, bias=False)
+    again = networks.DenseResidual().eval()
+    with tempfile.TemporaryDirectory() as folder:
+        warm.keep(Path(folder) / "kept.npz", network, reader)
+        warm.from_kept(Path(folder) / "kept.npz", again, other)
+    with torch.no_grad():
+        assert (network(faces) * again(faces)).sum(1).min() > 0.999
+        assert torch.allclose(reader.weight, other.weight, atol=1e-3)
+
+
+def test_strangers_nearer_than_the_teachers_see_them_cost_more():
+    taught = torch.eye(2)
+    apart, near = torch.eye(2), networks.normalised(torch.tensor([[1.0, 0.5], [0.5, 1.0]]))
+    assert losses.imitation(taught, apart, taught, losses.Queue(4)) < 1e-6
+    assert losses.imitation(taught, near, taught, losses.Queue(4)) > 0.5
+
+
+def test_landmarks_give_back_how_a_face_lies():
+    turn, place = 1.3 * np.exp(0.2j), 20 + 10j
+    points = turn * (landmarks.TEMPLATE @ [1, 1j]) + place
+    got = landmarks.similarity(np.stack([points.real, points.imag], 1))
+    assert np.allclose(got, (turn, place))
+    (x, y, w, h), roll = landmarks.crop(np.stack([points.real, points.imag], 1))
+    middle = turn * landmarks.CENTRE + place
+    assert np.allclose([x + w / 2, y + h / 2, w, h, roll], [middle.real, middle.imag, 1.3 * landmarks.WIDTH, 1.3 * landmarks.HEIGHT, 0.2])
+
+
+def test_a_face_on_the_template_stays_where_it_is():
+    picture = np.random.default_rng(5).integers(0, 256, (112, 112)).astype(np.uint8)
+    assert (landmarks.aligned(picture, landmarks.TEMPLATE) == picture).all()
+
+
+def test_the_rate_is_level_until_it_cools():
+    assert loop.plateau(0, 1.0) < loop.plateau(199, 1.0) == loop.plateau(10**6, 1.0) == 1.0
+    assert abs(loop.plateau(150, 1.0, cool_from=100, cool=100) - 0.5) < 1e-9
 
 
 def test_rounded_weights_still_learn():

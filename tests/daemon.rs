@@ -173,6 +173,50 @@ fn a_recorded_visit_opens_for_the_person_enrolled_and_names_stay_out_of_the_log(
 }
 
 #[test]
+fn doctor_asks_what_the_configuration_asks_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let dir = dir.path();
+    common::empty_hall(&dir.join("hall"), 3);
+    let hall = format!("[camera]\nrecording = \"{}\"\n", dir.join("hall").display());
+    let path = dir.join("door.toml");
+    let doctor = |text: &str| {
+        let state = dir.display();
+        let rest = format!(
+            "[store]\ngallery = \"{state}/gallery\"\nkey = \"{state}/key\"\n[daemon]\nsocket = \"{state}/socket\"\n"
+        );
+        fs::write(&path, format!("{text}\n{rest}")).unwrap();
+        let out = facelatch(["doctor", "--config", path.to_str().unwrap()]);
+        (out.status.code(), words(&out))
+    };
+    let named = |text: &str, key: &str, what: &str| {
+        let (code, said) = doctor(text);
+        let line = said.lines().find(|line| line.starts_with("PROBLEM") && line.contains(key));
+        assert_eq!(code, Some(1), "{said}");
+        assert!(line.is_some_and(|line| line.contains(what)), "{key}, {what}: {said}");
+    };
+    // A recorded camera and a simulated strike ask for no device.
+    let (code, said) = doctor(&hall);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("nothing is wrong") && !said.contains("PROBLEM"), "{said}");
+    assert!(said.contains(path.to_str().unwrap()), "{said}");
+    // What is asked for and not there is named with its key.
+    let strike = format!("{hall}[strike]\nbackend = \"gpiocdev\"\nline = \"NO-SUCH-RELAY\"\n");
+    named(&strike, "strike.line = \"NO-SUCH-RELAY\"", "GPIO");
+    let rex = format!("{strike}[lines]\nrex = {{ line = \"nochip:3\" }}\n");
+    named(&rex, "lines.rex = \"nochip:3\"", "GPIO");
+    named("[camera]\nrecording = \"/no/such/film\"\n", "/no/such/film", "");
+    // What `check` asks: keys, values, networks, the zone.
+    named(&format!("{hall}fsp = 3\n"), "fsp", "door.toml");
+    named(&format!("{hall}[access]\nhold_ms = 1\n"), "access.hold_ms = 1", "200");
+    named(&format!("{hall}[model]\ncard = \"/no/such/card.toml\"\n"), "/no/such/card.toml", "");
+    let out = facelatch(["doctor", "--json", "--config", "/no/such/door.toml"]);
+    let found: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
+    assert_eq!(out.status.code(), Some(1), "{found}");
+    let first = found["problems"].as_array().unwrap().iter().find(|p| p.to_string().contains("door.toml"));
+    assert!(first.is_some(), "{found}");
+}
+
+#[test]
 fn frames_with_a_face_are_kept_sealed_and_go_with_a_person() {
     let dir = tempfile::tempdir().unwrap();
     let dir = dir.path();

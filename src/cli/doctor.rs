@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{Answer, CommandError, office};
-use crate::config::Config;
+use super::rig::Rig;
+use super::{Answer, CONFIG_PATH, CommandError, office};
+use crate::camera::Recording;
+use crate::config::{Config, PersistentOutputs};
 use crate::gpio::persistence::{self, Persistence};
+use crate::gpio::{Backend, LineAddress};
 
-/// Look at cameras, GPIO lines, permissions and the names in the configuration, and say what to do
+/// Look at cameras, GPIO lines, permissions and the configuration, and say what to do
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -28,8 +31,42 @@ struct Findings {
     chips: Vec<Chip>,
     /// `keeps`, `lets-go` or `unknown`: what happens to an output whose holder is gone.
     outputs_of_the_dead: &'static str,
+    /// The configuration that was looked at; without one, the machine alone is.
+    config: Option<PathBuf>,
+    /// What would be wrong if the configuration asked for it.
+    notes: Vec<String>,
     /// What is wrong, each with what to do.
     problems: Vec<String>,
+}
+
+/// What the configuration asks of the machine.
+#[derive(Clone, Copy)]
+struct Wants {
+    camera: bool,
+    lines: bool,
+    /// An output that outlives its program is a problem.
+    secured_outputs: bool,
+}
+
+impl Wants {
+    /// Without a configuration nobody knows: everything is looked at.
+    fn of(config: Option<&Config>) -> Self {
+        let lines = config.is_none_or(|config| config.strike.backend != Backend::Simulated);
+        let accepted =
+            config.is_some_and(|config| config.strike.persistent_outputs == PersistentOutputs::Accept);
+        Wants {
+            camera: config.is_none_or(|config| config.camera.recording.is_none()),
+            lines,
+            secured_outputs: lines && !accepted,
+        }
+    }
+}
+
+impl Findings {
+    /// A problem where the configuration asks for it, otherwise a note.
+    fn say(&mut self, wanted: bool, words: String) {
+        if wanted { self.problems.push(words) } else { self.notes.push(words) }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -74,14 +111,119 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         kernel: first_line(Path::new("/proc/sys/kernel/osrelease")),
         ..Default::default()
     };
-    cameras(&mut findings);
-    chips(&mut findings);
-    outputs(&mut findings);
-    names(&mut findings, &args.config.path);
+    let path = &args.config.path;
+    let config = configuration(&mut findings, path);
+    let wants = Wants::of(config.as_ref());
+    cameras(&mut findings, wants.camera);
+    chips(&mut findings, wants.lines);
+    outputs(&mut findings, wants.secured_outputs);
+    if let Some(config) = &config {
+        camera(&mut findings, config, path);
+        lines(&mut findings, config, path);
+        names(&mut findings, config, path);
+    }
 
     let text = if args.json { serde_json::to_string(&findings)? + "\n" } else { report(&findings) };
     super::say_text(text.as_bytes());
     Ok(if findings.problems.is_empty() { Answer::Done } else { Answer::No })
+}
+
+/// The configuration, with the questions of `facelatch check`. A machine that has none yet is no problem;
+/// a file that was named and is not there is one.
+fn configuration(findings: &mut Findings, path: &Path) -> Option<Config> {
+    if !path.exists() && path == Path::new(CONFIG_PATH) {
+        findings
+            .notes
+            .push(format!("there is no configuration yet ({CONFIG_PATH}): the machine alone is looked at"));
+        return None;
+    }
+    let config = match Config::load(path) {
+        Ok(config) => config,
+        Err(error) => {
+            findings.problems.push(error.to_string());
+            return None;
+        }
+    };
+    findings.config = Some(path.to_owned());
+    let rig = Rig::from_config(config.clone(), path).map(|rig| rig.wants_colour());
+    let recording = config.camera.recording.as_deref();
+    let opened = recording.map(|file| {
+        let rate = f64::from(config.camera.fps);
+        Recording::open(file, rate, None, *rig.as_ref().unwrap_or(&false)).map(|_| ())
+    });
+    let clock = config.wall_clock().map(|_| ()).map_err(|error| error.to_string());
+    let rig = rig.map(|_| ()).map_err(|error| error.to_string());
+    let opened = opened.transpose().map(|_| ()).map_err(|error| error.to_string());
+    findings.problems.extend([rig, clock, opened].into_iter().filter_map(Result::err));
+    Some(config)
+}
+
+/// The camera that the configuration names.
+fn camera(findings: &mut Findings, config: &Config, path: &Path) {
+    let device = &config.camera.device;
+    if config.camera.recording.is_none() && !device.exists() && !findings.cameras.is_empty() {
+        let there: Vec<String> =
+            findings.cameras.iter().map(|camera| camera.path.display().to_string()).collect();
+        findings.problems.push(format!(
+            "config {}: camera.device = \"{}\": it is not there; name one of {}, or a name below \
+             /dev/v4l/by-id that leads to it",
+            path.display(),
+            device.display(),
+            there.join(", ")
+        ));
+    }
+}
+
+/// The lines that the configuration names. None is taken: the daemon may hold them.
+fn lines(findings: &mut Findings, config: &Config, path: &Path) {
+    let backend = config.strike.backend;
+    let inputs = &config.lines;
+    let input =
+        |key, line: &Option<crate::config::InputConfig>| line.as_ref().map(|input| (key, input.line.clone()));
+    let output = |key, line: &Option<crate::config::OutputConfig>| {
+        line.as_ref().map(|output| (key, output.line.clone()))
+    };
+    let named = [
+        config.strike.line.clone().map(|line| ("strike.line", line)),
+        input("lines.button", &inputs.button),
+        input("lines.enrol_key", &inputs.enrol_key),
+        input("lines.rex", &inputs.rex),
+        input("lines.second_factor", &inputs.second_factor),
+        input("lines.door_sensor", &inputs.door_sensor),
+        output("lines.green_led", &inputs.green_led),
+        output("lines.red_led", &inputs.red_led),
+        output("lines.buzzer", &inputs.buzzer),
+    ];
+    for (key, line) in named.into_iter().flatten() {
+        if let Err(problem) = find_line(backend, &line) {
+            findings.problems.push(format!("config {}: {key} = \"{line}\": {problem}", path.display()));
+        }
+    }
+}
+
+/// Whether a line is there, or what is wrong with it.
+fn find_line(backend: Backend, line: &LineAddress) -> Result<(), String> {
+    match backend {
+        Backend::Simulated => Ok(()),
+        #[cfg(feature = "gpiocdev")]
+        Backend::Gpiocdev => match crate::gpio::cdev::find(line) {
+            Err(crate::gpio::cdev::CdevError::NoName) => {
+                Err("no GPIO line has this name; write one of those listed here, or chip:offset".to_owned())
+            }
+            found => found.map(|_| ()).map_err(|error| error.to_string()),
+        },
+        #[cfg(feature = "rppal")]
+        Backend::Rppal => match line {
+            LineAddress::Bcm(number) => {
+                crate::gpio::pi::pin(*number).map(|_| ()).map_err(|error| error.to_string())
+            }
+            _ => Err("the rppal kind takes a BCM number (17)".to_owned()),
+        },
+        #[allow(unreachable_patterns)]
+        missing => Err(format!(
+            "this facelatch was built without the {missing} kind: build it with --features {missing}"
+        )),
+    }
 }
 
 /// The first line of a file, without NULs; empty when there is none.
@@ -101,7 +243,7 @@ fn board() -> String {
 }
 
 #[cfg(feature = "v4l")]
-fn cameras(findings: &mut Findings) {
+fn cameras(findings: &mut Findings, wanted: bool) {
     use crate::camera::{PixelFormat, v4l};
 
     let links = links(Path::new("/dev/v4l/by-id"));
@@ -116,11 +258,12 @@ fn cameras(findings: &mut Findings) {
             })
             .collect();
         if !formats.iter().any(|f| f.read) {
-            findings.problems.push(format!(
+            let words = format!(
                 "{}: \"{}\" has none of the formats that facelatch reads (YUYV, MJPG, GREY, NV12, YU12): use another camera",
                 camera.path.display(),
                 camera.caps.card
-            ));
+            );
+            findings.say(wanted, words);
         }
         let by_id =
             links.iter().filter(|(_, target)| *target == camera.path).map(|(link, _)| link.clone()).collect();
@@ -133,24 +276,23 @@ fn cameras(findings: &mut Findings) {
             formats,
         });
     }
+    let mut refused = false;
     for path in v4l::nodes() {
         if let Some(error) = v4l::why_not(&path) {
-            findings.problems.push(error.to_string());
+            findings.say(wanted, error.to_string());
+            refused = true;
         }
     }
-    if findings.cameras.is_empty() && findings.problems.is_empty() {
-        findings.problems.push(
-            "no camera (/dev/video*): plug one in; on a Raspberry Pi enable it (camera_auto_detect=1 in config.txt)"
-                .to_owned(),
-        );
+    if findings.cameras.is_empty() && !refused {
+        let words = "no camera (/dev/video*): plug one in; on a Raspberry Pi enable it \
+                     (camera_auto_detect=1 in config.txt)";
+        findings.say(wanted, words.to_owned());
     }
 }
 
 #[cfg(not(feature = "v4l"))]
-fn cameras(findings: &mut Findings) {
-    findings
-        .problems
-        .push("this facelatch was built without cameras: build it with --features v4l".to_owned());
+fn cameras(findings: &mut Findings, wanted: bool) {
+    findings.say(wanted, "this facelatch was built without cameras: build it with --features v4l".to_owned());
 }
 
 /// Links in a folder, with what they lead to.
@@ -169,18 +311,18 @@ fn links(folder: &Path) -> Vec<(PathBuf, PathBuf)> {
 }
 
 #[cfg(feature = "gpiocdev")]
-fn chips(findings: &mut Findings) {
+fn chips(findings: &mut Findings, wanted: bool) {
     use crate::gpio::cdev;
 
     let paths = match cdev::chips() {
         Ok(paths) => paths,
-        Err(error) => return findings.problems.push(error.to_string()),
+        Err(error) => return findings.say(wanted, error.to_string()),
     };
     for path in paths {
         let chip = match cdev::open_chip(&path) {
             Ok(chip) => chip,
             Err(error) => {
-                findings.problems.push(error.to_string());
+                findings.say(wanted, error.to_string());
                 continue;
             }
         };
@@ -207,16 +349,17 @@ fn chips(findings: &mut Findings) {
 }
 
 #[cfg(not(feature = "gpiocdev"))]
-fn chips(_: &mut Findings) {}
+fn chips(_: &mut Findings, _: bool) {}
 
-fn outputs(findings: &mut Findings) {
+fn outputs(findings: &mut Findings, wanted: bool) {
     findings.outputs_of_the_dead = match persistence::of_this_machine() {
         Persistence::Keeps => "keeps",
         Persistence::LetsGo => "lets-go",
         Persistence::Unknown => "unknown",
     };
     if findings.outputs_of_the_dead == "keeps" {
-        findings.problems.push(
+        findings.say(
+            wanted,
             "this kernel keeps a GPIO output driven after its program died: a crash while the strike is released \
              leaves the door open until facelatch.service's ExecStopPost= secures it. Add dtparam=strict_gpiod to \
              config.txt, or pinctrl_bcm2835.persist_gpio_outputs=n to cmdline.txt, and restart"
@@ -225,13 +368,10 @@ fn outputs(findings: &mut Findings) {
     }
 }
 
-/// Names with hours of their own that nobody has. A machine without a configuration has none.
-fn names(findings: &mut Findings, path: &Path) {
-    if !path.exists() {
-        return;
-    }
+/// Names with hours of their own that nobody has.
+fn names(findings: &mut Findings, config: &Config, path: &Path) {
     let place = format!("config {}: schedule.people", path.display());
-    match Config::load(path).map_err(CommandError::from).and_then(|config| office::strangers(&config)) {
+    match office::strangers(config) {
         Ok(names) => {
             findings.problems.extend(names.iter().map(|name| {
                 format!("{place}: nobody enrolled is called {name:?}: {}", office::STRANGER_REMEDY)
@@ -291,6 +431,12 @@ fn report(findings: &Findings) -> String {
             _ => "the drivers do not say what becomes of them when the program that drove them dies",
         }
     );
+    if let Some(config) = &findings.config {
+        let _ = writeln!(text, "config   {}", config.display());
+    }
+    for note in &findings.notes {
+        let _ = writeln!(text, "note     {note}");
+    }
     if findings.problems.is_empty() {
         text.push_str("nothing is wrong\n");
     }
@@ -329,6 +475,8 @@ mod tests {
                 ],
             }],
             outputs_of_the_dead: "keeps",
+            config: Some("/etc/door.toml".into()),
+            notes: vec!["by the way".into()],
             problems: vec!["something: do this".into()],
         };
         let text = report(&findings);
@@ -339,6 +487,8 @@ mod tests {
             "H264 (not read",
             "4 RELAY, in use by \"facelatch strike\"",
             "stay driven",
+            "config   /etc/door.toml",
+            "note     by the way",
             "PROBLEM  something: do this",
         ] {
             assert!(text.contains(expected), "{expected} is missing in\n{text}");

@@ -555,6 +555,9 @@ pub struct AuditConfig {
     pub file_kib: u64,
     /// So many files are kept, 2 to 10000.
     pub keep_files: usize,
+    /// Releases, enrolments and removals of older files are kept in pools of their own, each of this size
+    /// in MB, 1 to 65536.
+    pub kept_mb: u64,
     /// A release by face waits at most so long for its entry to be on the disk, in ms, 0 to 5000; 0
     /// (not at all) only where `unrecorded` is `release`.
     pub wait_ms: u64,
@@ -568,6 +571,7 @@ impl Default for AuditConfig {
             folder: "/var/lib/facelatch/audit".into(),
             file_kib: 4_096,
             keep_files: 16,
+            kept_mb: 64,
             wait_ms: 1_000,
             unrecorded: Unrecorded::default(),
         }
@@ -709,6 +713,7 @@ impl Config {
         range!("enrolment.min_contrast", self.enrolment.min_contrast, (0.0..=100.0));
         range!("audit.file_kib", self.audit.file_kib, (16..=1_048_576));
         range!("audit.keep_files", self.audit.keep_files, (2..=10_000));
+        range!("audit.kept_mb", self.audit.kept_mb, (1..=65_536));
         range!("audit.wait_ms", self.audit.wait_ms, (0..=5_000));
         range!("daemon.stall_ms", self.daemon.stall_ms, (500..=60_000));
         if self.access.threshold.is_some() && self.access.target_fmr.is_some() {
@@ -908,7 +913,8 @@ impl Config {
 
     /// When the audit log begins a new file, and how many it keeps.
     pub fn audit_rotation(&self) -> Rotation {
-        Rotation { file_bytes: self.audit.file_kib * 1_024, keep_files: self.audit.keep_files }
+        let AuditConfig { file_kib, keep_files, kept_mb, .. } = self.audit;
+        Rotation { file_bytes: file_kib << 10, keep_files, pool_bytes: kept_mb << 20 }
     }
 
     /// How many recorded frames are kept.

@@ -1,11 +1,13 @@
 //! Reading the log from its first entry to its last, and naming the first that is broken.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::{fmt, fs};
 
 use serde::Deserialize;
 
 use super::entry::{self, Checkpoint, Entry, Line};
+use super::kept::{self, Pool, Spans, Stated};
 use super::{AuditError, Disk};
 
 /// A log whose chain holds.
@@ -17,6 +19,8 @@ pub struct Report {
     pub head: Checkpoint,
     /// How many files.
     pub files: usize,
+    /// Earlier entries that are kept although their files were retired.
+    pub kept: u64,
     /// True when a checkpoint was asked for but is older than the first entry that is kept: it can say
     /// nothing any more.
     pub checkpoint_too_old: bool,
@@ -50,7 +54,8 @@ pub(super) fn file_name(first: u64) -> String {
     format!("audit-{first:012}.log")
 }
 
-fn first_of(name: &str) -> Option<u64> {
+/// The number of a file's first entry.
+pub(super) fn first_of(name: &str) -> Option<u64> {
     let first = name.strip_prefix("audit-")?.strip_suffix(".log")?.parse().ok()?;
     (file_name(first) == name).then_some(first)
 }
@@ -108,6 +113,12 @@ pub(super) fn scan(name: &str, bytes: &[u8], mut each: impl FnMut(&Line, &[u8]))
         scan.problem = Some("it is missing: the file is empty");
     }
     scan
+}
+
+/// What a file of the log continues; `None` when its first entry is broken.
+pub(super) fn continues(name: &str, bytes: &[u8]) -> Option<Checkpoint> {
+    let end = bytes.iter().position(|b| *b == b'\n')?;
+    scan(name, &bytes[..=end], |_, _| ()).after
 }
 
 /// The next line, if it follows.
@@ -175,7 +186,8 @@ pub fn check(
     let mut head = Checkpoint::START;
     let mut retired = Vec::new();
     let mut differs = false;
-    for name in &files {
+    let mut stated = Stated { spans: Spans::NONE, oldest: HashSet::new() };
+    for (n, name) in files.iter().enumerate() {
         let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
         let broken = |entry, line, problem: &str| {
             Ok(Err(Break { entry, file: Some(name.clone()), line, problem: problem.to_owned() }))
@@ -183,6 +195,10 @@ pub fn check(
         let scan = scan(name, &bytes, |line, text| {
             if line.entry.event == entry::RETIRED {
                 retired.extend(line.entry.after);
+                stated.spans.update(&line.entry);
+            }
+            if n == 0 && Pool::of(&line.entry).is_some() {
+                stated.oldest.insert(line.hash);
             }
             differs |= checkpoint.is_some_and(|c| c.entries == line.entry.seq && c.hash != line.hash);
             each(&line.entry, text);
@@ -226,7 +242,11 @@ pub fn check(
             format!("entries 1 to {} are missing, and no entry says that they were retired", start.entries);
         return missing(1, problem);
     }
-    Ok(Ok(Report { first: start.entries + 1, head, files: files.len(), checkpoint_too_old: too_old }))
+    let kept = match kept::check(disk, &stated)? {
+        Ok(kept) => kept,
+        Err(broken) => return Ok(Err(broken)),
+    };
+    Ok(Ok(Report { first: start.entries + 1, head, files: files.len(), kept, checkpoint_too_old: too_old }))
 }
 
 /// The last line of an export.

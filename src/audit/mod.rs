@@ -9,6 +9,7 @@
 //! * [`entry`]: one line, and how it is chained.
 //! * [`disk`]: the few things that are asked of a disk.
 //! * [`writer`]: appending, recovery after a power cut, rotation.
+//! * [`kept`]: releases, enrolments and removals outlive the file that held them.
 //! * [`mod@check`]: reading the whole log and naming the first broken entry.
 //!
 //! The chain has no key. Who may write the files can write a new log with a new chain, or cut off its
@@ -17,11 +18,13 @@
 pub mod check;
 pub mod disk;
 pub mod entry;
+pub mod kept;
 pub mod writer;
 
 pub use check::{Break, Report, check, entries_since, read_checkpoint};
 pub use disk::{Disk, FolderDisk};
 pub use entry::{Checkpoint, Context, Entry, Fact, Hash, Stamp};
+pub use kept::kept_entries;
 pub use writer::{AuditLog, Rotation};
 
 use std::io;

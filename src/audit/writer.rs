@@ -1,8 +1,9 @@
 //! Appending to the log: recovery at the start, a sync for each batch, rotation.
 
-use super::check::{file_name, io, log_files, scan};
+use super::check::{continues, file_name, first_of, io, log_files, scan};
 use super::disk::Disk;
 use super::entry::{self, Checkpoint, Context, Entry, Fact, Stamp};
+use super::kept::Kept;
 use super::{AuditError, entry::Line};
 
 /// When a new file is begun and how many are kept.
@@ -12,6 +13,8 @@ pub struct Rotation {
     pub file_bytes: u64,
     /// So many files are kept; at least 2.
     pub keep_files: usize,
+    /// Of older files what each pool of [`super::kept`] may hold.
+    pub pool_bytes: u64,
 }
 
 /// The log, open for appending.
@@ -34,6 +37,8 @@ pub struct AuditLog<D> {
     unfinished: Option<String>,
     /// Entries that have reached the disk and that nobody has asked for yet.
     written: Vec<Entry>,
+    /// What outlives the files.
+    kept: Kept,
 }
 
 /// What a start finds at the end of the last file.
@@ -78,8 +83,11 @@ impl<D: Disk> AuditLog<D> {
             dirty: false,
             unfinished: None,
             written: Vec::new(),
+            kept: Kept::default(),
         };
         log.recover(now)?;
+        let retired = log.files.first().and_then(|name| first_of(name)).is_some_and(|first| first > 1);
+        log.kept = Kept::open(&mut log.disk, &log.files, retired)?;
         Ok(log)
     }
 
@@ -244,14 +252,19 @@ impl<D: Disk> AuditLog<D> {
             // What the second file continues is the end of the first.
             let (oldest, second) = (self.files[0].clone(), self.files[1].clone());
             let bytes = self.disk.read(&second).map_err(|e| io(&self.disk, &second, "read", e))?;
-            let end = scan(&second, &bytes, |_, _| ()).after;
-            // It says that the oldest file goes, and then the file goes.
-            let note = Fact::new(entry::RETIRED).with(format!("file={oldest}"));
-            self.write(&[(now, note)], end)?;
+            let end = continues(&second, &bytes);
+            if !self.kept.is_noted(end) {
+                let bytes = self.disk.read(&oldest).map_err(|e| io(&self.disk, &oldest, "read", e))?;
+                let pools = self.kept.copy(&mut self.disk, &bytes, self.rotation.pool_bytes)?;
+                // It says that the oldest file goes, and then the file goes.
+                let note = Fact::new(entry::RETIRED).with(format!("file={oldest}{pools}"));
+                self.write(&[(now, note)], end)?;
+                self.kept.stated(end);
+            }
             self.disk.remove(&oldest).map_err(|e| io(&self.disk, &oldest, "remove", e))?;
             self.files.remove(0);
         }
-        Ok(())
+        self.kept.trim(&mut self.disk)
     }
 }
 
@@ -295,4 +308,4 @@ fn tail(name: &str, bytes: &[u8]) -> Tail {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::{Answer, CommandError, print_json};
-use crate::audit::{Break, Checkpoint, Entry, FolderDisk, Report, check, read_checkpoint};
+use crate::audit::{Break, Checkpoint, Entry, FolderDisk, Report, check, kept_entries, read_checkpoint};
 use crate::config::Config;
 
 /// Verify, show or export the log of who opened the door
@@ -82,7 +82,13 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
                     kept.pop_front();
                 }
             };
-            let (outcome, entries) = read(&folder, None, VecDeque::new, keep)?;
+            let (outcome, mut entries) = read(&folder, None, VecDeque::new, keep)?;
+            if entries.len() < last {
+                let first = entries.front().map_or(u64::MAX, |entry| entry.seq);
+                let kept = kept_entries(&FolderDisk::for_reading(&folder), first)?;
+                let more = kept.into_iter().rev().take(last - entries.len());
+                more.for_each(|(entry, _)| entries.push_front(entry));
+            }
             for entry in &entries {
                 if json {
                     print_json(&serde_json::to_value(entry)?);
@@ -93,12 +99,17 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             Ok(whole(&outcome))
         }
         What::Export { out, head } => {
-            let copy = |text: &mut Vec<u8>, _: &Entry, line: &[u8]| {
+            let copy = |(first, text): &mut (Option<u64>, Vec<u8>), entry: &Entry, line: &[u8]| {
+                first.get_or_insert(entry.seq);
                 if !head {
                     text.extend_from_slice(line);
                 }
             };
-            let (outcome, mut text) = read(&folder, None, Vec::new, copy)?;
+            let (outcome, (first, mut text)) = read(&folder, None, Default::default, copy)?;
+            if !head {
+                let kept = kept_entries(&FolderDisk::for_reading(&folder), first.unwrap_or(u64::MAX))?;
+                text.splice(..0, kept.into_iter().flat_map(|(_, line)| line));
+            }
             if let Ok(Report { head, .. }) = &outcome {
                 serde_json::to_writer(&mut text, &serde_json::json!({ "checkpoint": head }))?;
                 text.push(b'\n');
@@ -150,11 +161,15 @@ fn verdict(outcome: &Result<Report, Break>, checkpoint: Option<Checkpoint>, json
     if json {
         print_json(&serde_json::json!({
             "holds": !too_old, "first": report.first, "entries": report.head.entries,
-            "hash": report.head.hash, "files": report.files, "checkpoint_too_old": too_old,
+            "hash": report.head.hash, "files": report.files, "kept": report.kept,
+            "checkpoint_too_old": too_old,
         }));
     } else {
-        let Report { first, head, files, .. } = report;
+        let Report { first, head, files, kept, .. } = report;
         say!("holds: entries {first} to {} in {files} file(s), the last {}", head.entries, head.hash);
+        if *kept > 0 {
+            say!("and {kept} earlier entries of releases and people, kept from files that were retired");
+        }
         match checkpoint {
             Some(c) if too_old => say!(
                 "but the checkpoint's entry {} was retired: it can be compared no more; export more often",

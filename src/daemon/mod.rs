@@ -15,6 +15,7 @@
 //! camera, a network or a client does can delay securing. Every way out of [`run`] secures the strike
 //! first; a panic does so by dropping it, a kill by the unit's `ExecStopPost=`.
 
+mod budget;
 pub mod client;
 mod disk;
 mod frames;
@@ -30,7 +31,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use crate::access::{AccessRules, Civil, Event, Fault, Indication, Input};
+use crate::access::{AccessRules, Cause, Civil, Event, Fault, Indication, Input};
 use crate::audit::{AuditError, AuditLog, Context, Fact, FolderDisk, Rotation};
 use crate::camera::{CameraError, Counters, Frame, FrameSource, Next};
 use crate::clock::{self, WallClock};
@@ -44,6 +45,7 @@ use crate::strike::{Strike, StrikeError, StrikeState};
 use crate::time::Timestamp;
 use crate::vision::{Observation, Purpose, QualityRules, Stage, Vision};
 
+use budget::{Allowance, Kind, Quotas};
 use disk::DiskThread;
 use frames::FrameThread;
 use live::{Live, Publisher, Viewfinder, Words};
@@ -51,7 +53,7 @@ use metrics::StageTimes;
 use protocol::{Reply, Request, Right, State, Status};
 use recorder::{Recorder, Ticket};
 pub use recorder::{fact, stamp};
-use socket::{Asked, Budget, Desk, GatewayPlace, Peer, Replies, Socket};
+use socket::{Asked, Desk, GatewayPlace, Peer, Replies, Socket};
 
 /// Why the daemon stopped or a client got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -359,7 +361,8 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         waiting: None,
         erase: frames.clone(),
         public: Publisher::new(Arc::clone(&live), rules.window),
-        refusals: Refusals::default(),
+        quotas: Quotas::default(),
+        by_operator: false,
     };
     keeper.record(Fact::new("started").with(format!("version={}", env!("CARGO_PKG_VERSION"))));
     let effects = keeper.door.start(clock::now(), resume);
@@ -403,6 +406,8 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         gateway.close();
     }
     let why = outcome.as_ref().map_or_else(ToString::to_string, |()| "in good order".to_owned());
+    let sums = keeper.quotas.rest();
+    keeper.record_sums(sums);
     keeper.record(Fact::new("stopped").with(format!("reason={why:?}")));
     keeper.recorder.finish(LAST_WRITES);
     outcome.and(secured)
@@ -559,7 +564,7 @@ struct Keeper {
     /// Who asked for the enrolment under way.
     enrol_client: Option<(Replies, Peer)>,
     /// Who asked for the change of the gallery that is being written.
-    change_client: Option<Replies>,
+    change_client: Option<(Replies, Peer)>,
     progress: Progress,
     camera: String,
     counters: SharedCounters,
@@ -581,21 +586,10 @@ struct Keeper {
     erase: Option<FrameThread>,
     /// What is counted and published.
     public: Publisher,
-    refusals: Refusals,
-}
-
-/// What the gateway was refused. The audit log takes so many entries of it: a gateway that has been taken
-/// over must not be able to wear out the disk, or to push out what else happened.
-struct Refusals {
-    entries: Budget,
-    /// Refusals without an entry of their own.
-    more: u64,
-}
-
-impl Default for Refusals {
-    fn default() -> Self {
-        Refusals { entries: Budget::new(10.0, 0.1), more: 0 }
-    }
+    /// How much of what outsiders cause gets an entry of its own in the audit log.
+    quotas: Quotas,
+    /// What is being carried out was asked by an operator on the board: all of it gets an entry.
+    by_operator: bool,
 }
 
 /// A release that waits for its entry in the audit log.
@@ -632,6 +626,13 @@ impl Keeper {
                 self.light(now);
             }
             let mut decided = false;
+            self.by_operator = match &message {
+                Ok(Message::Asked(asked)) => asked.peer == Peer::Operator,
+                Ok(Message::GallerySaved(_)) => {
+                    matches!(&self.change_client, Some((_, Peer::Operator)))
+                }
+                _ => false,
+            };
             let effects = match message {
                 Err(RecvTimeoutError::Timeout) | Ok(Message::Recorded) => self.door.handle_timeout(now),
                 Err(RecvTimeoutError::Disconnected) => {
@@ -678,6 +679,8 @@ impl Keeper {
                 }
             };
             self.carry_out(effects)?;
+            self.by_operator = false;
+            self.write_sums(now);
             if decided {
                 self.public.metrics.stages.decide.add(clock::now().since(now));
             }
@@ -708,13 +711,29 @@ impl Keeper {
 
     fn refused(&mut self, now: Timestamp, command: &str, by: &str) {
         log::warn!("event=refused command={command} by={by}");
-        if !self.refusals.entries.take(now) {
-            self.refusals.more += 1;
-            return;
+        let kind = Kind { event: "refused", detail: format!("by={by}") };
+        let fact = Fact::new("refused").with(format!("command={command} by={by}"));
+        self.record_within(now, (kind, Allowance::OUTSIDE), fact);
+    }
+
+    /// Records what an outsider can cause at will, or counts it: nobody can push out what else happened.
+    fn record_within(&mut self, now: Timestamp, (kind, allowance): (Kind, Allowance), fact: Fact) {
+        if self.by_operator || self.quotas.admit(now, &kind, allowance) {
+            self.record(fact);
         }
-        let more = std::mem::take(&mut self.refusals.more);
-        let more = if more > 0 { format!(" more={more}") } else { String::new() };
-        self.record(Fact::new("refused").with(format!("command={command} by={by}{more}")));
+    }
+
+    /// Writes how many have no entry of their own, as far as there is a budget for it.
+    fn write_sums(&mut self, now: Timestamp) {
+        let sums = self.quotas.due(now);
+        self.record_sums(sums);
+    }
+
+    fn record_sums(&mut self, sums: Vec<(Kind, u64)>) {
+        for (Kind { event, detail }, more) in sums {
+            let blank = if detail.is_empty() { "" } else { " " };
+            self.record(Fact::new(event).with(format!("{detail}{blank}more={more}")));
+        }
     }
 
     fn line(&mut self, now: Timestamp, event: LineEvent) -> Result<Vec<Effect>, DaemonError> {
@@ -725,7 +744,10 @@ impl Keeper {
                 // Who asks to leave is never kept waiting for the disk, not by a face's release either:
                 // the controller counts that one as under way, and its end stays as it is.
                 if self.waiting.is_some() {
-                    self.record(Fact::new("release").with("cause=rex"));
+                    let rex = Report::Event(Event::Released(Cause::Rex));
+                    if let (Some(quota), Some(fact)) = (recorder::quota(&rex), recorder::fact(&rex)) {
+                        self.record_within(now, quota, fact);
+                    }
                     self.release()?;
                 }
                 self.door.handle(now, Input::Rex)
@@ -739,7 +761,9 @@ impl Keeper {
     fn answer(&mut self, now: Timestamp, started: Timestamp, asked: Asked) -> Vec<Effect> {
         let Asked { request, people, peer, client } = asked;
         if peer == Peer::Gateway && request.right() != Some(Right::View) {
-            self.record(Fact::new("command").with(format!("command={} by=gateway", request.name())));
+            let detail = format!("command={} by=gateway", request.name());
+            let kind = Kind { event: "command", detail: detail.clone() };
+            self.record_within(now, (kind, Allowance::OUTSIDE), Fact::new("command").with(detail));
         }
         let done = |outcome: Result<Vec<Effect>, DoorError>| match outcome {
             Ok(effects) => (Reply::ok(), effects),
@@ -773,7 +797,7 @@ impl Keeper {
                 match self.door.enrol_from(clock::unix(), &name, &embeddings, terms) {
                     // The client hears of the end from `gallery_saved`.
                     Ok(effects) => {
-                        self.change_client = Some(client);
+                        self.change_client = Some((client, peer));
                         return effects;
                     }
                     Err(error) => done(Err(error)),
@@ -781,7 +805,7 @@ impl Keeper {
             }
             Request::Import { anyway, .. } => match self.door.import(people.subjects(), anyway) {
                 Ok(effects) => {
-                    self.change_client = Some(client);
+                    self.change_client = Some((client, peer));
                     return effects;
                 }
                 Err(error) => done(Err(error)),
@@ -789,7 +813,7 @@ impl Keeper {
             Request::Remove { .. } | Request::Rename { .. } | Request::Note { .. } => {
                 match self.change_people(request) {
                     Ok(effects) => {
-                        self.change_client = Some(client);
+                        self.change_client = Some((client, peer));
                         return effects;
                     }
                     Err(message) => (Reply::error(message), Vec::new()),
@@ -804,7 +828,10 @@ impl Keeper {
                 Err(error) => (Reply::error(error.to_string()), Vec::new()),
             },
             Request::Secure {} => {
-                self.record(Fact::new("command").with("command=secure"));
+                // What the gateway asks for has its entry already.
+                if peer == Peer::Operator {
+                    self.record(Fact::new("command").with("command=secure"));
+                }
                 (Reply::ok(), self.door.handle(now, Input::Secure))
             }
             Request::Mode { mode } => done(self.door.set_mode(now, mode)),
@@ -833,7 +860,7 @@ impl Keeper {
     }
 
     fn gallery_saved(&mut self, outcome: Result<(), String>) -> Vec<Effect> {
-        if let Some(client) = self.change_client.take() {
+        if let Some((client, _)) = self.change_client.take() {
             client.send(match &outcome {
                 Ok(()) => Reply::ok(),
                 Err(message) => Reply::error(message),
@@ -1072,12 +1099,16 @@ impl Keeper {
         }
         self.public.reported(report, &self.door);
         self.last_event = Some(line);
-        if let Some(fact) = recorder::fact(report) {
-            let ticket = self.record(fact);
-            // The release comes before its report.
-            if let Some(waiting) = self.waiting.as_mut().filter(|_| recorder::is_recorded_first(report)) {
-                waiting.ticket = ticket;
+        match (recorder::fact(report), recorder::quota(report)) {
+            (Some(fact), Some(quota)) => self.record_within(clock::now(), quota, fact),
+            (Some(fact), None) => {
+                let ticket = self.record(fact);
+                // The release comes before its report.
+                if let Some(waiting) = self.waiting.as_mut().filter(|_| recorder::is_recorded_first(report)) {
+                    waiting.ticket = ticket;
+                }
             }
+            (None, _) => {}
         }
         let Some((client, peer)) = &self.enrol_client else { return };
         match report.ends_enrolment() {

@@ -11,6 +11,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
+use super::budget::{Allowance, Kind};
 use super::live::Live;
 use super::{DaemonError, Message, spawn};
 use crate::access::{Cause, DenyReason, EnrolGrant, Event};
@@ -282,6 +283,40 @@ pub fn fact(report: &Report) -> Option<Fact> {
     };
     let detail = Some(detail).filter(|detail| !detail.is_empty());
     Some(Fact { event: event.name().to_owned(), subject, similarity, detail })
+}
+
+/// By which kind an entry is counted when there are too many, and how many there may be. `None` for what
+/// always gets an entry of its own: a release for a face, an enrolment and a removal are what the log is
+/// for, and nobody outside can repeat them at will.
+pub(super) fn quota(report: &Report) -> Option<(Kind, Allowance)> {
+    let outside = |event, detail: String| Some((Kind { event, detail }, Allowance::OUTSIDE));
+    let event = match report {
+        Report::Enrolled { .. }
+        | Report::Replaced { .. }
+        | Report::LookAdded { .. }
+        | Report::Removed { .. }
+        | Report::Expired { .. } => return None,
+        // The gateway may have the right to do these, and then can a thousand times a minute.
+        Report::Renamed { .. } => return outside("renamed", String::new()),
+        Report::Noted { .. } => return outside("noted", String::new()),
+        Report::EnrolRefused { .. } => return outside("enrol_refused", String::new()),
+        Report::Event(event) => event,
+    };
+    let (detail, allowance) = match event {
+        Event::Released(Cause::Identified { .. }) => return None,
+        Event::Released(Cause::Rex) => ("cause=rex".to_owned(), Allowance::TRAFFIC),
+        Event::Released(Cause::HoldOpen { .. }) => ("cause=hold_open".to_owned(), Allowance::OUTSIDE),
+        Event::Secured(why) => (format!("why={}", why.name()), Allowance::TRAFFIC),
+        Event::Door { .. } => (String::new(), Allowance::TRAFFIC),
+        Event::Denied(reason) => (format!("reason={}", reason.code().name()), Allowance::OUTSIDE),
+        Event::Alarm(alarm) | Event::AlarmOver(alarm) => {
+            (format!("alarm={}", alarm.name()), Allowance::OUTSIDE)
+        }
+        Event::ModeChanged(mode) => (format!("mode={}", mode.name()), Allowance::OUTSIDE),
+        Event::Fault(fault) => (format!("fault={}", fault.name()), Allowance::OUTSIDE),
+        _ => (String::new(), Allowance::OUTSIDE),
+    };
+    Some((Kind { event: event.name(), detail }, allowance))
 }
 
 /// True for the release of a face: its entry must be on the disk before the strike moves. Who asks to

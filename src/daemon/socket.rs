@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
+use super::budget::Budget;
 use super::live::{Live, Watcher};
 use super::protocol::{Entries, Hello, MAX_ENTRIES, MAX_REQUEST, PROTOCOL, Reply, Request, Right, Verified};
 use super::{DaemonError, Message, spawn};
@@ -185,30 +186,6 @@ impl Socket {
                 clients.fetch_sub(1, Ordering::Relaxed);
             }
         }
-    }
-}
-
-/// So many at once, and then so many a second.
-#[derive(Debug)]
-pub(super) struct Budget {
-    left: f64,
-    most: f64,
-    per_s: f64,
-    at: Timestamp,
-}
-
-impl Budget {
-    pub(super) fn new(most: f64, per_s: f64) -> Self {
-        Budget { left: most, most, per_s, at: Timestamp::ZERO }
-    }
-
-    /// Takes one; false when there is none.
-    pub(super) fn take(&mut self, now: Timestamp) -> bool {
-        self.left = (self.left + now.since(self.at).as_secs_f64() * self.per_s).min(self.most);
-        self.at = now;
-        let enough = self.left >= 1.0;
-        self.left -= f64::from(u8::from(enough));
-        enough
     }
 }
 

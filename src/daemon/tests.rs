@@ -171,7 +171,7 @@ impl Bench {
         let folder = tempfile::tempdir().unwrap();
         let place = AuditPlace {
             folder: folder.path().join("audit"),
-            rotation: Rotation { file_bytes: 1 << 20, keep_files: 2 },
+            rotation: Rotation { file_bytes: 1 << 20, keep_files: 2, pool_bytes: 1 << 20 },
             context: Context { model: Hash::ZERO, config: Hash::ZERO },
         };
         let store = Trouble::default();
@@ -224,7 +224,8 @@ impl Bench {
             waiting: None,
             erase: None,
             public: Publisher::new(Arc::default(), rules().window),
-            refusals: Refusals::default(),
+            quotas: Quotas::default(),
+            by_operator: false,
         };
         let effects = keeper.door.start(clock::now(), Resume::Fresh);
         keeper.carry_out(effects).unwrap();

@@ -33,22 +33,32 @@ pub struct Bench {
 
 impl Bench {
     pub fn new(rights: &str) -> Self {
+        Self::before(rights, "", Self::visits)
+    }
+
+    /// A film of somebody who comes 80 times.
+    pub fn visits(film: &Path) {
+        let walkup = WalkUp::new("test", Portrait::collins().unwrap(), Walk::VISIT);
+        for n in 0..walkup.len() {
+            let first = film.join(format!("0000-{n:04}.jpg"));
+            walkup.frame(n).save(&first).unwrap();
+            for round in 1..80 {
+                fs::hard_link(&first, film.join(format!("{round:04}-{n:04}.jpg"))).unwrap();
+            }
+        }
+    }
+
+    /// One before a film of one's own; `audit` goes into `[audit]`.
+    pub fn before(rights: &str, audit: &str, film: impl FnOnce(&Path)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let dir = folder.path();
         fs::create_dir_all(dir.join("visit")).unwrap();
-        let walkup = WalkUp::new("test", Portrait::collins().unwrap(), Walk::VISIT);
-        for n in 0..walkup.len() {
-            let first = dir.join(format!("visit/0000-{n:04}.jpg"));
-            walkup.frame(n).save(&first).unwrap();
-            for round in 1..80 {
-                fs::hard_link(&first, dir.join(format!("visit/{round:04}-{n:04}.jpg"))).unwrap();
-            }
-        }
+        film(&dir.join("visit"));
         let text = format!(
             "[camera]\nrecording = \"{0}/visit\"\nfps = 20\n[liveness]\ncheck = false\n[access]\nhold_ms = 400\ncooldown_ms = 1000\n\
              [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\nstate = \"{0}/state\"\n\
              [recording]\nfile = \"{0}/recording\"\nframes_folder = \"{0}/frames\"\n\
-             [audit]\nfolder = \"{0}/audit\"\n[daemon]\nsocket = \"{0}/socket\"\n\
+             [audit]\nfolder = \"{0}/audit\"\n{audit}[daemon]\nsocket = \"{0}/socket\"\n\
              [gateway]\nsocket = \"{0}/gateway\"\nrights = {rights}\n",
             dir.display()
         );
@@ -74,6 +84,14 @@ impl Bench {
         let config = self.path("facelatch.toml");
         let (child, _) = started(["run".as_ref(), "--config".as_ref(), config.as_os_str()], "event=started");
         self.daemon = Some(child);
+    }
+
+    /// Stops it in good order.
+    pub fn end(&mut self) {
+        if let Some(mut child) = self.daemon.take() {
+            let told = Command::new("kill").arg(child.id().to_string()).status().unwrap();
+            assert!(told.success() && child.wait().unwrap().success());
+        }
     }
 
     pub fn stop(&mut self) {

@@ -1,5 +1,6 @@
 //! The gateway beside the real daemon: the protocol between them, and the page before it.
 
 mod bench;
+mod flood;
 mod protocol;
 mod web;

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
-use common::{facelatch, one_error_line, shared};
+use common::{at_a_terminal, facelatch, one_error_line, shared};
 use image::{GrayImage, Luma};
 
 fn json(output: &std::process::Output) -> serde_json::Value {
@@ -90,6 +90,19 @@ fn recordings_are_attempts_of_the_enrolled_and_of_strangers() {
 }
 
 #[test]
+fn who_waits_is_shown_how_far_it_has_come() {
+    let Some(people) = shared("who_waits_is_shown_how_far_it_has_come", "data/att_faces") else { return };
+    let people = people.display().to_string();
+    let (text, code) = at_a_terminal(&["calibrate", &people, "--whole"], "");
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains(" of 400 pictures read"), "{text}");
+    assert!(text.contains("in plain words: ") && text.contains(" pairs of two people "), "{text}");
+    // Without a terminal nothing is written over.
+    let out = facelatch(["calibrate", &people, "--whole"]);
+    assert!(!String::from_utf8_lossy(&out.stderr).contains('\r'));
+}
+
+#[test]
 fn what_there_is_nothing_to_measure_of_is_said() {
     let folder = tempfile::tempdir().unwrap();
     let people = folder.path().display().to_string();
@@ -102,6 +115,14 @@ fn what_there_is_nothing_to_measure_of_is_said() {
     assert!(one_error_line(&no_clips).contains("no recording"));
     let measured = facelatch(["calibrate", &people, "--whole", "--json"]);
     let report = json(&measured);
+    let plain = report["plain"].as_str().unwrap();
+    assert!(
+        plain.contains("of 4 pairs of two people") && plain.contains("of 2 pairs of one person"),
+        "{plain}"
+    );
+    let text = facelatch(["calibrate", &people, "--whole"]);
+    let text = String::from_utf8_lossy(&text.stdout).into_owned();
+    assert!(text.contains(&format!("in plain words: {plain}\n")), "{text}");
     assert_eq!(report["comparisons"]["false_accepts"]["trials"], 4);
     assert_eq!(report["comparisons"]["false_accepts"]["independent"], 1.0);
     assert!(report["attempts"].is_null());

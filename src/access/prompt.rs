@@ -1,5 +1,5 @@
 //! What is said to the person who is being enrolled: the countdown, or what would be better. Frames differ from
-//! one another; words must not. A frame says something, the frames of a second decide what people read.
+//! one another; words must not. A frame says something, the frames of a while decide what people read.
 
 use std::time::Duration;
 
@@ -8,8 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::event::{EnrolWait, Event};
 use crate::time::Timestamp;
 
-/// What is said stays for so long at least; then what most frames since asked for is said.
+/// What is said stays for so long at least, the first words for half of it; and what most frames of so long a time
+/// ask for is said.
 const DWELL: Duration = Duration::from_secs(1);
+/// The countdown goes on as soon as most frames of so short a time are fit.
+const FIT: Duration = Duration::from_millis(400);
 /// What goes on is said again after so long: nobody waits before a silent door.
 const AGAIN: Duration = Duration::from_secs(5);
 
@@ -36,14 +39,14 @@ pub(super) struct Asked {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Prompt {
     said: Option<Line>,
-    /// When that was chosen or confirmed.
-    chosen: Timestamp,
+    /// From when on something else may be said.
+    stays: Timestamp,
     /// When something was said last.
     spoken: Timestamp,
     /// The number that the countdown was said to be at.
     seconds: Option<u32>,
-    /// What the frames since asked for.
-    asked: Vec<(Line, u32)>,
+    /// What the latest frames asked for.
+    asked: Vec<(Timestamp, Line)>,
     /// When the latest frame came.
     latest: Timestamp,
 }
@@ -77,6 +80,21 @@ impl Prompt {
         matches!(self.said, Some(Line::Countdown | Line::Wait(EnrolWait::More)))
     }
 
+    /// What most of the latest frames ask for; of equals what is said already.
+    fn most(&self, now: Timestamp) -> Option<Line> {
+        let (mut fit, mut all) = (0, 0);
+        for (_, line) in self.asked.iter().filter(|(at, _)| now.since(*at) <= FIT) {
+            fit += usize::from(*line == Line::Countdown);
+            all += 1;
+        }
+        if 2 * fit > all {
+            return Some(Line::Countdown);
+        }
+        let count = |line: &Line| self.asked.iter().filter(|(_, other)| other == line).count();
+        let lines = self.asked.iter().map(|(_, line)| *line);
+        lines.max_by_key(|line| (count(line), Some(*line) == self.said))
+    }
+
     /// Takes a frame, and tells what to say.
     pub fn take(&mut self, now: Timestamp, asked: Asked) -> Option<Event> {
         let line = match asked.wait {
@@ -85,15 +103,12 @@ impl Prompt {
             None => Line::Countdown,
         };
         self.latest = now;
-        match self.asked.iter_mut().find(|(known, _)| *known == line) {
-            Some((_, count)) => *count += 1,
-            None => self.asked.push((line, 1)),
-        }
-        if self.said.is_none() || now.since(self.chosen) >= DWELL {
-            self.chosen = now;
-            let count = |(known, count): &(Line, u32)| (*count, Some(*known) == self.said);
-            let most = std::mem::take(&mut self.asked).into_iter().max_by_key(count).map(|(line, _)| line);
+        self.asked.retain(|(at, _)| now.since(*at) <= DWELL);
+        self.asked.push((now, line));
+        if self.said.is_none() || now >= self.stays {
+            let most = self.most(now);
             if most != self.said {
+                self.stays = now + if self.said.is_none() { DWELL / 2 } else { DWELL };
                 self.said = most;
                 self.seconds = None;
                 self.spoken = now;
@@ -146,17 +161,17 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_stays_for_a_second_and_nobody_waits_in_silence() {
+    fn what_is_said_stays_for_a_while_and_nobody_waits_in_silence() {
         let mut frames: Vec<(Option<EnrolWait>, u32)> = vec![(None, 5); 3];
         frames.extend(vec![(Some(EnrolWait::Face), 5); 130]);
         frames.extend(vec![(None, 5); 20]);
         let told = said(frames);
         let times: Vec<u64> = told.iter().map(|(ms, _)| *ms).collect();
-        assert!(times.windows(2).all(|pair| (1_000..=5_000).contains(&(pair[1] - pair[0]))), "{told:?}");
+        assert!(times.windows(2).all(|pair| (500..=5_000).contains(&(pair[1] - pair[0]))), "{told:?}");
         assert_eq!(told[0].1, Event::EnrolCountdown { seconds_left: 5 });
-        assert_eq!(told[1], (2_000, Event::EnrolWaiting(EnrolWait::Face)));
-        assert_eq!(told[2], (7_000, Event::EnrolStillWaiting { wait: EnrolWait::Face, seconds_left: 53 }));
-        assert_eq!(told.last().unwrap().1, Event::EnrolCountdown { seconds_left: 5 });
+        assert_eq!(told[1], (1_600, Event::EnrolWaiting(EnrolWait::Face)));
+        assert_eq!(told[2], (6_600, Event::EnrolStillWaiting { wait: EnrolWait::Face, seconds_left: 53 }));
+        assert_eq!(*told.last().unwrap(), (14_500, Event::EnrolCountdown { seconds_left: 5 }));
     }
 
     #[test]

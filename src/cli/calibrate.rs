@@ -426,3 +426,35 @@ fn row(name: &str, rate: Option<Rate>) -> String {
         rate.independent
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_figures_mean_is_said_in_a_sentence() {
+        let trials = |errors: usize, of: usize| -> Trials {
+            let score = |n| Some(if n < errors { 1.0 } else { 0.0 });
+            (0..of).map(|n| Trial { unit: (n, n), score: score(n) }).collect()
+        };
+        // Impostors at or above the threshold are errors, and genuine ones below it.
+        let measured = |accepted: usize, rejected: usize| {
+            Measured::new(9, 0.5, trials(accepted, 100), trials(100 - rejected, 100), None)
+        };
+        let attempts = measured(0, 3);
+        assert_eq!(
+            plain(None, Some(&attempts)),
+            "none of 100 attempts by strangers was let in (up to 1 in 28 could be); 3 of 100 attempts by people \
+             enrolled were kept out, 1 in 33 (up to 1 in 12 could be)"
+        );
+        let pairs = measured(1, 40);
+        assert_eq!(
+            plain(Some(&pairs), None),
+            "1 of 100 pairs of two people was taken for one person, 1 in 100 (up to 1 in 18 could be); 40 of 100 pairs \
+             of one person were taken for two people, 40 in 100 (up to 50 in 100 could be)"
+        );
+        assert_eq!(plain(Some(&pairs), Some(&attempts)), plain(None, Some(&attempts)));
+        let none = Measured::new(0, 0.5, trials(0, 0), trials(0, 1), None);
+        assert!(plain(None, Some(&none)).starts_with("nothing is known of attempts by strangers; 1 of 1"));
+    }
+}

@@ -2,9 +2,12 @@
 
 #![allow(dead_code, reason = "each test file uses a part of this")]
 
-use std::io::{BufRead, BufReader};
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::FromRawFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::ptr::{null, null_mut};
 
 /// A path below `../shared`; without that folder says which test is skipped and gives `None`.
 pub fn shared(test: &str, path: &str) -> Option<PathBuf> {
@@ -90,4 +93,29 @@ pub fn empty_hall(folder: &Path, frames: u32) {
     for n in 1..frames {
         std::fs::hard_link(&first, folder.join(format!("{n:04}.png"))).unwrap();
     }
+}
+
+/// Runs the command at a terminal, and types.
+pub fn at_a_terminal<S: AsRef<std::ffi::OsStr>>(arguments: &[S], typed: &str) -> (String, Option<i32>) {
+    let (mut master, mut slave) = (0, 0);
+    // SAFETY: both places are ours; neither a name nor settings are asked for.
+    let opened = unsafe { libc::openpty(&mut master, &mut slave, null_mut(), null(), null()) };
+    assert_eq!(opened, 0, "{}", std::io::Error::last_os_error());
+    // SAFETY: `openpty` has just opened them, and nobody else closes them.
+    let (mut master, slave) = unsafe { (File::from_raw_fd(master), File::from_raw_fd(slave)) };
+    let mut program = Command::new(env!("CARGO_BIN_EXE_facelatch"));
+    program.args(arguments);
+    program.stdin(slave.try_clone().unwrap()).stdout(slave.try_clone().unwrap()).stderr(slave);
+    let mut child = program.spawn().unwrap();
+    drop(program);
+    master.write_all(typed.as_bytes()).unwrap();
+    let (mut text, mut part) = (Vec::new(), [0; 4_096]);
+    // The end of a terminal is an error.
+    while let Ok(count) = master.read(&mut part) {
+        if count == 0 {
+            break;
+        }
+        text.extend_from_slice(&part[..count]);
+    }
+    (String::from_utf8_lossy(&text).into_owned(), child.wait().unwrap().code())
 }

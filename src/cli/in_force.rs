@@ -5,9 +5,10 @@
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
+use std::io;
 
 use crate::config::{Config, ConfigError};
+use crate::store::disk::{self, Disk, FileSystem};
 use crate::strike::{self, StrikeSettings};
 
 /// Within the state folder.
@@ -50,12 +51,19 @@ impl InForce {
     /// Keeps `config`, the text of the configuration at `from`, as the one in force. Without the copy the
     /// door works as well, so that a full disk is no reason to keep it shut.
     pub(super) fn keep(&self, config: &[u8], from: &Path) {
+        self.keep_on(&FileSystem, config, from);
+    }
+
+    /// After a crash or a power cut at any moment the file is the old or the new one: half a configuration
+    /// would name no line to secure.
+    fn keep_on(&self, disk: &dyn Disk, config: &[u8], from: &Path) {
         // A start with the same configuration needs no disk that takes writes.
-        if fs::read(&self.path).is_ok_and(|kept| kept == config) {
+        if disk.read(&self.path).is_ok_and(|kept| kept == config) {
+            // Whoever was killed in the midst of this may have left the name unsynced.
+            let _ = disk.sync_folder(&self.path);
             return;
         }
-        let new = self.path.with_extension("new");
-        if let Err(error) = fs::write(&new, config).and_then(|()| fs::rename(&new, &self.path)) {
+        if let Err(error) = disk::replace(disk, &self.path, config) {
             log::error!(
                 "event=config_not_kept file={} of={} error={:?}",
                 self.path.display(),
@@ -68,7 +76,55 @@ impl InForce {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Mutex;
+
     use super::*;
+
+    /// Writes down what is asked of it.
+    #[derive(Debug, Default)]
+    struct Noted(Mutex<Vec<String>>);
+
+    impl Noted {
+        fn note(&self, what: &str, path: &Path) -> io::Result<()> {
+            let name = path.file_name().unwrap().to_string_lossy();
+            self.0.lock().unwrap().push(format!("{what} {name}"));
+            Ok(())
+        }
+    }
+
+    impl Disk for Noted {
+        fn read(&self, _: &Path) -> io::Result<Vec<u8>> {
+            Err(io::ErrorKind::NotFound.into())
+        }
+        fn write(&self, path: &Path, _: &[u8]) -> io::Result<()> {
+            self.note("write", path)
+        }
+        fn sync(&self, path: &Path) -> io::Result<()> {
+            self.note("sync", path)
+        }
+        fn rename(&self, _: &Path, to: &Path) -> io::Result<()> {
+            self.note("rename to", to)
+        }
+        fn sync_folder(&self, path: &Path) -> io::Result<()> {
+            self.note("sync the folder of", path)
+        }
+    }
+
+    #[test]
+    fn the_copy_is_on_the_disk_before_it_takes_the_place_of_the_old_one() {
+        let disk = Noted::default();
+        let kept = InForce::within("/var/lib/facelatch".into()).unwrap();
+        kept.keep_on(&disk, b"[strike]", Path::new("/etc/facelatch/facelatch.toml"));
+        assert_eq!(
+            *disk.0.lock().unwrap(),
+            [
+                "write config-in-force.new",
+                "sync config-in-force.new",
+                "rename to config-in-force.toml",
+                "sync the folder of config-in-force.toml"
+            ]
+        );
+    }
 
     #[test]
     fn the_first_absolute_folder_counts() {

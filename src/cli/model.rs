@@ -15,6 +15,7 @@ use crate::embed::quantize::quantize;
 use crate::embed::{Card, Embed, Embedder};
 use crate::matching::Embedding;
 use crate::picture::{Gray, Rect};
+use crate::store::disk::{self, FileSystem};
 
 /// Runs of the network for its latency, after a first one.
 const RUNS: usize = 50;
@@ -75,10 +76,10 @@ fn read(path: &Path) -> Result<Vec<u8>, CommandError> {
 fn quantize_file(input: &Path, output: &Path) -> Result<Answer, CommandError> {
     let float = read(input)?;
     let done = quantize(&float).map_err(|e| format!("{}: {e}", input.display()))?;
-    // Written beside and renamed, so that a full disk leaves no half file.
+    // Written beside and renamed, so that a full disk leaves no half file. For everybody to read, as models are.
     let unfinished = output.with_extension("unfinished");
     fs::write(&unfinished, &done.bytes)
-        .and_then(|()| fs::rename(&unfinished, output))
+        .and_then(|()| disk::swap_in(&FileSystem, &unfinished, output))
         .map_err(|e| format!("{}: {e}; choose a place that can be written", output.display()))?;
     say!(
         "{}: {} weights in {} tensors to int8, {} bytes to {} ({:.1} %), SHA-256 {}",

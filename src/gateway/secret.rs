@@ -11,6 +11,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use sha2::{Digest, Sha256};
 
 use super::GatewayError;
+use crate::store::disk::{self, FileSystem};
 
 /// A password has at least so many characters.
 pub const SHORTEST: usize = 10;
@@ -128,12 +129,12 @@ fn write(what: &'static str, path: &Path, text: &str) -> Result<(), GatewayError
     }
     let mut options = fs::OpenOptions::new();
     let mut file = options.write(true).create_new(true).mode(0o600).open(&part).map_err(fail)?;
-    writeln!(file, "{text}").and_then(|()| file.sync_all()).map_err(fail)?;
+    writeln!(file, "{text}").map_err(fail)?;
     let own = file.metadata().map_err(fail)?;
     if (own.uid(), own.gid()) != (owner.uid(), owner.gid()) {
         fchown(&file, Some(owner.uid()), Some(owner.gid())).map_err(fail)?;
     }
-    fs::rename(&part, path).map_err(fail)
+    disk::swap_in(&FileSystem, &part, path).map_err(fail)
 }
 
 #[cfg(test)]

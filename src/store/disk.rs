@@ -59,8 +59,14 @@ impl Disk for FileSystem {
 pub fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let new = path.with_extension("new");
     disk.write(&new, bytes)?;
-    disk.sync(&new)?;
-    disk.rename(&new, path)?;
+    swap_in(disk, &new, path)
+}
+
+/// The last steps of [`replace`] for a neighbour file that somebody else has written, with an owner or a
+/// mode of its own.
+pub fn swap_in(disk: &dyn Disk, new: &Path, path: &Path) -> io::Result<()> {
+    disk.sync(new)?;
+    disk.rename(new, path)?;
     disk.sync_folder(path)
 }
 

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::access::record::{Because, Call, FORMAT, Line, Snapshot, Step};
 use crate::access::{
     AccessRules, Action, Cause, Civil, Controller, DenyReason, EnrolFailure, EnrolGrant, EnrolStep, Event,
-    Indication, Input, ModeCommand, Resume, Saved, Schedule, Score, SubjectId, Timetable,
+    Indication, Input, ModeCommand, Resume, RolledBack, Saved, Schedule, Score, SubjectId, Timetable,
 };
 use crate::matching::{
     Embedding, Gallery, GalleryError, MOST_LOOKS, Metric, ModelHash, Note, Subject, TemplateError,
@@ -99,6 +99,18 @@ pub enum Report {
     },
     /// Consent or expiry of somebody was noted.
     Noted {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// An operator has accepted the door's files, which do not belong together, as they are.
+    RollbackAccepted,
+    /// Somebody's time is over: not let in from now on.
+    Disabled {
+        /// Who.
+        subject: SubjectId,
+    },
+    /// Somebody's time is not over after all.
+    Enabled {
         /// Who.
         subject: SubjectId,
     },
@@ -237,6 +249,18 @@ pub enum DoorError {
     /// One change of the gallery at a time.
     #[error("another change of the gallery is being written: try again")]
     Saving,
+    /// The door's files were put back from a copy.
+    #[error(
+        "the door's files do not belong together ({what}: older than the others say, see facelatch status): \
+         facelatch mode normal --accept-rollback accepts them as they are"
+    )]
+    RolledBack {
+        /// Which.
+        what: RolledBack,
+    },
+    /// There is nothing to accept.
+    #[error("nothing was rolled back: there is nothing to accept")]
+    NotRolledBack,
     /// Longer than configured, or not at all.
     #[error("the door can be held open for 1 s to {} s (access.max_hold_open_s)", max.as_secs())]
     HoldOpen {
@@ -261,9 +285,12 @@ impl DoorError {
                 format!("unlike subject {subject}, similarity {similarity:.3}")
             }
             DoorError::Import { source, .. } => source.logged(),
-            DoorError::Template(_) | DoorError::Busy | DoorError::Saving | DoorError::HoldOpen { .. } => {
-                self.to_string()
-            }
+            DoorError::Template(_)
+            | DoorError::Busy
+            | DoorError::Saving
+            | DoorError::RolledBack { .. }
+            | DoorError::NotRolledBack
+            | DoorError::HoldOpen { .. } => self.to_string(),
         }
     }
 }
@@ -380,6 +407,11 @@ pub struct Door {
     enrolling: Wish,
     collected: Vec<Embedding>,
     changing: Option<Change>,
+    /// Those whose time is over: they have no hours.
+    over: BTreeSet<SubjectId>,
+    /// A later change has a version after this one, and no id below that: an older gallery, put back, must
+    /// not give them out once more.
+    after: Option<(u64, u32)>,
     /// Waits for the change before it. There is no second one: no enrolment begins during a change.
     taken: Option<Taken>,
     recorder: Option<Recorder>,
@@ -405,6 +437,8 @@ impl Door {
             enrolling: Wish::default(),
             collected: Vec::new(),
             changing: None,
+            over: BTreeSet::new(),
+            after: None,
             taken: None,
             recorder: None,
         }
@@ -455,6 +489,30 @@ impl Door {
         self.effects(actions, None, 0)
     }
 
+    /// Later changes of the gallery have versions after this one, and give out no id below `next_id`.
+    pub fn go_on_after(&mut self, version: u64, next_id: u32) {
+        self.after = Some((version, next_id));
+    }
+
+    /// What is reported once the change that is being written is on the disk.
+    pub fn changing(&self) -> impl Iterator<Item = &Report> {
+        self.changing.iter().flat_map(|change| &change.reports)
+    }
+
+    /// Accepts the door's files as they are, although they do not belong together; it counts, and the door is
+    /// in normal mode, once the gallery is written.
+    ///
+    /// # Errors
+    /// When there is nothing to accept, or a change is being written.
+    pub fn accept_rollback(&mut self) -> Result<Vec<Effect>, DoorError> {
+        if !self.controller.rolled_back().any() {
+            return Err(DoorError::NotRolledBack);
+        }
+        let mut gallery = self.draft();
+        gallery.go_on_after(0, 0);
+        Ok(vec![self.change(gallery, vec![Report::RollbackAccepted])?])
+    }
+
     /// When [`Door::handle_timeout`] is due.
     pub fn poll_timeout(&self) -> Option<Timestamp> {
         self.controller.poll_timeout()
@@ -479,12 +537,17 @@ impl Door {
     /// Puts the door into a mode.
     ///
     /// # Errors
-    /// When it shall be held open for longer than is allowed.
+    /// When it shall be held open for longer than is allowed, or its files were put back and nobody has
+    /// accepted that.
     pub fn set_mode(&mut self, now: Timestamp, command: ModeCommand) -> Result<Vec<Effect>, DoorError> {
         if let ModeCommand::HoldOpen { time } = command
             && (time < Duration::from_secs(1) || time > self.rules.max_hold_open)
         {
             return Err(DoorError::HoldOpen { max: self.rules.max_hold_open });
+        }
+        let what = self.controller.rolled_back();
+        if command == ModeCommand::Normal && what.any() {
+            return Err(DoorError::RolledBack { what });
         }
         Ok(self.handle(now, Input::SetMode(command)))
     }
@@ -582,7 +645,7 @@ impl Door {
     /// # Errors
     /// When it makes no sense or another change is being written.
     pub fn change_people(&mut self, change: &PeopleChange) -> Result<Vec<Effect>, DoorError> {
-        let mut gallery = Gallery::clone(&self.gallery);
+        let mut gallery = self.draft();
         let report = change.apply(&mut gallery)?;
         Ok(vec![self.change(gallery, vec![report])?])
     }
@@ -593,15 +656,28 @@ impl Door {
     /// # Errors
     /// When one of them cannot be taken in, or another change is being written.
     pub fn import(&mut self, people: &[Subject], anyway: bool) -> Result<Vec<Effect>, DoorError> {
-        let mut gallery = Gallery::clone(&self.gallery);
+        let mut gallery = self.draft();
         let reports = import(&mut gallery, people, anyway, &self.model, &self.rules)?;
         Ok(vec![self.change(gallery, reports)?])
     }
 
-    /// Removes somebody whose time is over at `unix` (seconds since 1970), if there is somebody and no
-    /// other change is being written.
-    pub fn expire(&mut self, unix: u64) -> Vec<Effect> {
-        let Some(name) = self.gallery.expired(unix).map(|s| s.name.clone()) else { return Vec::new() };
+    /// From now on the time of these people is over, and of no others: they are known, and not let in.
+    pub fn disable(&mut self, now: Timestamp, over: BTreeSet<SubjectId>) -> Vec<Effect> {
+        if over == self.over {
+            return Vec::new();
+        }
+        let before = std::mem::replace(&mut self.over, over);
+        let new = self.over.difference(&before).map(|subject| Report::Disabled { subject: *subject });
+        let back = before.difference(&self.over).filter(|subject| self.gallery.subject(**subject).is_some());
+        let back = back.map(|subject| Report::Enabled { subject: *subject });
+        let mut effects: Vec<Effect> = new.chain(back).map(Effect::Report).collect();
+        effects.extend(self.announce_gallery(now));
+        effects
+    }
+
+    /// Removes somebody whose time is over, if no other change is being written.
+    pub fn expire(&mut self, subject: SubjectId) -> Vec<Effect> {
+        let Some(name) = self.gallery.subject(subject).map(|s| s.name.clone()) else { return Vec::new() };
         self.change_people(&PeopleChange::Expire { name }).unwrap_or_default()
     }
 
@@ -613,9 +689,13 @@ impl Door {
         match outcome {
             Ok(()) => {
                 self.gallery = gallery;
+                let accepted = reports.contains(&Report::RollbackAccepted);
                 effects.extend(reports.into_iter().map(Effect::Report));
                 effects.push(Effect::Gallery(self.comparable()));
                 effects.extend(self.announce_gallery(now));
+                if accepted {
+                    effects.extend(self.handle(now, Input::AcceptRollback));
+                }
             }
             Err(reason) if reports.iter().any(|r| r.ends_enrolment().is_some()) => {
                 let logged = reason.clone();
@@ -631,7 +711,11 @@ impl Door {
 
     fn announce_gallery(&mut self, now: Timestamp) -> Vec<Effect> {
         let version = self.gallery.version();
-        let timetable = self.hours.timetable(&self.gallery);
+        let mut timetable = self.hours.timetable(&self.gallery);
+        for subject in &self.over {
+            timetable.people.insert(*subject, Schedule::never());
+            timetable.administrators.remove(subject);
+        }
         self.handle(now, Input::GalleryChanged { version, timetable })
     }
 
@@ -687,9 +771,18 @@ impl Door {
     }
 
     fn add(&mut self, newcomer: Newcomer<'_>) -> Result<Effect, DoorError> {
-        let mut gallery = Gallery::clone(&self.gallery);
+        let mut gallery = self.draft();
         let reports = enrol(&mut gallery, newcomer, &self.model, &self.rules)?;
         self.change(gallery, reports)
+    }
+
+    /// The gallery, to be changed.
+    fn draft(&self) -> Gallery {
+        let mut gallery = Gallery::clone(&self.gallery);
+        if let Some((version, next_id)) = self.after {
+            gallery.go_on_after(version, next_id);
+        }
+        gallery
     }
 
     fn change(&mut self, gallery: Gallery, reports: Vec<Report>) -> Result<Effect, DoorError> {
@@ -853,6 +946,24 @@ fn check_unknown(
 }
 
 impl Report {
+    /// True when it tells of a change of the gallery.
+    pub fn is_change(&self) -> bool {
+        match self {
+            Report::Enrolled { .. }
+            | Report::Replaced { .. }
+            | Report::LookAdded { .. }
+            | Report::Removed { .. }
+            | Report::Expired { .. }
+            | Report::Renamed { .. }
+            | Report::Noted { .. }
+            | Report::RollbackAccepted => true,
+            Report::Event(_)
+            | Report::Disabled { .. }
+            | Report::Enabled { .. }
+            | Report::EnrolRefused { .. } => false,
+        }
+    }
+
     /// The report as one line of `key=value` pairs for the log. People appear as ids.
     pub fn log_line(&self) -> String {
         match self {
@@ -869,6 +980,9 @@ impl Report {
             Report::Expired { subject } => format!("event=expired subject={subject}"),
             Report::Renamed { subject } => format!("event=renamed subject={subject}"),
             Report::Noted { subject } => format!("event=noted subject={subject}"),
+            Report::RollbackAccepted => "event=rollback_accepted".to_owned(),
+            Report::Disabled { subject } => format!("event=disabled subject={subject} why=expired"),
+            Report::Enabled { subject } => format!("event=enabled subject={subject} why=not_expired"),
             Report::EnrolRefused { like: Some(subject), .. } => {
                 format!("event=enrol_refused reason=\"already enrolled\" subject={subject}")
             }
@@ -920,6 +1034,9 @@ impl Report {
             | Report::Expired { .. }
             | Report::Renamed { .. }
             | Report::Noted { .. }
+            | Report::RollbackAccepted
+            | Report::Disabled { .. }
+            | Report::Enabled { .. }
             | Report::Event(_) => None,
         }
     }

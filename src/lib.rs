@@ -26,6 +26,7 @@ pub mod door;
 pub mod draw;
 pub mod embed;
 pub mod evaluate;
+pub mod expiry;
 pub mod face;
 pub mod gateway;
 pub mod gpio;

@@ -168,7 +168,11 @@ fn a_recorded_visit_opens_for_the_person_enrolled_and_names_stay_out_of_the_log(
     assert!(words(&broken).contains(&format!("BROKEN at entry {}", release + 1)), "{}", words(&broken));
     let short: String = text.lines().take(release).flat_map(|line| [line, "\n"]).collect();
     fs::write(&log, short).unwrap();
-    assert_eq!(facelatch(["audit", "verify", "--config", conf]).status.code(), Some(0), "a chain by itself");
+    let folder = dir.join("audit");
+    let alone = facelatch(["audit", "verify", "--folder", folder.to_str().unwrap()]);
+    assert_eq!(alone.status.code(), Some(0), "a chain by itself");
+    let known = facelatch(["audit", "verify", "--config", conf]);
+    assert_eq!(known.status.code(), Some(1), "gallery and state know of more: {}", words(&known));
     assert!(words(&verify()).contains("when the checkpoint was exported"), "{}", words(&verify()));
 }
 

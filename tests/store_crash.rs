@@ -12,7 +12,7 @@ use std::time::Duration;
 use disk::SimulatedDisk;
 use facelatch::matching::{Embedding, Gallery, ModelHash, Note};
 use facelatch::store::disk::Disk;
-use facelatch::store::{GalleryStore, StoreError, StoreKey};
+use facelatch::store::{GalleryStore, Ledger, StoreError, StoreKey};
 use watch::Random;
 
 const MODEL: ModelHash = ModelHash([3; 32]);
@@ -94,8 +94,9 @@ fn a_thousand_kills_leave_the_old_or_the_new_gallery() {
             let mut store = open(&disk).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
             assert_eq!(store.load().unwrap(), known, "seed {seed}");
             let Some(new) = changed(&known, kind, &mut random) else { continue };
+            let ledger = Ledger { erase: random.below(9), ..Ledger::default() };
             disk.kill_after(random.below(11));
-            let done = if kind == 5 { store.rotate_key() } else { store.save(&new) };
+            let done = if kind == 5 { store.rotate_key(&new, &ledger) } else { store.save(&new, &ledger) };
             drop(store);
             let killed = disk.has_killed();
             let power = random.once_in(2);
@@ -150,7 +151,7 @@ fn real_kills_leave_a_gallery_that_opens() {
         let templates = (0..3).map(|_| embedding(&mut random)).collect();
         let _ = gallery.enrol(&format!("person {n}"), templates, MODEL, 1).unwrap();
     }
-    store().save(&gallery).unwrap();
+    store().save(&gallery, &Ledger::default()).unwrap();
     let facelatch: PathBuf = env!("CARGO_BIN_EXE_facelatch").into();
     let (mut killed, mut finished, mut changed) = (0, 0, 0);
     let mut name = "person 0".to_owned();

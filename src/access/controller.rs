@@ -10,7 +10,7 @@ use super::doorway::{CONTACT_LAG, Doorway, Moved};
 use super::enrolment::{Countdown, EnrolmentRules, FrameCounts};
 use super::event::{
     Action, Alarm, Cause, EnrolFailure, EnrolGrant, EnrolStep, EnrolWait, Event, Fault, Indication, Input,
-    Mode, ModeCommand, Relock, Saved, Seen, Sighting, SubjectId, Unusable,
+    Mode, ModeCommand, Relock, RolledBack, Saved, Seen, Sighting, SubjectId, Unusable,
 };
 use super::lockout::{Lockout, LockoutRules, Resume};
 use super::planted::{self, Bug};
@@ -113,6 +113,9 @@ pub struct Controller {
     /// Challenges so far.
     challenges: u64,
     secure_mode: bool,
+    /// The door's files do not belong together, and no operator has accepted that.
+    #[serde(default)]
+    rolled_back: RolledBack,
     release: Option<Release>,
     secured: Option<Timestamp>,
     doorway: Doorway,
@@ -142,6 +145,7 @@ impl Controller {
             challenge: None,
             challenges: 0,
             secure_mode: false,
+            rolled_back: RolledBack::default(),
             release: None,
             secured: None,
             doorway: Doorway::new(rules.held_open_after),
@@ -162,7 +166,8 @@ impl Controller {
             Resume::SameBoot(saved) | Resume::OtherBoot(saved) => Some(saved),
             Resume::Unreadable => None,
         };
-        self.secure_mode = self.saved.is_none_or(|saved| saved.secure_mode);
+        self.rolled_back = self.saved.map(|saved| saved.rolled_back).unwrap_or_default();
+        self.secure_mode = self.saved.is_none_or(|saved| saved.secure_mode) || self.rolled_back.any();
         self.lockout.resume(
             now,
             match resume {
@@ -218,9 +223,14 @@ impl Controller {
         self.lockout.left(now)
     }
 
-    /// The alarm in force.
+    /// The alarm in force; what goes on at the door itself comes first.
     pub fn alarm(&self) -> Option<Alarm> {
-        self.doorway.alarm()
+        self.doorway.alarm().or(self.rolled_back.any().then_some(Alarm::RolledBack))
+    }
+
+    /// Which of the door's files were found older than the others say, until an operator accepts it.
+    pub fn rolled_back(&self) -> RolledBack {
+        self.rolled_back
     }
 
     /// Whether the door stands open, if its contact has told.
@@ -306,6 +316,8 @@ impl Controller {
             }
             Input::NotRecorded => self.not_recorded(now, &mut actions),
             Input::Fault(fault) => self.fault(now, fault, &mut actions),
+            Input::RolledBack(what) => self.roll_back(now, what, &mut actions),
+            Input::AcceptRollback => self.accept_rollback(&mut actions),
         }
         self.finish(&mut actions);
         actions
@@ -345,7 +357,8 @@ impl Controller {
         // Whatever made the frames void that it was asked in has ended it, too.
         self.challenge = self.challenge.filter(|challenge| self.window.run() == Some(challenge.run));
         self.indicate(actions);
-        let saved = Saved { lockout: self.lockout.saved(), secure_mode: self.secure_mode };
+        let (secure_mode, rolled_back) = (self.secure_mode, self.rolled_back);
+        let saved = Saved { lockout: self.lockout.saved(), secure_mode, rolled_back };
         if self.saved != Some(saved) {
             self.saved = Some(saved);
             actions.push(Action::Save(saved));
@@ -674,7 +687,8 @@ impl Controller {
         let before = self.mode();
         match command {
             ModeCommand::Normal => {
-                self.secure_mode = false;
+                // That takes a word of its own.
+                self.secure_mode = self.rolled_back.any();
                 if before == Mode::HoldOpen {
                     self.close(now, Relock::Command, actions);
                     return;
@@ -697,6 +711,38 @@ impl Controller {
             }
         }
         if self.mode() != before {
+            actions.push(Action::Report(Event::ModeChanged(self.mode())));
+        }
+    }
+
+    fn roll_back(&mut self, now: Timestamp, what: RolledBack, actions: &mut Vec<Action>) {
+        if !what.any() {
+            return;
+        }
+        let (before, mode) = (self.rolled_back, self.mode());
+        self.rolled_back = before.and(what);
+        self.secure_mode = true;
+        if self.is_exit() {
+            self.forget_face(actions);
+        } else {
+            self.close(now, Relock::RolledBack, actions);
+        }
+        if self.mode() != mode && mode != Mode::HoldOpen {
+            actions.push(Action::Report(Event::ModeChanged(self.mode())));
+        }
+        if self.rolled_back != before {
+            actions.push(Action::Report(Event::Alarm(Alarm::RolledBack)));
+        }
+    }
+
+    fn accept_rollback(&mut self, actions: &mut Vec<Action>) {
+        if !self.rolled_back.any() {
+            return;
+        }
+        let mode = self.mode();
+        (self.rolled_back, self.secure_mode) = (RolledBack::default(), false);
+        actions.push(Action::Report(Event::AlarmOver(Alarm::RolledBack)));
+        if self.mode() != mode {
             actions.push(Action::Report(Event::ModeChanged(self.mode())));
         }
     }
@@ -848,6 +894,10 @@ impl Controller {
     fn indicate(&mut self, actions: &mut Vec<Action>) {
         let indication = match (self.doorway.alarm(), &self.enrolling, self.release, self.stage) {
             (Some(alarm), ..) => Indication::Alarm(alarm),
+            // Who leaves, or stands there, is shown that first.
+            (None, None, None, Stage::Empty) if self.rolled_back.any() => {
+                Indication::Alarm(Alarm::RolledBack)
+            }
             (None, Some(e), ..) if e.prompt.counts() => Indication::EnrolCounting,
             (None, Some(_), ..) => Indication::EnrolWaiting,
             (None, None, Some(_), _) => Indication::Released,
@@ -1203,6 +1253,32 @@ mod tests {
     }
 
     #[test]
+    fn files_put_back_keep_faces_out_until_that_is_accepted() {
+        let mut door = Door::resumed(Resume::Fresh);
+        let what = RolledBack { gallery: true, ..RolledBack::default() };
+        // Somebody is leaving: that goes on.
+        let _ = door.controller.handle(Timestamp::ZERO, Input::Rex);
+        let actions = door.controller.handle(Timestamp::ZERO, Input::RolledBack(what));
+        assert!(!actions.contains(&Action::Secure), "{actions:?}");
+        assert!(actions.contains(&Action::Report(Event::Alarm(Alarm::RolledBack))), "{actions:?}");
+        assert!(actions.contains(&Action::Report(Event::ModeChanged(Mode::Secure))), "{actions:?}");
+        let saved = Saved { secure_mode: true, rolled_back: what, ..Saved::default() };
+        assert_eq!(actions.last(), Some(&Action::Save(saved)));
+        // The word that ends secure mode does not end this, nor does a restart.
+        for resume in [Resume::SameBoot(saved), Resume::OtherBoot(saved)] {
+            door = Door::resumed(resume);
+            let normal = Input::SetMode(ModeCommand::Normal);
+            let _ = door.controller.handle(Timestamp::ZERO, normal);
+            assert_eq!((door.controller.mode(), door.controller.rolled_back()), (Mode::Secure, what));
+            assert_eq!(door.controller.alarm(), Some(Alarm::RolledBack));
+        }
+        let actions = door.controller.handle(Timestamp::ZERO, Input::AcceptRollback);
+        assert!(actions.contains(&Action::Report(Event::AlarmOver(Alarm::RolledBack))), "{actions:?}");
+        assert!(actions.contains(&Action::Save(Saved::default())), "{actions:?}");
+        assert_eq!((door.controller.mode(), door.controller.alarm()), (Mode::Normal, None));
+    }
+
+    #[test]
     fn secure_mode_keeps_faces_out_over_restarts_and_lets_people_leave() {
         let mut door = Door::new();
         door.frames(15, &face(1, 0.9));
@@ -1300,7 +1376,8 @@ mod tests {
     fn a_lockout_is_taken_up_after_a_restart() {
         let until = Timestamp::from_millis(20_000);
         let locked = Some(SavedLock { until, time: Duration::from_secs(30) });
-        let saved = Saved { lockout: SavedLockout { denials: 3, locked }, secure_mode: false };
+        let saved =
+            Saved { lockout: SavedLockout { denials: 3, locked }, secure_mode: false, ..Saved::default() };
         for (resume, opens) in [(Resume::SameBoot(saved), 20_000), (Resume::OtherBoot(saved), 30_000)] {
             let mut door = Door::resumed(resume);
             door.now = opens - 50 * 15;

@@ -221,6 +221,11 @@ pub enum Input {
     /// Something broke: the strike is secured. [`Fault::Store`] alone leaves a release to somebody who
     /// asked to leave.
     Fault(Fault),
+    /// The door's files do not belong together: secure mode and an alarm, over restarts, until an operator
+    /// accepts it. A release that somebody inside asked for goes on.
+    RolledBack(RolledBack),
+    /// An operator accepts the files as they are: normal mode again.
+    AcceptRollback,
 }
 
 /// What an operator may ask of the door as a whole.
@@ -324,6 +329,8 @@ pub enum Relock {
     NotRecorded,
     /// Something broke.
     Fault(Fault),
+    /// The door's files do not belong together.
+    RolledBack,
 }
 
 impl Relock {
@@ -335,11 +342,12 @@ impl Relock {
             Relock::Command => "command",
             Relock::NotRecorded => "not_recorded",
             Relock::Fault(_) => "fault",
+            Relock::RolledBack => "rolled_back",
         }
     }
 }
 
-/// What the door's contact gives away.
+/// What somebody should look after.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alarm {
@@ -347,6 +355,8 @@ pub enum Alarm {
     ForcedOpen,
     /// The door stands open for too long.
     HeldOpen,
+    /// Gallery, state or audit log is older than the others say: put back from a copy, or lost.
+    RolledBack,
 }
 
 impl Alarm {
@@ -355,7 +365,45 @@ impl Alarm {
         match self {
             Alarm::ForcedOpen => "forced_open",
             Alarm::HeldOpen => "held_open",
+            Alarm::RolledBack => "rolled_back",
         }
+    }
+}
+
+/// Which of the files that a door keeps are older than the others say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RolledBack {
+    /// The gallery.
+    pub gallery: bool,
+    /// The door's state.
+    pub state: bool,
+    /// The audit log.
+    pub log: bool,
+}
+
+impl RolledBack {
+    /// True when it is any of them.
+    pub fn any(&self) -> bool {
+        *self != RolledBack::default()
+    }
+
+    /// Those of both.
+    #[must_use]
+    pub fn and(self, other: RolledBack) -> Self {
+        RolledBack {
+            gallery: self.gallery || other.gallery,
+            state: self.state || other.state,
+            log: self.log || other.log,
+        }
+    }
+}
+
+impl std::fmt::Display for RolledBack {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let named = [(self.gallery, "gallery"), (self.state, "state"), (self.log, "audit_log")];
+        let names: Vec<&str> = named.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+        f.write_str(&names.join(","))
     }
 }
 
@@ -447,7 +495,7 @@ pub enum Event {
     },
     /// An alarm began.
     Alarm(Alarm),
-    /// The alarm ended: the door is closed.
+    /// The alarm ended: the door is closed, or an operator has accepted the files.
     AlarmOver(Alarm),
     /// Too many denied attempts: no face opens for a while.
     LockedOut {
@@ -547,7 +595,7 @@ pub enum Indication {
     Released,
     /// Nobody is let in, and why (red, in a pattern for each reason).
     Denied(DenyCode),
-    /// The door was forced or is held open.
+    /// Somebody should look after the door: it was forced, is held open, or its files were put back.
     Alarm(Alarm),
     /// An enrolment counts down.
     EnrolCounting,
@@ -575,6 +623,9 @@ pub struct Saved {
     pub lockout: SavedLockout,
     /// Whether the operator's secure mode is on.
     pub secure_mode: bool,
+    /// What was found older than it should be, until an operator accepts it.
+    #[serde(default)]
+    pub rolled_back: RolledBack,
 }
 
 /// What the surroundings must do, in order.

@@ -35,7 +35,8 @@ pub use controller::{AccessRules, Controller};
 pub use enrolment::{EnrolmentRules, FrameCounts};
 pub use event::{
     Action, Alarm, Cause, EnrolFailure, EnrolGrant, EnrolStep, EnrolWait, Event, Fault, Indication, Input,
-    Likeness, Mode, ModeCommand, Others, Relock, Saved, Score, Seen, Sighting, SubjectId, TrackId, Unusable,
+    Likeness, Mode, ModeCommand, Others, Relock, RolledBack, Saved, Score, Seen, Sighting, SubjectId,
+    TrackId, Unusable,
 };
 pub use lockout::{LockoutRules, Resume, SavedLock, SavedLockout};
 pub use reason::{ChallengeEnd, DenyCode, DenyReason};

@@ -197,6 +197,11 @@ impl Schedule {
         Schedule(vec![Hours::ALWAYS])
     }
 
+    /// At no hour of any day.
+    pub fn never() -> Self {
+        Schedule(Vec::new())
+    }
+
     /// True when no clock is needed to say yes.
     fn is_always(&self) -> bool {
         self.0.contains(&Hours::ALWAYS)

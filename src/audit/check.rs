@@ -220,6 +220,10 @@ pub fn check(
         }
         head = scan.head;
     }
+    if files.is_empty() {
+        let problem = "there is none: a log has a first entry from the moment on when the door first starts";
+        return Ok(Err(Break { entry: 1, file: None, line: 0, problem: problem.to_owned() }));
+    }
     let start = start.unwrap_or(Checkpoint::START);
     let missing = |entry, problem: String| Ok(Err(Break { entry, file: None, line: 0, problem }));
     let mut too_old = false;

@@ -87,6 +87,91 @@ pub struct Context {
     pub config: Hash,
 }
 
+/// How far the files beside the log had come, as far as its entries have said. Each figure only grows, so that
+/// a gallery or a state that says less than the log is an older one put back.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Marks {
+    /// The version of the gallery.
+    pub gallery: u64,
+    /// So many entries are about the change that made this version.
+    pub part: u32,
+    /// The id that the next new person gets.
+    pub next_id: u32,
+    /// The door's state was written so often.
+    pub state: u64,
+    /// Whoever was removed up to this version of the gallery is on no recorded frame any more.
+    pub erased: u64,
+}
+
+/// What an entry says of the files beside the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It is about the change that brought the gallery to this version.
+    Change {
+        /// The version.
+        version: u64,
+        /// The id that the next new person gets.
+        next_id: u32,
+    },
+    /// They were found like this at a start.
+    Found {
+        /// The gallery's version.
+        version: u64,
+        /// The id that the next new person gets.
+        next_id: u32,
+        /// The number of the last write of the state.
+        state: u64,
+    },
+    /// The state was written for this time.
+    State(u64),
+    /// The frames of people removed up to this version of the gallery are erased.
+    Erased(u64),
+}
+
+impl Marks {
+    /// After an entry that says this.
+    #[must_use]
+    pub fn with(mut self, mark: Mark) -> Self {
+        match mark {
+            Mark::Change { version, next_id } => {
+                if version > self.gallery {
+                    (self.gallery, self.part) = (version, 0);
+                }
+                self.part += u32::from(version == self.gallery);
+                self.next_id = self.next_id.max(next_id);
+            }
+            Mark::Found { version, next_id, state } => {
+                if version > self.gallery {
+                    (self.gallery, self.part) = (version, 0);
+                }
+                self.next_id = self.next_id.max(next_id);
+                self.state = self.state.max(state);
+            }
+            Mark::State(number) => self.state = self.state.max(number),
+            Mark::Erased(version) => self.erased = self.erased.max(version),
+        }
+        self
+    }
+
+    /// The further of two.
+    #[must_use]
+    pub fn max(self, other: Marks) -> Self {
+        let part = match self.gallery.cmp(&other.gallery) {
+            std::cmp::Ordering::Greater => self.part,
+            std::cmp::Ordering::Less => other.part,
+            std::cmp::Ordering::Equal => self.part.max(other.part),
+        };
+        Marks {
+            gallery: self.gallery.max(other.gallery),
+            part,
+            next_id: self.next_id.max(other.next_id),
+            state: self.state.max(other.state),
+            erased: self.erased.max(other.erased),
+        }
+    }
+}
+
 /// What happened. People appear as ids, never by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Fact {
@@ -98,6 +183,8 @@ pub struct Fact {
     pub similarity: Option<f32>,
     /// More, as `key=value` pairs.
     pub detail: Option<String>,
+    /// What it says of the files beside the log.
+    pub mark: Option<Mark>,
 }
 
 impl Fact {
@@ -110,6 +197,13 @@ impl Fact {
     #[must_use]
     pub fn with(mut self, detail: impl Into<String>) -> Self {
         self.detail = Some(detail.into());
+        self
+    }
+
+    /// The same with a word on the files beside the log.
+    #[must_use]
+    pub fn marked(mut self, mark: Mark) -> Self {
+        self.mark = Some(mark);
         self
     }
 }
@@ -155,6 +249,10 @@ pub struct Entry {
     /// In a file's first entry what the file continues; in `retired` what was removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Checkpoint>,
+    /// How far gallery and state had come, this entry included: in a file's first entry, and wherever that
+    /// changed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks: Option<Marks>,
     /// SHA-256 of the network in force.
     pub model: Hash,
     /// SHA-256 of the configuration in force.

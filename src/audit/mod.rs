@@ -13,7 +13,10 @@
 //! * [`mod@check`]: reading the whole log and naming the first broken entry.
 //!
 //! The chain has no key. Who may write the files can write a new log with a new chain, or cut off its
-//! end: an exported [`Checkpoint`] kept elsewhere shows that.
+//! end: an exported [`Checkpoint`] kept elsewhere shows that. On the board itself the gallery, which is
+//! sealed, and the door's state hold the log's last entry as it was when they were written
+//! ([`AuditLog::holds`]), and the log's entries say how far these two had come ([`Marks`]): one of the three
+//! put back from a copy does not fit the others.
 
 pub mod check;
 pub mod disk;
@@ -23,7 +26,7 @@ pub mod writer;
 
 pub use check::{Break, Report, check, entries_since, read_checkpoint};
 pub use disk::{Disk, FolderDisk};
-pub use entry::{Checkpoint, Context, Entry, Fact, Hash, Stamp};
+pub use entry::{Checkpoint, Context, Entry, Fact, Hash, Mark, Marks, Stamp};
 pub use kept::kept_entries;
 pub use writer::{AuditLog, Rotation};
 

@@ -2,7 +2,7 @@
 
 use super::check::{continues, file_name, first_of, io, log_files, scan};
 use super::disk::Disk;
-use super::entry::{self, Checkpoint, Context, Entry, Fact, Stamp};
+use super::entry::{self, Checkpoint, Context, Entry, Fact, Marks, Stamp};
 use super::kept::Kept;
 use super::{AuditError, entry::Line};
 
@@ -39,6 +39,27 @@ pub struct AuditLog<D> {
     written: Vec<Entry>,
     /// What outlives the files.
     kept: Kept,
+    said: Said,
+    /// The wall clock at the last entry that was there when the log was opened.
+    found_ms: u64,
+}
+
+/// What the entries have said so far.
+#[derive(Clone, Copy, Debug, Default)]
+struct Said {
+    /// Of gallery and state; nothing in a log of earlier versions.
+    marks: Option<Marks>,
+    /// The wall clock at the last one.
+    wall_ms: u64,
+}
+
+impl Said {
+    fn note(&mut self, entry: &Entry) {
+        self.wall_ms = entry.wall_ms;
+        if let Some(marks) = entry.marks {
+            self.marks = Some(self.marks.unwrap_or_default().max(marks));
+        }
+    }
 }
 
 /// What a start finds at the end of the last file.
@@ -84,6 +105,8 @@ impl<D: Disk> AuditLog<D> {
             unfinished: None,
             written: Vec::new(),
             kept: Kept::default(),
+            said: Said::default(),
+            found_ms: 0,
         };
         log.recover(now)?;
         let retired = log.files.first().and_then(|name| first_of(name)).is_some_and(|first| first > 1);
@@ -94,6 +117,43 @@ impl<D: Disk> AuditLog<D> {
     /// The last entry that is on the disk.
     pub fn head(&self) -> Checkpoint {
         self.head
+    }
+
+    /// What its entries say of gallery and state; nothing in a log of earlier versions.
+    pub fn marks(&self) -> Option<Marks> {
+        self.said.marks
+    }
+
+    /// What the wall clock said at the last entry that was there when the log was opened, in ms since 1970;
+    /// 0 without one.
+    pub fn found_wall_ms(&self) -> u64 {
+        self.found_ms
+    }
+
+    /// True when the log has this entry, or has retired it: false when it was cut off, begun anew or put back
+    /// from a copy since.
+    ///
+    /// # Errors
+    /// When the disk cannot be read.
+    pub fn holds(&self, at: Checkpoint) -> Result<bool, AuditError> {
+        if at.entries >= self.head.entries {
+            return Ok(at == self.head || at == Checkpoint::START);
+        }
+        let begun_before = |name: &&String| first_of(name).is_some_and(|first| first <= at.entries);
+        let Some(name) = self.files.iter().rfind(begun_before) else {
+            return Ok(true);
+        };
+        let bytes = self.disk.read(name).map_err(|e| io(&self.disk, name, "read", e))?;
+        let mut found = None;
+        let good = scan(name, &bytes, |line, _| {
+            if line.entry.seq == at.entries {
+                found = Some(line.hash);
+            }
+        });
+        // What stands behind damage still says which entry it is.
+        let behind = || bytes[good.len..].split(|b| *b == b'\n').filter_map(unchecked);
+        let found = found.or_else(|| behind().find(|l| l.entry.seq == at.entries).map(|l| l.hash));
+        Ok(found == Some(at.hash))
     }
 
     /// The entries that have reached the disk since this was asked last, those about the log itself
@@ -113,7 +173,9 @@ impl<D: Disk> AuditLog<D> {
                 break;
             };
             let bytes = self.disk.read(&name).map_err(|e| io(&self.disk, &name, "read", e))?;
-            match tail(&name, &bytes) {
+            let end = tail(&name, &bytes, &mut self.said);
+            self.found_ms = self.said.wall_ms;
+            match end {
                 Tail::NoStart { bytes } => {
                     cut += bytes;
                     startless.push(name);
@@ -134,6 +196,15 @@ impl<D: Disk> AuditLog<D> {
                     self.disk.truncate(&name, self.len).map_err(|e| io(&self.disk, &name, "cut", e))?;
                 }
                 Tail::Damaged { after, entry } => {
+                    // It may have been its first entry that said how far the others had come.
+                    for earlier in self.files.iter().rev().skip(1) {
+                        if self.said.marks.is_some() {
+                            break;
+                        }
+                        let bytes =
+                            self.disk.read(earlier).map_err(|e| io(&self.disk, earlier, "read", e))?;
+                        let _ = tail(earlier, &bytes, &mut self.said);
+                    }
                     self.begin(after, Some(format!("why=damaged file={name} entry={entry}")), now)?;
                 }
             }
@@ -174,8 +245,11 @@ impl<D: Disk> AuditLog<D> {
 
     fn write(&mut self, facts: &[(Stamp, Fact)], after: Option<Checkpoint>) -> Result<(), AuditError> {
         let (mut bytes, mut entries) = (Vec::new(), Vec::with_capacity(facts.len()));
+        let mut said = self.said;
         let head = facts.iter().fold(self.head, |head, (stamp, fact)| {
-            let entry = self.entry(head, *stamp, fact, after);
+            let mut entry = self.entry(head, *stamp, fact, after);
+            entry.marks = fact.mark.map(|mark| said.marks.unwrap_or_default().with(mark));
+            said.note(&entry);
             let head = entry.chained(head, &mut bytes);
             entries.push(entry);
             head
@@ -187,6 +261,7 @@ impl<D: Disk> AuditLog<D> {
         self.dirty = false;
         self.len += bytes.len() as u64;
         self.head = head;
+        self.said = said;
         self.written.append(&mut entries);
         Ok(())
     }
@@ -202,6 +277,7 @@ impl<D: Disk> AuditLog<D> {
             similarity: fact.similarity,
             detail: fact.detail.clone(),
             after,
+            marks: None,
             model: self.context.model,
             config: self.context.config,
         }
@@ -213,7 +289,8 @@ impl<D: Disk> AuditLog<D> {
         let name = file_name(after.entries + 1);
         let mut bytes = Vec::new();
         let start = Fact { event: entry::FILE.to_owned(), detail: note, ..Fact::default() };
-        let entry = self.entry(after, now, &start, Some(after));
+        // What the files before have said goes on, so that a start needs to read the last file alone.
+        let entry = Entry { marks: self.said.marks, ..self.entry(after, now, &start, Some(after)) };
         let head = entry.chained(after, &mut bytes);
         self.unfinished = Some(name.clone());
         self.disk.create(&name).map_err(|e| io(&self.disk, &name, "make", e))?;
@@ -278,28 +355,37 @@ impl Entry {
     }
 }
 
-fn tail(name: &str, bytes: &[u8]) -> Tail {
-    let scan = scan(name, bytes, |_, _| ());
+/// The line as it stands, without a look at the chain.
+fn unchecked(line: &[u8]) -> Option<Line> {
+    let (hash, json) = entry::split(line)?;
+    Some(Line { hash, entry: serde_json::from_slice(json).ok()? })
+}
+
+/// What a start finds at the end of a file, and what its entries say.
+fn tail(name: &str, bytes: &[u8], said: &mut Said) -> Tail {
+    let scan = scan(name, bytes, |line, _| said.note(&line.entry));
     let len = scan.len as u64;
     if scan.problem.is_none() {
         return Tail::Good { len, head: scan.head };
     }
     // Is anything behind the break that was written when the broken entry had long been synced?
     let broken = scan.head.entries + 1;
-    let behind = bytes[scan.len..].split(|b| *b == b'\n').filter_map(|line| {
-        let (hash, json) = entry::split(line)?;
-        Some(Line { hash, entry: serde_json::from_slice(json).ok()? })
-    });
+    let behind = bytes[scan.len..].split(|b| *b == b'\n').filter_map(unchecked);
     // A new file is named after what it continues, and must not take the place of this one.
-    let (mut damaged, mut last) = (false, scan.head);
+    let (mut damaged, mut last, mut said_behind) = (false, scan.head, *said);
     last.entries = last.entries.max(broken);
     for line in behind {
         damaged |= line.entry.synced >= broken;
+        said_behind.note(&line.entry);
         if line.entry.seq > last.entries {
             last = Checkpoint { entries: line.entry.seq, hash: line.hash };
         }
     }
     let cut = bytes.len() - scan.len;
+    if damaged {
+        // Those are entries that had been on the disk. A torn write has said nothing.
+        *said = said_behind;
+    }
     match scan.after {
         _ if damaged => Tail::Damaged { after: last, entry: broken },
         None => Tail::NoStart { bytes: cut },

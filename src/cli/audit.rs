@@ -12,6 +12,8 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::{Answer, CommandError, print_json};
 use crate::audit::{Break, Checkpoint, Entry, FolderDisk, Report, check, kept_entries, read_checkpoint};
 use crate::config::Config;
+use crate::daemon::reconcile::Books;
+use crate::store::{GalleryStore, StateStore, StoreKey};
 
 /// Verify, show or export the log of who opened the door
 #[derive(ClapArgs)]
@@ -58,9 +60,12 @@ enum What {
 
 /// Runs the command: "no" when the chain is broken.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let folder = match args.folder {
-        Some(folder) => folder,
-        None => Config::load(&args.config.path)?.audit.folder,
+    let (folder, config) = match args.folder {
+        Some(folder) => (folder, None),
+        None => {
+            let config = Config::load(&args.config.path)?;
+            (config.audit.folder.clone(), Some(config))
+        }
     };
     if let Err(error) = fs::read_dir(&folder) {
         let remedy = match error.kind() {
@@ -72,7 +77,21 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     match args.what {
         What::Verify { checkpoint, json } => {
             let checkpoint = checkpoint.as_deref().map(read_checkpoint).transpose()?;
-            let (outcome, ()) = read(&folder, checkpoint, || (), |(), _, _| ())?;
+            // Before the log, which a daemon may be writing.
+            let heads = config.as_ref().map(heads).unwrap_or_default();
+            let (mut outcome, ()) = read(&folder, checkpoint, || (), |(), _, _| ())?;
+            for (who, head) in heads {
+                if outcome.is_err() {
+                    break;
+                }
+                if let (Err(broken), ()) = read(&folder, Some(head), || (), |(), _, _| ())? {
+                    let problem = format!(
+                        "{who} was written with this log at entry {}, but {}",
+                        head.entries, broken.problem
+                    );
+                    outcome = Err(Break { problem, ..broken });
+                }
+            }
             Ok(verdict(&outcome, checkpoint, json))
         }
         What::Show { last, json } => {
@@ -118,6 +137,21 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             Ok(whole(&outcome))
         }
     }
+}
+
+/// Where gallery and state say that the log stood, as far as this user may read them.
+fn heads(config: &Config) -> Vec<(&'static str, Checkpoint)> {
+    let read = || -> Result<Vec<_>, CommandError> {
+        let state = StateStore::open(&config.store.state)?;
+        let resume = state.load();
+        let gallery = || {
+            let key = StoreKey::open(&config.store.key)?;
+            GalleryStore::for_reading(&config.store.gallery, key).load_with_ledger()
+        };
+        let (people, ledger) = gallery().unwrap_or_default();
+        Ok(Books::of(&people, &ledger, &resume, &state).heads().collect())
+    };
+    read().unwrap_or_default()
 }
 
 /// Reads the log; a daemon that is writing at this very moment is given time to finish its line.

@@ -219,7 +219,10 @@ fn timeline(played: &Played<'_>, gallery: &Gallery) {
             | Report::Removed { .. }
             | Report::Expired { .. }
             | Report::Renamed { .. }
-            | Report::Noted { .. } => None,
+            | Report::Noted { .. }
+            | Report::RollbackAccepted
+            | Report::Disabled { .. }
+            | Report::Enabled { .. } => None,
             Report::EnrolRefused { reason, .. } => Some(reason.clone()),
             Report::Event(Event::EnrolCountdown { seconds_left }) => {
                 Some(format!("Image will be taken in {seconds_left}.."))

@@ -4,8 +4,8 @@
 //! daemon drove is secured, whatever the file has said since.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
 use std::io;
+use std::path::{Path, PathBuf};
 
 use crate::config::{Config, ConfigError};
 use crate::store::disk::{self, Disk, FileSystem};

@@ -25,6 +25,9 @@ pub struct Args {
     /// Let faces in again after too many denied attempts
     #[arg(long)]
     clear_lockout: bool,
+    /// With "normal": accept the door's files as they are, although one of them is older than the others say
+    #[arg(long, requires = "mode")]
+    accept_rollback: bool,
     #[command(flatten)]
     config: super::ConfigFile,
 }
@@ -66,7 +69,12 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             (ModeCommand::HoldOpen { time }, Mode::HoldOpen)
         }
     };
-    client.ask::<serde_json::Value>(&Request::Mode { mode })?;
+    let request = match (name, args.accept_rollback) {
+        (Name::Normal, true) => Request::AcceptRollback {},
+        (_, true) => return Err("--accept-rollback goes with the mode normal".into()),
+        (_, false) => Request::Mode { mode },
+    };
+    client.ask::<serde_json::Value>(&request)?;
     say!("{}", reached.name());
     Ok(Answer::Done)
 }

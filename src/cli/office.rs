@@ -4,15 +4,19 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{CommandError, frames};
-use crate::audit::{AuditLog, Context, Fact, FolderDisk, Hash};
+use crate::access::{Resume, RolledBack};
+use crate::audit::{AuditLog, Context, Fact, FolderDisk, Hash, Mark};
 use crate::clock;
 use crate::config::Config;
 use crate::daemon::client::Client;
 use crate::daemon::protocol::{MAX_REQUEST, Person, Request, people};
+use crate::daemon::reconcile::{Books, Reconciled, change_mark, log_head, owed, reconcile};
 use crate::daemon::{fact, stamp};
 use crate::door::{Newcomer, Origin, PeopleChange, Report, Terms, enrol, import};
 use crate::matching::{Embedding, Gallery, GalleryError, name};
-use crate::store::{self, FrameStore, GalleryStore, RecordingFile, StoreKey};
+use crate::store::{
+    self, Change, FrameStore, GalleryStore, Ledger, LogHead, RecordingFile, StateStore, StoreKey,
+};
 
 /// What to do about a name with hours that nobody enrolled has.
 pub const STRANGER_REMEDY: &str = "write the name as facelatch people list prints it, or enrol the person";
@@ -31,37 +35,55 @@ pub enum Office {
 /// The files of a door without a daemon.
 pub struct Desk {
     store: GalleryStore,
+    gallery: Gallery,
+    ledger: Ledger,
     frames: FrameStore,
     log: Option<AuditLog<FolderDisk>>,
     recording: PathBuf,
+    found: Reconciled,
 }
 
 impl Desk {
+    /// Opens the files and ends what a kill has left undone.
     fn open(config: &Config) -> Result<Self, CommandError> {
         let key = StoreKey::open_or_create(&config.store.key)?;
         let store = GalleryStore::open(&config.store.gallery, key)?;
+        let (gallery, ledger) = store.load_with_ledger()?;
+        let state = StateStore::open(&config.store.state)?;
+        let resume = state.load();
+        let books = Books::of(&gallery, &ledger, &resume, &state);
         let folder = &config.audit.folder;
-        let log = if folder.is_dir() {
+        let (log, mut found) = if folder.is_dir() {
             // No model is loaded for this.
             let text = toml::to_string(config).unwrap_or_default();
             let context = Context { model: Hash::ZERO, config: Hash::of(text.as_bytes()) };
             let disk = FolderDisk::for_writing(folder)?;
-            Some(AuditLog::open(disk, config.audit_rotation(), context, stamp(clock::now()))?)
+            let now = stamp(clock::now());
+            let mut log = AuditLog::open(disk, config.audit_rotation(), context, now)?;
+            let found = reconcile(&mut log, &books, now)?;
+            (Some(log), found)
         } else {
-            // Nothing has happened here yet: the door has never run.
-            None
+            // Nothing has happened here yet: the door has never run. Its first start finds in the gallery
+            // what the log is to be told.
+            (None, books.without_log())
         };
-        Ok(Desk { store, frames: frames::open(config)?, log, recording: config.recording.file.clone() })
+        if let Resume::SameBoot(saved) | Resume::OtherBoot(saved) = resume {
+            found.what = found.what.and(saved.rolled_back);
+        }
+        let (frames, recording) = (frames::open(config)?, config.recording.file.clone());
+        let mut desk = Desk { store, gallery, ledger, frames, log, recording, found };
+        if !desk.found.what.any()
+            && let Some(version) = desk.found.erase.take()
+        {
+            desk.erase_recorded(version)?;
+        }
+        Ok(desk)
     }
 
     fn note(&mut self, facts: impl IntoIterator<Item = Fact>) -> Result<(), CommandError> {
         if let Some(log) = &mut self.log {
-            let signed = |fact: Fact| {
-                let detail = fact.detail.iter().map(String::as_str).chain(["by=command_line"]);
-                let detail = Some(detail.collect::<Vec<_>>().join(" "));
-                (stamp(clock::now()), Fact { detail, ..fact })
-            };
-            let entries: Vec<_> = facts.into_iter().map(signed).collect();
+            let now = stamp(clock::now());
+            let entries: Vec<_> = facts.into_iter().map(|fact| (now, fact)).collect();
             log.append(&entries)?;
         }
         Ok(())
@@ -73,21 +95,70 @@ impl Desk {
         &mut self,
         make: impl FnOnce(&mut Gallery) -> Result<Vec<Report>, E>,
     ) -> Result<(), CommandError> {
-        let mut gallery = self.store.load()?;
+        self.check_belongs_together(RolledBack::default())?;
+        let mut gallery = self.gallery.clone();
         let reports = make(&mut gallery).map_err(Into::into)?;
-        self.store.save(&gallery)?;
-        self.note(reports.iter().filter_map(fact))?;
-        if reports.iter().any(Report::erases) {
-            self.frames.erase()?;
-            self.erase_recording()?;
-        }
-        Ok(())
+        let erases = reports.iter().any(Report::erases);
+        self.put(gallery, reports.iter().filter_map(fact).collect(), erases, false)
     }
 
-    /// Similarities to the people enrolled stand in the controller's recording.
-    fn erase_recording(&self) -> Result<(), CommandError> {
+    /// Refuses where the files do not belong together, but for those of `mended`, which the change itself mends.
+    fn check_belongs_together(&self, mended: RolledBack) -> Result<(), CommandError> {
+        let what = self.found.what;
+        if what.and(mended) == mended {
+            return Ok(());
+        }
+        let words = Some(&self.found.words).filter(|words| !words.is_empty());
+        let words = words.map_or_else(|| "see facelatch audit show".to_owned(), Clone::clone);
+        Err(format!(
+            "the door's files do not belong together ({what}): {words}; start the daemon: {}",
+            Reconciled::remedy()
+        )
+        .into())
+    }
+
+    /// Writes a gallery, then tells the audit log, then erases what was recorded with people who are gone. A
+    /// kill in between leaves in the gallery what is still to be done.
+    fn put(
+        &mut self,
+        gallery: Gallery,
+        facts: Vec<Fact>,
+        erases: bool,
+        new_key: bool,
+    ) -> Result<(), CommandError> {
+        let by = |fact: Fact| {
+            let detail = fact.detail.iter().map(String::as_str).chain(["by=command_line"]);
+            Fact { detail: Some(detail.collect::<Vec<_>>().join(" ")), ..fact }
+        };
+        let facts: Vec<Fact> = facts.into_iter().map(by).collect();
+        let (version, next_id) = (gallery.version(), gallery.next_id());
+        let entries = facts.iter().cloned().map(owed).collect();
+        let (head, recorded) = self.log_stands();
+        let ledger = self.ledger.with(Change { version, next_id, entries }, erases, head, recorded);
+        match new_key {
+            true => self.store.rotate_key(&gallery, &ledger)?,
+            false => self.store.save(&gallery, &ledger)?,
+        }
+        (self.gallery, self.ledger) = (gallery, ledger);
+        let mark = change_mark(&self.gallery);
+        self.note(facts.into_iter().map(|fact| fact.marked(mark)))?;
+        if erases { self.erase_recorded(version) } else { Ok(()) }
+    }
+
+    /// Where the log stands, and how far it has the gallery's changes.
+    fn log_stands(&self) -> (Option<LogHead>, (u64, u32)) {
+        let Some(log) = &self.log else { return (None, (0, 0)) };
+        let marks = log.marks().unwrap_or_default();
+        (Some(log_head(log.head())), (marks.gallery, marks.part))
+    }
+
+    /// Erases what was recorded before this version of the gallery: nobody can say in which frames a person is
+    /// not, and similarities to the people enrolled stand in the controller's recording.
+    fn erase_recorded(&mut self, version: u64) -> Result<(), CommandError> {
+        let frames = self.frames.erase()?;
         RecordingFile::remove(&self.recording)
-            .map_err(|e| format!("{}: cannot be removed: {e}; remove it", self.recording.display()).into())
+            .map_err(|e| format!("{}: cannot be removed: {e}; remove it", self.recording.display()))?;
+        self.note([Fact::new("erased").with(format!("frames={frames}")).marked(Mark::Erased(version))])
     }
 }
 
@@ -104,7 +175,7 @@ impl Office {
     pub fn people(&mut self) -> Result<Vec<Person>, CommandError> {
         match self {
             Office::Daemon(client) => Ok(client.ask(&Request::People {})?),
-            Office::File(desk) => Ok(people(&desk.store.load()?)),
+            Office::File(desk) => Ok(people(&desk.gallery)),
         }
     }
 
@@ -187,8 +258,9 @@ impl Office {
     pub fn export(&mut self, names: &[String]) -> Result<Gallery, CommandError> {
         match self {
             Office::File(desk) => {
-                let people = desk.store.load()?.only(names)?;
-                let exported = |id| Fact { subject: Some(id), ..Fact::new("exported") };
+                let people = desk.gallery.only(names)?;
+                let exported =
+                    |id| Fact { subject: Some(id), ..Fact::new("exported").with("by=command_line") };
                 desk.note(people.subjects().iter().map(|person| exported(person.id)))?;
                 Ok(people)
             }
@@ -213,19 +285,28 @@ impl Office {
     /// Fills up what is missing; returns the names of those left out.
     pub fn restore(&mut self, backup: &Gallery) -> Result<Vec<String>, CommandError> {
         let desk = self.without_daemon()?;
-        let mut gallery = desk.store.load()?;
+        // A lost gallery is what a backup is for.
+        desk.check_belongs_together(RolledBack { gallery: true, ..RolledBack::default() })?;
+        let mut gallery = desk.gallery.clone();
         let left_out = gallery.restore_from(backup);
-        desk.store.save(&gallery)?;
-        desk.note([Fact::new("restored").with(format!("people={}", gallery.subjects().len()))])?;
+        let marks = desk.found.marks;
+        gallery.go_on_after(marks.gallery, marks.next_id);
+        let restored = Fact::new("restored").with(format!("people={}", gallery.subjects().len()));
+        // Each of those who are back has an entry, as after an enrolment.
+        let back = gallery.subjects().iter().filter(|s| desk.gallery.subject(s.id).is_none());
+        let back = back.map(|s| Fact { subject: Some(s.id), ..Fact::new("enrolled").with("from=backup") });
+        let facts = std::iter::once(restored).chain(back).collect();
+        desk.put(gallery, facts, false, false)?;
         Ok(left_out)
     }
 
-    /// A new key in place of the old one.
+    /// A new key in place of the old one. Recorded frames, which the old one seals, go.
     pub fn rotate_key(&mut self) -> Result<(), CommandError> {
         let desk = self.without_daemon()?;
-        desk.store.rotate_key()?;
-        desk.frames.erase()?;
-        desk.note([Fact::new("key_rotated")])
+        desk.check_belongs_together(RolledBack::default())?;
+        let mut gallery = desk.gallery.clone();
+        gallery.go_on_after(0, 0);
+        desk.put(gallery, vec![Fact::new("key_rotated")], true, true)
     }
 
     fn without_daemon(&mut self) -> Result<&mut Desk, CommandError> {

@@ -14,7 +14,7 @@ use crate::config::{Config, PersistentOutputs, Unrecorded};
 use crate::daemon::{self, AuditPlace, Frames, Parts, UnrecordedRules};
 use crate::gpio::Backend;
 use crate::gpio::persistence::{self, Persistence};
-use crate::store::{GalleryStore, RecordingFile, StateStore, StoreKey};
+use crate::store::{FrameStore, GalleryStore, RecordingFile, StateStore, StoreKey};
 use crate::{camera, lines, strike};
 
 /// Run the door until stopped by a signal
@@ -110,7 +110,10 @@ fn open_frames(config: &Config) -> Option<Frames> {
         Ok(store) => Some(Frames { store, record }),
         Err(error) => {
             log::error!("event=frames_failed error={:?}", error.to_string());
-            None
+            // None are recorded; that those of somebody removed go is still asked for.
+            let key = StoreKey::open(&config.store.key).ok()?;
+            let folder = &config.recording.frames_folder;
+            Some(Frames { store: FrameStore::unlisted(folder, key, config.frame_limits()), record: false })
         }
     }
 }

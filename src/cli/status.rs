@@ -50,6 +50,9 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     if let Some(alarm) = s.alarm {
         say!("ALARM       {}", alarm.name());
     }
+    if let Some(rolled_back) = s.rolled_back {
+        say!("ROLLED BACK {rolled_back} (accept it: facelatch mode normal --accept-rollback)");
+    }
     if !s.audit_written {
         say!("audit log   NOT WRITTEN (see the log: journalctl -u facelatch)");
     }

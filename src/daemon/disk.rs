@@ -1,17 +1,20 @@
 //! The disk's thread: it writes gallery, state and recording, so that the thread that owns the strike
 //! never waits for a disk.
 
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use super::reconcile::log_head;
+use super::recorder::LogTail;
 use super::{DaemonError, Message, spawn};
-use crate::access::Saved;
 use crate::access::record::Line;
+use crate::access::{Saved, SubjectId};
 use crate::clock;
 use crate::matching::Gallery;
-use crate::store::{GalleryStore, RecordingFile, StateStore};
+use crate::store::{Change, GalleryStore, Ledger, RecordingFile, StateStore, StoreError};
 
 /// Jobs that wait for a slow disk: about half a minute of a recording.
 const QUEUE: usize = 1_024;
@@ -19,11 +22,49 @@ const QUEUE: usize = 1_024;
 /// What the thread is asked to do.
 enum Job {
     Save(Saved),
-    SaveGallery(Arc<Gallery>),
+    /// The state goes on after this number.
+    GoOnAfter(u64),
+    /// People whose time is over, for the next write of the state.
+    Over(BTreeMap<SubjectId, (u64, u64)>),
+    /// State and gallery once more, with what the log has by now.
+    Settle,
+    SaveGallery(Box<GalleryChange>),
     Record(Box<Line>),
-    EraseRecording,
+    EraseRecording(u64),
     /// Say so when everything before is done.
     Flush(SyncSender<()>),
+}
+
+/// A gallery to be written, and what is to be done once it is.
+#[derive(Debug)]
+pub struct GalleryChange {
+    /// The gallery.
+    pub gallery: Arc<Gallery>,
+    /// What the audit log is to be told.
+    pub change: Change,
+    /// Recorded frames are to be erased.
+    pub erases: bool,
+}
+
+/// What the thread writes.
+#[derive(Debug)]
+pub struct Files {
+    /// The gallery.
+    pub store: GalleryStore,
+    /// As it is in that file.
+    pub gallery: Arc<Gallery>,
+    /// What stands there beside it.
+    pub ledger: Ledger,
+    /// The door's state.
+    pub state: StateStore,
+    /// As it is in that file; `None` for one that cannot be read.
+    pub saved: Option<Saved>,
+    /// The recording, if one is made.
+    pub recording: Option<RecordingFile>,
+    /// Where a recording lies, also one of former days when there is none now.
+    pub recorded: PathBuf,
+    /// How far the audit log is.
+    pub tail: LogTail,
 }
 
 /// The queue was full.
@@ -38,27 +79,22 @@ pub struct DiskThread {
 }
 
 impl DiskThread {
-    /// Starts the thread. It tells `inbox` of a state that was not written, and of each gallery whether
-    /// it was. `recorded` is where a recording lies, also one of former days when there is none now.
+    /// Starts the thread. It tells `inbox` of each state and each gallery whether it was written.
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(
-        gallery: GalleryStore,
-        state: StateStore,
-        recording: Option<RecordingFile>,
-        recorded: PathBuf,
-        inbox: &SyncSender<Message>,
-    ) -> Result<Self, DaemonError> {
+    pub fn start(mut files: Files, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
         let (jobs, work) = sync_channel(QUEUE);
         let told = inbox.clone();
         spawn("disk", Some(inbox.clone()), move || {
-            serve(&work, &gallery, &state, recording, &recorded, &told)
+            for job in &work {
+                files.serve(job, &told);
+            }
         })?;
         Ok(DiskThread { jobs })
     }
 
-    /// Writes the door's state; [`Message::NotSaved`] says when that fails.
+    /// Writes the door's state; [`Message::StateSaved`] or [`Message::NotSaved`] says how that went.
     ///
     /// # Errors
     /// When there is no room for the job.
@@ -70,8 +106,33 @@ impl DiskThread {
     ///
     /// # Errors
     /// When there is no room for the job.
-    pub fn save_gallery(&self, gallery: Arc<Gallery>) -> Result<(), TooSlow> {
-        self.hand_over(Job::SaveGallery(gallery))
+    pub fn save_gallery(&self, change: GalleryChange) -> Result<(), TooSlow> {
+        self.hand_over(Job::SaveGallery(Box::new(change)))
+    }
+
+    /// Lets later writes of the state have numbers after this one.
+    ///
+    /// # Errors
+    /// When there is no room for the job.
+    pub fn go_on_after(&self, number: u64) -> Result<(), TooSlow> {
+        self.hand_over(Job::GoOnAfter(number))
+    }
+
+    /// Notes in the state for how long the clock has said that the time of these people is over.
+    ///
+    /// # Errors
+    /// When there is no room for the job.
+    pub fn note_over(&self, over: BTreeMap<SubjectId, (u64, u64)>) -> Result<(), TooSlow> {
+        self.hand_over(Job::Over(over))?;
+        self.settle()
+    }
+
+    /// Notes in state and gallery how far the audit log is.
+    ///
+    /// # Errors
+    /// When there is no room for the job.
+    pub fn settle(&self) -> Result<(), TooSlow> {
+        self.hand_over(Job::Settle)
     }
 
     /// Adds a line to the recording, if there is one.
@@ -82,12 +143,13 @@ impl DiskThread {
         self.hand_over(Job::Record(line))
     }
 
-    /// Empties the recording, also one that nobody goes on with.
+    /// Empties the recording, also one that nobody goes on with, because this version of the gallery has
+    /// somebody removed; [`Message::RecordingErased`] says when that is done.
     ///
     /// # Errors
     /// When there is no room for the job.
-    pub fn erase_recording(&self) -> Result<(), TooSlow> {
-        self.hand_over(Job::EraseRecording)
+    pub fn erase_recording(&self, version: u64) -> Result<(), TooSlow> {
+        self.hand_over(Job::EraseRecording(version))
     }
 
     fn hand_over(&self, job: Job) -> Result<(), TooSlow> {
@@ -115,51 +177,91 @@ impl DiskThread {
     }
 }
 
-fn serve(
-    work: &Receiver<Job>,
-    gallery: &GalleryStore,
-    state: &StateStore,
-    mut recording: Option<RecordingFile>,
-    recorded: &Path,
-    inbox: &SyncSender<Message>,
-) {
-    for job in work {
+impl Files {
+    fn serve(&mut self, job: Job, inbox: &SyncSender<Message>) {
         match job {
-            Job::Save(saved) => {
-                if let Err(error) = state.save(&saved) {
-                    log::error!("event=not_saved error={:?}", error.to_string());
-                    let _ = inbox.send(Message::NotSaved);
+            Job::Save(saved) => self.save_state(saved, inbox),
+            Job::GoOnAfter(number) => self.state.go_on_after(number),
+            Job::Over(over) => self.state.note_over(over),
+            Job::Settle => {
+                if let Some(saved) = self.saved {
+                    self.save_state(saved, inbox);
+                }
+                if (self.ledger.log.is_none() || !self.ledger.owed.is_empty())
+                    && let Some((log, recorded)) = self.log_stands()
+                    && let Err(error) = self.save(None, self.ledger.settled(Some(log), recorded))
+                {
+                    log::error!("event=gallery_not_saved error={:?}", error.to_string());
                 }
             }
-            Job::SaveGallery(changed) => {
-                let outcome = gallery.save(&changed).map_err(|error| error.to_string());
+            Job::SaveGallery(job) => {
+                let GalleryChange { gallery, change, erases } = *job;
+                let (log, recorded) = self.log_stands().map_or((None, (0, 0)), |(l, r)| (Some(l), r));
+                let ledger = self.ledger.with(change, erases, log, recorded);
+                let outcome = self.save(Some(gallery), ledger).map_err(|error| error.to_string());
                 if let Err(error) = &outcome {
                     log::error!("event=gallery_not_saved error={error:?}");
                 }
                 let _ = inbox.send(Message::GallerySaved(outcome));
             }
             Job::Record(line) => {
-                if let Some(Err(error)) = recording.as_mut().map(|file| file.add(&line)) {
+                if let Some(Err(error)) = self.recording.as_mut().map(|file| file.add(&line)) {
                     log::error!("event=recording_stopped error={:?}", error.to_string());
-                    recording = None;
+                    self.recording = None;
                 }
             }
-            Job::EraseRecording => {
-                let erased = match &mut recording {
+            Job::EraseRecording(version) => {
+                let erased = match &mut self.recording {
                     Some(file) => file.erase(),
-                    None => RecordingFile::remove(recorded),
+                    None => RecordingFile::remove(&self.recorded),
                 };
-                if let Err(error) = erased {
-                    log::error!(
+                match erased {
+                    Ok(()) => {
+                        let _ = inbox.send(Message::RecordingErased { version });
+                    }
+                    Err(error) => log::error!(
                         "event=recording_not_erased file={} error={:?} remedy=\"remove it\"",
-                        recorded.display(),
+                        self.recorded.display(),
                         error.to_string()
-                    );
+                    ),
                 }
             }
             Job::Flush(done) => {
                 let _ = done.send(());
             }
+        }
+    }
+
+    /// Where the log stands, and how far it has the gallery's changes.
+    fn log_stands(&self) -> Option<(crate::store::LogHead, (u64, u32))> {
+        let (head, marks) = self.tail.get()?;
+        Some((log_head(head), (marks.gallery, marks.part)))
+    }
+
+    fn save(&mut self, gallery: Option<Arc<Gallery>>, ledger: Ledger) -> Result<(), StoreError> {
+        let gallery = gallery.unwrap_or_else(|| Arc::clone(&self.gallery));
+        self.store.save(&gallery, &ledger)?;
+        (self.gallery, self.ledger) = (gallery, ledger);
+        Ok(())
+    }
+
+    fn save_state(&mut self, saved: Saved, inbox: &SyncSender<Message>) {
+        let stands = self.tail.get();
+        if let Some((head, _)) = stands {
+            self.state.log_stands(log_head(head));
+        }
+        if let Err(error) = self.state.save(&saved) {
+            log::error!("event=not_saved error={:?}", error.to_string());
+            let _ = inbox.send(Message::NotSaved);
+            return;
+        }
+        // What an older file put back would undo is spoken of; that a file is there, once.
+        let concern = |saved: Saved| (saved.secure_mode, saved.lockout.locked.is_some(), saved.rolled_back);
+        let first = stands.is_some_and(|(_, marks)| marks.state == 0);
+        let news = first || self.saved.map(concern) != Some(concern(saved));
+        self.saved = Some(saved);
+        if news {
+            let _ = inbox.send(Message::StateSaved { number: self.state.number(), saved });
         }
     }
 }

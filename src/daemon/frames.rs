@@ -30,8 +30,13 @@ struct Shot {
 
 #[derive(Debug, Default)]
 struct Orders {
-    /// Everything shall go.
-    erase: AtomicBool,
+    /// Everything shall go, for this version of the gallery; 0 for nothing.
+    erase: AtomicU64,
+    /// When that was asked for last, in ns of the monotonic clock: a frame from before that may still be on its
+    /// way through the pipeline.
+    erased: AtomicU64,
+    /// The clock is under suspicion: by it, no frame is too old.
+    suspect: AtomicBool,
     /// Frames that found no room.
     dropped: AtomicU64,
 }
@@ -59,8 +64,8 @@ impl FrameThread {
     pub fn start(store: FrameStore, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
         let (jobs, queue) = sync_channel(QUEUE);
         let orders = Arc::new(Orders::default());
-        let given = Arc::clone(&orders);
-        spawn("frames", Some(inbox.clone()), move || serve(store, &queue, &given))?;
+        let (given, told) = (Arc::clone(&orders), inbox.clone());
+        spawn("frames", Some(inbox.clone()), move || serve(store, &queue, &given, &told))?;
         Ok(FrameThread { jobs, orders })
     }
 
@@ -71,18 +76,26 @@ impl FrameThread {
         }
     }
 
-    /// Erases every frame: nobody can say in which of them a person is not.
-    pub fn erase(&self) {
-        self.orders.erase.store(true, Ordering::Release);
+    /// Erases every frame, because this version of the gallery has somebody removed: nobody can say in which
+    /// of them a person is not. [`Message::FramesErased`] says when that is done; it is tried again until
+    /// then.
+    pub fn erase(&self, version: u64) {
+        self.orders.erased.store(clock::now().as_nanos(), Ordering::Release);
+        self.orders.erase.fetch_max(version, Ordering::AcqRel);
         // A full queue wakes the thread by itself.
         let _ = self.jobs.try_send(None);
+    }
+
+    /// Whether the clock is under suspicion; then none go for their age.
+    pub fn suspect_clock(&self, suspect: bool) {
+        self.orders.suspect.store(suspect, Ordering::Relaxed);
     }
 
     /// Waits for an erasure that was asked for, but no longer than `limit`.
     pub fn finish(&self, limit: Duration) {
         const STEP: Duration = Duration::from_millis(5);
         let until = clock::now() + limit;
-        while self.orders.erase.load(Ordering::Acquire) {
+        while self.orders.erase.load(Ordering::Acquire) > 0 {
             if clock::now() >= until {
                 log::error!("event=frames_not_erased remedy=\"facelatch frames erase\"");
                 return;
@@ -92,19 +105,33 @@ impl FrameThread {
     }
 }
 
-fn serve(mut store: FrameStore, queue: &Receiver<Option<Box<Shot>>>, orders: &Orders) {
+fn serve(
+    mut store: FrameStore,
+    queue: &Receiver<Option<Box<Shot>>>,
+    orders: &Orders,
+    inbox: &SyncSender<Message>,
+) {
     let mut trouble = Trouble::default();
     let mut swept = None;
     loop {
         let now = clock::now();
-        if orders.erase.load(Ordering::Acquire) {
+        let version = orders.erase.load(Ordering::Acquire);
+        if version > 0 {
             // Those in the queue were taken before.
             while queue.try_recv().is_ok() {}
-            if let Some(count) = trouble.note(store.erase()) {
-                orders.erase.store(false, Ordering::Release);
-                log::info!("event=frames_erased frames={count}");
+            if let Some(frames) = trouble.note(store.erase()) {
+                log::info!("event=frames_erased frames={frames}");
+                let done = orders.erase.compare_exchange(version, 0, Ordering::AcqRel, Ordering::Acquire);
+                let _ = inbox.send(Message::FramesErased { version, frames });
+                if done.is_err() {
+                    // Somebody else was removed meanwhile.
+                    continue;
+                }
             }
-        } else if swept.is_none_or(|at| now.since(at) >= SWEEP) && clock::is_plausible(clock::unix()) {
+        } else if swept.is_none_or(|at| now.since(at) >= SWEEP)
+            && clock::is_plausible(clock::unix())
+            && !orders.suspect.load(Ordering::Relaxed)
+        {
             swept = Some(now);
             if let Some(count @ 1..) = trouble.note(store.sweep(clock::unix_millis())) {
                 log::info!("event=frames_swept frames={count}");
@@ -115,8 +142,11 @@ fn serve(mut store: FrameStore, queue: &Receiver<Option<Box<Shot>>>, orders: &Or
             }
         }
         match queue.recv_timeout(SWEEP) {
-            Ok(Some(shot)) if !orders.erase.load(Ordering::Acquire) => {
+            Ok(Some(shot)) if orders.erase.load(Ordering::Acquire) == 0 => {
                 let Shot { frame, faces } = *shot;
+                if frame.captured.as_nanos() <= orders.erased.load(Ordering::Acquire) {
+                    continue;
+                }
                 let age = clock::now().since(frame.captured).as_millis() as u64;
                 let note = FrameNote {
                     wall_ms: clock::unix_millis().saturating_sub(age),

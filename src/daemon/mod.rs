@@ -22,6 +22,7 @@ mod frames;
 pub mod live;
 pub mod metrics;
 pub mod protocol;
+pub mod reconcile;
 mod recorder;
 pub mod socket;
 
@@ -31,26 +32,28 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use crate::access::{AccessRules, Cause, Civil, Event, Fault, Indication, Input};
-use crate::audit::{AuditError, AuditLog, Context, Fact, FolderDisk, Rotation};
+use crate::access::{AccessRules, Cause, Civil, Event, Fault, Indication, Input, Resume, Saved};
+use crate::audit::{AuditError, AuditLog, Context, Fact, FolderDisk, Mark, Rotation};
 use crate::camera::{CameraError, Counters, Frame, FrameSource, Next};
 use crate::clock::{self, WallClock};
 use crate::door::{Door, DoorError, Effect, ModelFacts, NamedHours, PeopleChange, Report, Terms, WallTime};
 use crate::embed::EmbedError;
+use crate::expiry::Expiry;
 use crate::lines::{Indicator, InputLine, Inputs, LineError, LineEvent, next_change};
 use crate::matching::{Embedding, Gallery};
 use crate::notify::Supervisor;
-use crate::store::{self, FrameStore, GalleryStore, RecordingFile, StateStore, StoreError};
+use crate::store::{self, Change, FrameStore, GalleryStore, RecordingFile, StateStore, StoreError};
 use crate::strike::{Strike, StrikeError, StrikeState};
 use crate::time::Timestamp;
 use crate::vision::{Observation, Purpose, QualityRules, Stage, Vision};
 
 use budget::{Allowance, Kind, Quotas};
-use disk::DiskThread;
+use disk::{DiskThread, Files, GalleryChange};
 use frames::FrameThread;
 use live::{Live, Publisher, Viewfinder, Words};
 use metrics::StageTimes;
 use protocol::{Reply, Request, Right, State, Status};
+use reconcile::{Books, Reconciled, change_mark, owed};
 use recorder::{Recorder, Ticket};
 pub use recorder::{fact, stamp};
 use socket::{Asked, Desk, GatewayPlace, Peer, Replies, Socket};
@@ -125,8 +128,27 @@ pub enum Message {
     Failed(DaemonError),
     /// A line moved.
     Line(LineEvent),
+    /// The door's state was written, and something in it is new that an older one would undo.
+    StateSaved {
+        /// The number of the write.
+        number: u64,
+        /// The state.
+        saved: Saved,
+    },
     /// The door's state could not be written.
     NotSaved,
+    /// Recorded frames are erased, as this version of the gallery asks for.
+    FramesErased {
+        /// The version.
+        version: u64,
+        /// How many there were.
+        frames: usize,
+    },
+    /// The same of the controller's recording.
+    RecordingErased {
+        /// The version.
+        version: u64,
+    },
     /// The gallery was written, or why not.
     GallerySaved(Result<(), String>),
     /// A client asks.
@@ -254,6 +276,8 @@ const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// Expiry dates are looked at so often; a change of the gallery takes one person at a time.
 const EXPIRY: Duration = Duration::from_secs(10);
+/// For how long the clock has said that somebody's time is over is noted for a restart so often.
+const NOTE_OVER: Duration = Duration::from_secs(3_600);
 
 type SharedGallery = Arc<Mutex<Arc<Gallery>>>;
 /// What vision looks at the next frame for.
@@ -293,7 +317,8 @@ pub(crate) fn spawn(
 pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let Parts { vision, rules, model, hours, wall, store, state, recording, recorded, .. } = parts;
     let Parts { source, strike, mut inputs, indicator, socket, .. } = parts;
-    let gallery = Arc::new(store.load()?);
+    let (gallery, ledger) = store.load_with_ledger()?;
+    let gallery = Arc::new(gallery);
     // Without the names: they do not belong in the journal.
     match hours.strangers(&gallery).count() {
         0 => {}
@@ -316,7 +341,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         // and still asked.
         liveness.challenge.seed = getrandom::u64().unwrap_or_default();
     }
-    let mut door = Door::new(rules, model, gallery).with_hours(hours);
+    let mut door = Door::new(rules, model, Arc::clone(&gallery)).with_hours(hours);
     if recording.is_some() {
         door = door.recorded();
     }
@@ -328,8 +353,18 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let audit = parts.audit;
     let live = Arc::new(Live::default());
     let log_folder = audit.folder.clone();
-    let recorder = Recorder::start(move || audit.open(), &inbox, Arc::clone(&live))?;
-    let disk = DiskThread::start(store, state, recording, recorded, &inbox)?;
+    let books = Books::of(&gallery, &ledger, &resume, &state);
+    let found = books.found();
+    let expiry = Expiry::resumed(&state.over());
+    let recorder = Recorder::start(move || audit.open(), books, &inbox, Arc::clone(&live))?;
+    let saved = match resume {
+        Resume::Fresh => Some(Saved::default()),
+        Resume::SameBoot(saved) | Resume::OtherBoot(saved) => Some(saved),
+        Resume::Unreadable => None,
+    };
+    let tail = recorder.tail().clone();
+    let files = Files { store, gallery, ledger, state, saved, recording, recorded, tail };
+    let disk = DiskThread::start(files, &inbox)?;
     let record = parts.frames.as_ref().is_some_and(|frames| frames.record);
     let frames = parts.frames.map(|frames| FrameThread::start(frames.store, &inbox)).transpose()?;
     let mut keeper = Keeper {
@@ -344,6 +379,7 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         wanted: Arc::clone(&wanted),
         enrol_client: None,
         change_client: None,
+        accept_client: None,
         progress: Progress::new(clock::now(), parts.stall),
         camera: source.describe(),
         counters: SharedCounters::default(),
@@ -355,16 +391,22 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
         last_event: None,
         last_denial: None,
         enrol_advice: None,
+        expiry,
         next_expiry: Timestamp::ZERO,
+        over_noted: (Timestamp::ZERO, 0),
         recorder,
         unrecorded: parts.unrecorded,
         waiting: None,
         erase: frames.clone(),
+        erasing: None,
+        erase_when_accepted: None,
+        rolled_back: None,
         public: Publisher::new(Arc::clone(&live), rules.window),
         quotas: Quotas::default(),
         by_operator: false,
     };
-    keeper.record(Fact::new("started").with(format!("version={}", env!("CARGO_PKG_VERSION"))));
+    let started = Fact::new("started").with(format!("version={}", env!("CARGO_PKG_VERSION")));
+    keeper.record(started.marked(found));
     let effects = keeper.door.start(clock::now(), resume);
     keeper.carry_out(effects)?;
     if let Some(active) = inputs.active(InputLine::EnrolKey)? {
@@ -398,9 +440,6 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     supervisor.stopping();
     let secured = keeper.secure();
     keeper.flush(&messages);
-    if let Some(frames) = &keeper.erase {
-        frames.finish(LAST_WRITES);
-    }
     socket.close();
     if let Some(gateway) = gateway {
         gateway.close();
@@ -410,6 +449,10 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     keeper.record_sums(sums);
     keeper.record(Fact::new("stopped").with(format!("reason={why:?}")));
     keeper.recorder.finish(LAST_WRITES);
+    // The state's last word is where the log ends: that entries were cut off shows at the next start.
+    if keeper.recorder.works() && keeper.disk.settle().is_ok() {
+        keeper.disk.flush(LAST_WRITES, || {});
+    }
     outcome.and(secured)
 }
 
@@ -565,6 +608,8 @@ struct Keeper {
     enrol_client: Option<(Replies, Peer)>,
     /// Who asked for the change of the gallery that is being written.
     change_client: Option<(Replies, Peer)>,
+    /// Who has accepted files that do not belong together, and waits for the state to say so.
+    accept_client: Option<Replies>,
     progress: Progress,
     camera: String,
     counters: SharedCounters,
@@ -577,19 +622,39 @@ struct Keeper {
     last_denial: Option<String>,
     /// What the person who is being enrolled should do.
     enrol_advice: Option<String>,
+    /// Whose time is over, and what is known of the clock.
+    expiry: Expiry,
     /// When to look for people whose time is over.
     next_expiry: Timestamp,
+    /// When that was noted last, and of how many people.
+    over_noted: (Timestamp, usize),
     recorder: Recorder,
     unrecorded: UnrecordedRules,
     waiting: Option<WaitingRelease>,
     /// Recorded frames, to be erased with a person.
     erase: Option<FrameThread>,
+    /// What is being erased.
+    erasing: Option<Erasing>,
+    /// Frames are to be erased for this version of the gallery, once an operator has accepted the files.
+    erase_when_accepted: Option<u64>,
+    /// Which of the files are older than the others say, in words.
+    rolled_back: Option<String>,
     /// What is counted and published.
     public: Publisher,
     /// How much of what outsiders cause gets an entry of its own in the audit log.
     quotas: Quotas,
     /// What is being carried out was asked by an operator on the board: all of it gets an entry.
     by_operator: bool,
+}
+
+/// What was recorded before a version of the gallery, on its way out.
+#[derive(Clone, Copy, Debug)]
+struct Erasing {
+    version: u64,
+    /// So many frames are gone.
+    frames: Option<usize>,
+    /// The controller's recording is gone.
+    recording: bool,
 }
 
 /// A release that waits for its entry in the audit log.
@@ -659,7 +724,21 @@ impl Keeper {
                     if news { self.door.handle(now, Input::Fault(Fault::Camera)) } else { Vec::new() }
                 }
                 Ok(Message::GallerySaved(outcome)) => self.gallery_saved(outcome),
-                Ok(Message::NotSaved) => self.door.handle(now, Input::Fault(Fault::Store)),
+                Ok(Message::NotSaved) => {
+                    if let Some(client) = self.accept_client.take() {
+                        let message = "accepted until the next start: the door's state cannot be written";
+                        client.send(Reply::error(message));
+                    }
+                    self.door.handle(now, Input::Fault(Fault::Store))
+                }
+                Ok(
+                    message @ (Message::StateSaved { .. }
+                    | Message::FramesErased { .. }
+                    | Message::RecordingErased { .. }),
+                ) => {
+                    self.written([message]);
+                    Vec::new()
+                }
                 Ok(Message::Seen(observation, times)) => {
                     self.progress.seen = now;
                     self.progress.idle = None;
@@ -692,11 +771,12 @@ impl Keeper {
             self.settle(now)?;
             if self.next_expiry <= now {
                 self.next_expiry = now + EXPIRY;
-                let wall = self.wall_time();
-                // Nobody's time is over by a clock that is not set.
-                if wall.civil != Civil::Unset {
-                    let effects = self.door.expire(wall.unix);
-                    self.carry_out(effects)?;
+                let effects = self.expire(now);
+                self.carry_out(effects)?;
+                // A disk that refused may be well again; the frames' thread asks by itself.
+                if let Some(Erasing { version, recording: false, .. }) = self.erasing {
+                    let _ = self.disk.erase_recording(version);
+                    self.door.recording_lost();
                 }
             }
             if self.progress.is_made(now) && supervisor.feed(now) {
@@ -707,6 +787,35 @@ impl Keeper {
                 self.public.publish(now, state);
             }
         }
+    }
+
+    /// Keeps out whose time is over, and erases who has been for a day.
+    fn expire(&mut self, now: Timestamp) -> Vec<Effect> {
+        let wall = self.wall_time();
+        // A clock that is not set says nothing.
+        let clock = (wall.civil != Civil::Unset).then_some(wall.unix);
+        let look = self.expiry.look(now, clock, self.door.gallery());
+        if let Some(seconds) = look.jump {
+            log::warn!(
+                "event=clock_jumped by_s={seconds} effect=\"nobody is erased by this clock for a day\""
+            );
+            self.record(Fact::new("clock").with(format!("jumped_s={seconds}")));
+        }
+        if let Some(frames) = &self.erase {
+            frames.suspect_clock(self.expiry.is_suspect());
+        }
+        let mut effects = self.door.disable(now, look.over);
+        // Where files were put back, what is there is kept until somebody has looked.
+        if let Some(subject) = look.erase.filter(|_| !self.door.controller().rolled_back().any()) {
+            effects.extend(self.door.expire(subject));
+        }
+        let noted = self.expiry.noted();
+        let (last, people) = self.over_noted;
+        if noted.len() != people || (people > 0 && now.since(last) >= NOTE_OVER) {
+            self.over_noted = (now, noted.len());
+            let _ = self.disk.note_over(noted);
+        }
+        effects
     }
 
     fn refused(&mut self, now: Timestamp, command: &str, by: &str) {
@@ -732,7 +841,14 @@ impl Keeper {
     fn record_sums(&mut self, sums: Vec<(Kind, u64)>) {
         for (Kind { event, detail }, more) in sums {
             let blank = if detail.is_empty() { "" } else { " " };
-            self.record(Fact::new(event).with(format!("{detail}{blank}more={more}")));
+            let fact = Fact::new(event).with(format!("{detail}{blank}more={more}"));
+            // Among them may be changes of the gallery, which the log is not to fall behind.
+            let gallery = self.door.gallery();
+            let (version, next_id) = (gallery.version(), gallery.next_id());
+            self.record(match event {
+                "renamed" | "noted" => fact.marked(Mark::Found { version, next_id, state: 0 }),
+                _ => fact,
+            });
         }
     }
 
@@ -819,6 +935,13 @@ impl Keeper {
                     Err(message) => (Reply::error(message), Vec::new()),
                 }
             }
+            Request::AcceptRollback {} => match self.door.accept_rollback() {
+                Ok(effects) => {
+                    self.change_client = Some((client, peer));
+                    return effects;
+                }
+                Err(error) => done(Err(error)),
+            },
             Request::Export { name } => match self.door.gallery().only(&[name]) {
                 Ok(person) => {
                     let subject = person.subjects().first().map(|s| s.id);
@@ -860,6 +983,12 @@ impl Keeper {
     }
 
     fn gallery_saved(&mut self, outcome: Result<(), String>) -> Vec<Effect> {
+        let accepted =
+            outcome.is_ok() && self.door.changing().any(|report| *report == Report::RollbackAccepted);
+        if accepted {
+            // That counts once it is in the state as well.
+            self.accept_client = self.change_client.take().map(|(client, _)| client);
+        }
         if let Some((client, _)) = self.change_client.take() {
             client.send(match &outcome {
                 Ok(()) => Reply::ok(),
@@ -911,6 +1040,7 @@ impl Keeper {
             lockout_left_s: self.door.controller().lockout_left(now).map(|left| left.as_secs() + 1),
             door_open: self.door.controller().door_is_open(),
             alarm: self.door.controller().alarm(),
+            rolled_back: self.rolled_back(),
             audit_written: self.recorder.works(),
             last_denial: self.last_denial.clone(),
             last_event: self.last_event.clone(),
@@ -955,7 +1085,8 @@ impl Keeper {
                     }
                 }
                 Effect::SaveGallery(gallery) => {
-                    if let Err(error) = self.disk.save_gallery(gallery) {
+                    let change = self.gallery_change(gallery);
+                    if let Err(error) = self.disk.save_gallery(change) {
                         log::error!("event=gallery_not_saved error={:?}", error.to_string());
                         let effects = self.gallery_saved(Err(error.to_string()));
                         self.carry_out(effects)?;
@@ -1007,8 +1138,14 @@ impl Keeper {
 
     /// Releases the strike as soon as the entry of the release is on the disk.
     fn settle(&mut self, now: Timestamp) -> Result<(), DaemonError> {
+        let ticket = self.waiting.as_ref().and_then(|waiting| waiting.ticket);
+        let synced = ticket.is_some_and(|ticket| self.recorder.is_synced(ticket));
+        // Asked for afterwards: where an entry is on the disk, the files have been compared.
+        if let Some(found) = self.recorder.take_opened() {
+            self.compared(now, found)?;
+        }
         let Some(waiting) = &self.waiting else { return Ok(()) };
-        if waiting.ticket.is_some_and(|ticket| self.recorder.is_synced(ticket)) {
+        if synced {
             return self.release();
         }
         if now < waiting.until {
@@ -1024,6 +1161,102 @@ impl Keeper {
         self.waiting = None;
         let effects = self.door.handle(now, Input::NotRecorded);
         self.carry_out(effects)
+    }
+
+    /// The audit log is open, and was compared with the other files.
+    fn compared(&mut self, now: Timestamp, found: Reconciled) -> Result<(), DaemonError> {
+        let Reconciled { what, words, marks, erase, newest_ms } = found;
+        if clock::is_plausible(newest_ms / 1_000) {
+            self.expiry.log_says(now, newest_ms / 1_000);
+            self.next_expiry = now;
+        }
+        if what.any() {
+            log::error!("event=rolled_back files={what} error={words:?} remedy={:?}", Reconciled::remedy());
+            self.record(Fact::new("rolled_back").with(format!("files={what} found={words:?}")));
+            self.rolled_back = Some(words);
+            self.door.go_on_after(marks.gallery, marks.next_id);
+            let _ = self.disk.go_on_after(marks.state);
+            let effects = self.door.handle(now, Input::RolledBack(what));
+            self.carry_out(effects)?;
+        }
+        if self.door.controller().rolled_back().any() {
+            // What the frames show may be wanted by whoever looks into this.
+            self.erase_when_accepted = erase;
+            return Ok(());
+        }
+        if let Some(version) = erase {
+            self.erase_recorded(version);
+        }
+        if let Err(error) = self.disk.settle() {
+            log::error!("event=not_saved error={:?}", error.to_string());
+        }
+        Ok(())
+    }
+
+    /// In words which of the files are older than the others say.
+    fn rolled_back(&self) -> Option<String> {
+        let what = self.door.controller().rolled_back();
+        let told = || self.rolled_back.clone().unwrap_or_else(|| "see facelatch audit show".to_owned());
+        what.any().then(|| format!("{what}: {}", told()))
+    }
+
+    /// A gallery to be written, with what the audit log is to be told of it.
+    fn gallery_change(&self, gallery: Arc<Gallery>) -> GalleryChange {
+        let (version, next_id) = (gallery.version(), gallery.next_id());
+        let entries = self.door.changing().filter_map(fact).map(owed).collect();
+        let erases = self.door.changing().any(Report::erases);
+        GalleryChange { gallery, change: Change { version, next_id, entries }, erases }
+    }
+
+    /// Erases what was recorded before this version of the gallery: nobody can say in which frames a person is
+    /// not, and similarities to the person stand in the controller's recording.
+    fn erase_recorded(&mut self, version: u64) {
+        let frames = self.erase.is_none().then_some(0);
+        self.erasing = Some(Erasing { version, frames, recording: false });
+        if let Some(frames) = &self.erase {
+            frames.erase(version);
+        }
+        match self.disk.erase_recording(version) {
+            Ok(()) => self.door.recording_lost(),
+            Err(error) => log::error!("event=recording_not_erased error={:?}", error.to_string()),
+        }
+    }
+
+    /// Files were written or erased: the audit log is told.
+    fn written(&mut self, messages: impl IntoIterator<Item = Message>) {
+        for message in messages {
+            match message {
+                Message::StateSaved { number, saved } => {
+                    let locked = saved.lockout.locked.is_some();
+                    let words = format!("secure_mode={} locked_out={locked}", saved.secure_mode);
+                    let fact = Fact::new("state").with(&*words).marked(Mark::State(number));
+                    let kind = Kind { event: "state", detail: words };
+                    self.record_within(clock::now(), (kind, Allowance::OUTSIDE), fact);
+                    if !saved.rolled_back.any()
+                        && let Some(client) = self.accept_client.take()
+                    {
+                        client.send(Reply::ok());
+                    }
+                }
+                Message::FramesErased { version, frames } => {
+                    if let Some(erasing) = self.erasing.as_mut().filter(|e| e.version <= version) {
+                        erasing.frames = Some(frames);
+                    }
+                }
+                Message::RecordingErased { version } => {
+                    if let Some(erasing) = self.erasing.as_mut().filter(|e| e.version <= version) {
+                        erasing.recording = true;
+                    }
+                }
+                _ => {}
+            }
+            if let Some(Erasing { version, frames: Some(frames), recording: true }) = self.erasing {
+                self.erasing = None;
+                self.record(
+                    Fact::new("erased").with(format!("frames={frames}")).marked(Mark::Erased(version)),
+                );
+            }
+        }
     }
 
     fn record(&mut self, fact: Fact) -> Option<Ticket> {
@@ -1046,20 +1279,38 @@ impl Keeper {
 
     /// Waits for the disk, but not for long; who waits for a change of the gallery is told of it.
     fn flush(&mut self, messages: &Receiver<Message>) {
-        let mut saved = Vec::new();
+        self.flush_once(messages);
+        // Somebody was removed at the last moment: what was recorded goes as well.
+        if self.erasing.is_some() {
+            if let Some(frames) = &self.erase {
+                frames.finish(LAST_WRITES);
+            }
+            self.flush_once(messages);
+        }
+    }
+
+    fn flush_once(&mut self, messages: &Receiver<Message>) {
+        let (mut saved, mut others) = (Vec::new(), Vec::new());
         self.disk.flush(LAST_WRITES, || {
-            saved.extend(messages.try_iter().filter_map(|message| match message {
-                Message::GallerySaved(outcome) => Some(outcome),
-                _ => None,
-            }));
+            for message in messages.try_iter() {
+                match message {
+                    Message::GallerySaved(outcome) => saved.push(outcome),
+                    other => others.push(other),
+                }
+            }
         });
         for outcome in saved {
             for effect in self.gallery_saved(outcome) {
-                if let Effect::Report(report) = effect {
-                    self.report(&report);
+                match effect {
+                    Effect::Report(report) => self.report(&report),
+                    Effect::Save(saved) => {
+                        let _ = self.disk.save(saved);
+                    }
+                    _ => {}
                 }
             }
         }
+        self.written(others);
     }
 
     fn report(&mut self, report: &Report) {
@@ -1087,19 +1338,13 @@ impl Keeper {
         if let Report::Event(Event::Denied(reason)) = report {
             self.last_denial = Some(reason.to_string());
         }
-        if report.erases() {
-            if let Some(frames) = &self.erase {
-                frames.erase();
-            }
-            // Similarities to the person stand in the controller's recording.
-            match self.disk.erase_recording() {
-                Ok(()) => self.door.recording_lost(),
-                Err(error) => log::error!("event=recording_not_erased error={:?}", error.to_string()),
-            }
-        }
         self.public.reported(report, &self.door);
         self.last_event = Some(line);
-        match (recorder::fact(report), recorder::quota(report)) {
+        let about = |fact: Fact| match report.is_change() {
+            true => fact.marked(change_mark(self.door.gallery())),
+            false => fact,
+        };
+        match (recorder::fact(report).map(about), recorder::quota(report)) {
             (Some(fact), Some(quota)) => self.record_within(clock::now(), quota, fact),
             (Some(fact), None) => {
                 let ticket = self.record(fact);
@@ -1109,6 +1354,15 @@ impl Keeper {
                 }
             }
             (None, _) => {}
+        }
+        if report.erases() {
+            self.erase_recorded(self.door.gallery().version());
+        }
+        if *report == Report::RollbackAccepted {
+            self.rolled_back = None;
+            if let Some(version) = self.erase_when_accepted.take() {
+                self.erase_recorded(version);
+            }
         }
         let Some((client, peer)) = &self.enrol_client else { return };
         match report.ends_enrolment() {

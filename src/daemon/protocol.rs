@@ -110,6 +110,8 @@ pub enum Request {
     },
     /// Lift the lockout and forget the denials.
     ClearLockout {},
+    /// Accept the door's files as they are, although they do not belong together; normal mode again.
+    AcceptRollback {},
     /// Which protocol and which rights there are.
     Hello {
         /// The client's [`PROTOCOL`].
@@ -209,8 +211,12 @@ impl Request {
             | Request::Rename { .. }
             | Request::Note { .. } => Some(Right::Enrol),
             Request::Secure {} | Request::Mode { .. } | Request::ClearLockout {} => Some(Right::Release),
-            // Templates do not leave the door by the gateway, nor come in.
-            Request::Add { .. } | Request::Export { .. } | Request::Import { .. } => None,
+            // Templates do not leave the door by the gateway, nor come in; and that somebody has put files
+            // back is for one at the board to judge.
+            Request::Add { .. }
+            | Request::Export { .. }
+            | Request::Import { .. }
+            | Request::AcceptRollback {} => None,
         }
     }
 
@@ -235,6 +241,7 @@ impl Request {
             Request::Secure {} => "secure",
             Request::Mode { .. } => "mode",
             Request::ClearLockout {} => "clear_lockout",
+            Request::AcceptRollback {} => "accept_rollback",
             Request::Hello { .. } => "hello",
             Request::State {} => "state",
             Request::Watch { .. } => "watch",
@@ -402,6 +409,9 @@ pub struct Status {
     pub door_open: Option<bool>,
     /// The alarm in force.
     pub alarm: Option<Alarm>,
+    /// Which of the door's files are older than the others say, in words, until an operator accepts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rolled_back: Option<String>,
     /// True while the audit log is written; otherwise faces are denied (`audit.unrecorded`).
     pub audit_written: bool,
     /// Why nobody was let in the last time, in words.
@@ -435,6 +445,7 @@ impl Status {
             lockout_left_s: None,
             door_open: None,
             alarm: None,
+            rolled_back: None,
             audit_written: true,
             last_denial: None,
             last_event: None,

@@ -5,17 +5,19 @@
 //! release, but not the securing of the strike. Entries that find the queue full are counted, and the
 //! count is recorded as soon as there is room.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use super::budget::{Allowance, Kind};
 use super::live::Live;
+use super::reconcile::{Books, Reconciled, reconcile};
 use super::{DaemonError, Message, spawn};
 use crate::access::{Cause, DenyReason, EnrolGrant, Event};
-use crate::audit::{AuditError, AuditLog, Checkpoint, Disk, Fact, Stamp};
+use crate::audit::{AuditError, AuditLog, Checkpoint, Disk, Fact, Marks, Stamp};
 use crate::clock;
 use crate::door::{Report, details};
 use crate::time::Timestamp;
@@ -46,25 +48,65 @@ pub struct Recorder {
     last: Ticket,
     /// Entries that found no room.
     lost: u64,
+    /// Entries about the gallery and other files found no room, and wait for it: none may be left out.
+    kept: VecDeque<(Stamp, Fact)>,
+    tail: LogTail,
+    opened: Arc<Mutex<Option<Reconciled>>>,
+}
+
+/// How far the log is on the disk: its thread says, and whoever writes gallery and state notes it there.
+#[derive(Clone, Debug, Default)]
+pub struct LogTail(Arc<Mutex<Option<(Checkpoint, Marks)>>>);
+
+impl LogTail {
+    fn set<D: Disk>(&self, log: &AuditLog<D>) {
+        let tail = (log.head(), log.marks().unwrap_or_default());
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(tail);
+    }
+
+    /// The last entry, and what the entries have said of gallery and state; nothing before the log is open.
+    pub fn get(&self) -> Option<(Checkpoint, Marks)> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Recorder {
-    /// Starts the thread that opens the log and writes it, and tries again until either works; `inbox`
-    /// is woken when entries have reached the disk, and `live` is given them.
+    /// Starts the thread that opens the log, compares it with `books` and writes it, and tries again until
+    /// that works; `inbox` is woken when entries have reached the disk, and `live` is given them.
     ///
     /// # Errors
     /// When the thread cannot be started.
     pub fn start<D: Disk + 'static>(
         open: impl FnMut() -> Result<AuditLog<D>, AuditError> + Send + 'static,
+        books: Books,
         inbox: &SyncSender<Message>,
         live: Arc<Live>,
     ) -> Result<Self, DaemonError> {
         let (jobs, queue) = sync_channel(QUEUE);
         let (synced, failing) = (Arc::new(AtomicU64::new(0)), Arc::new(AtomicBool::new(false)));
         let disk = Attempts { failing: Arc::clone(&failing) };
+        let (tail, opened) = (LogTail::default(), Arc::new(Mutex::new(None)));
         let (done, woken) = (Arc::clone(&synced), inbox.clone());
-        spawn("audit", Some(inbox.clone()), move || serve(&disk, open, &queue, &done, &woken, &live))?;
-        Ok(Recorder { jobs, synced, failing, last: Ticket(0), lost: 0 })
+        let (end, found) = (tail.clone(), Arc::clone(&opened));
+        spawn("audit", Some(inbox.clone()), move || {
+            let mut log = disk.until_done(open);
+            let reconciled = disk.until_done(|| reconcile(&mut log, &books, stamp(clock::now())));
+            // Before any release can have its entry: `Keeper::settle` looks in this order.
+            *found.lock().unwrap_or_else(PoisonError::into_inner) = Some(reconciled);
+            serve(&disk, log, &queue, (&done, &end), &woken, &live);
+        })?;
+        let (last, lost, kept) = (Ticket(0), 0, VecDeque::new());
+        Ok(Recorder { jobs, synced, failing, last, lost, kept, tail, opened })
+    }
+
+    /// How far the log is on the disk.
+    pub fn tail(&self) -> &LogTail {
+        &self.tail
+    }
+
+    /// What came of comparing the log with the other files; once, after it was opened.
+    pub fn take_opened(&self) -> Option<Reconciled> {
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 
     /// True while the log can be written, as far as is known.
@@ -75,6 +117,23 @@ impl Recorder {
     /// Hands an entry over, at once; `None` when there was no room for it.
     pub fn record(&mut self, now: Timestamp, fact: Fact) -> Option<Ticket> {
         let stamp = stamp(now);
+        while let Some((at, kept)) = self.kept.pop_front() {
+            if let Err(fact) = self.try_hand_over(at, kept) {
+                self.kept.push_front((at, fact));
+                break;
+            }
+        }
+        if fact.mark.is_some() {
+            if self.kept.is_empty() {
+                match self.try_hand_over(stamp, fact) {
+                    Ok(ticket) => return Some(ticket),
+                    Err(fact) => self.kept.push_back((stamp, fact)),
+                }
+            } else {
+                self.kept.push_back((stamp, fact));
+            }
+            return None;
+        }
         if self.lost > 0 {
             let lost =
                 Fact::new("lost").with(format!("entries={} reason=\"the disk was too slow\"", self.lost));
@@ -84,19 +143,25 @@ impl Recorder {
         self.hand_over(stamp, fact)
     }
 
-    fn hand_over(&mut self, stamp: Stamp, fact: Fact) -> Option<Ticket> {
+    fn try_hand_over(&mut self, stamp: Stamp, fact: Fact) -> Result<Ticket, Fact> {
         let ticket = Ticket(self.last.0 + 1);
-        if self.jobs.try_send(Job { ticket, stamp, fact }).is_err() {
+        let full = |(TrySendError::Full(job) | TrySendError::Disconnected(job)): TrySendError<Job>| job.fact;
+        self.jobs.try_send(Job { ticket, stamp, fact }).map_err(full)?;
+        self.last = ticket;
+        Ok(ticket)
+    }
+
+    fn hand_over(&mut self, stamp: Stamp, fact: Fact) -> Option<Ticket> {
+        let ticket = self.try_hand_over(stamp, fact).ok();
+        if ticket.is_none() {
             if self.lost == 0 {
                 log::error!(
                     "event=audit_lost reason=\"the disk is too slow or refuses: see event=audit_failed\""
                 );
             }
             self.lost += 1;
-            return None;
         }
-        self.last = ticket;
-        Some(ticket)
+        ticket
     }
 
     /// True when that entry is on the disk.
@@ -105,7 +170,7 @@ impl Recorder {
     }
 
     /// Waits until everything is on the disk, but no longer than `limit`.
-    pub fn finish(self, limit: Duration) {
+    pub fn finish(&self, limit: Duration) {
         const STEP: Duration = Duration::from_millis(5);
         let mut waited = Duration::ZERO;
         while !self.is_synced(self.last) {
@@ -149,13 +214,14 @@ impl Attempts {
 
 fn serve<D: Disk>(
     disk: &Attempts,
-    open: impl FnMut() -> Result<AuditLog<D>, AuditError>,
+    mut log: AuditLog<D>,
     queue: &Receiver<Job>,
-    synced: &AtomicU64,
+    (synced, tail): (&AtomicU64, &LogTail),
     inbox: &SyncSender<Message>,
     live: &Live,
 ) {
-    let mut log = disk.until_done(open);
+    tail.set(&log);
+    let _ = inbox.try_send(Message::Recorded);
     let Checkpoint { entries, hash } = log.head();
     log::info!("event=audit_head entries={entries} hash={hash}");
     while let Ok(first) = queue.recv() {
@@ -166,6 +232,7 @@ fn serve<D: Disk>(
             facts.push((job.stamp, job.fact));
         }
         disk.until_done(|| log.append(&facts));
+        tail.set(&log);
         synced.store(last.0, Ordering::Release);
         live.audited(log.take_written());
         // A full inbox wakes its owner by itself.
@@ -205,6 +272,13 @@ pub fn fact(report: &Report) -> Option<Fact> {
         Report::Noted { subject } => {
             return Some(Fact { subject: Some(*subject), ..Fact::new("noted") });
         }
+        Report::Disabled { subject } => {
+            return Some(Fact { subject: Some(*subject), ..Fact::new("disabled").with("why=expired") });
+        }
+        Report::Enabled { subject } => {
+            return Some(Fact { subject: Some(*subject), ..Fact::new("enabled").with("why=not_expired") });
+        }
+        Report::RollbackAccepted => return Some(Fact::new("rollback_accepted").with("by=operator")),
         Report::EnrolRefused { like: Some(subject), .. } => {
             let refused = Fact::new("enrol_refused").with("reason=\"already enrolled\"");
             return Some(Fact { subject: Some(*subject), ..refused });
@@ -282,7 +356,7 @@ pub fn fact(report: &Report) -> Option<Fact> {
         _ => details(event).trim_start().to_owned(),
     };
     let detail = Some(detail).filter(|detail| !detail.is_empty());
-    Some(Fact { event: event.name().to_owned(), subject, similarity, detail })
+    Some(Fact { event: event.name().to_owned(), subject, similarity, detail, mark: None })
 }
 
 /// By which kind an entry is counted when there are too many, and how many there may be. `None` for what
@@ -295,7 +369,11 @@ pub(super) fn quota(report: &Report) -> Option<(Kind, Allowance)> {
         | Report::Replaced { .. }
         | Report::LookAdded { .. }
         | Report::Removed { .. }
-        | Report::Expired { .. } => return None,
+        | Report::Expired { .. }
+        | Report::RollbackAccepted => return None,
+        // A time server can set the clock again and again.
+        Report::Disabled { .. } => return outside("disabled", String::new()),
+        Report::Enabled { .. } => return outside("enabled", String::new()),
         // The gateway may have the right to do these, and then can a thousand times a minute.
         Report::Renamed { .. } => return outside("renamed", String::new()),
         Report::Noted { .. } => return outside("noted", String::new()),

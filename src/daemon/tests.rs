@@ -191,14 +191,24 @@ impl Bench {
             let disk = AuditDisk(FolderDisk::for_writing(&place.folder)?, troubled.clone());
             AuditLog::open(disk, place.rotation, place.context, stamp(clock::now()))
         };
-        let recorder = Recorder::start(open, &inbox, Arc::default()).unwrap();
+        let recorder = Recorder::start(open, Books::default(), &inbox, Arc::default()).unwrap();
         let people = Arc::new(Gallery::default());
+        let files = Files {
+            store: gallery,
+            gallery: Arc::clone(&people),
+            ledger: store::Ledger::default(),
+            state,
+            saved: Some(Saved::default()),
+            recording: None,
+            recorded: PathBuf::from("/no/recording"),
+            tail: recorder.tail().clone(),
+        };
         let strike = Simulated::new();
         let transitions = strike.transitions();
         let mut keeper = Keeper {
             door: Door::new(rules(), MODEL, Arc::clone(&people)),
             wall: WallClock::open(None, None).unwrap(),
-            disk: DiskThread::start(gallery, state, None, PathBuf::from("/no/recording"), &inbox).unwrap(),
+            disk: DiskThread::start(files, &inbox).unwrap(),
             strike: Box::new(strike),
             strike_state: StrikeState::Secured,
             indicator: Box::new(NoLights),
@@ -207,6 +217,7 @@ impl Bench {
             wanted: Wanted::default(),
             enrol_client: None,
             change_client: None,
+            accept_client: None,
             progress: Progress::new(clock::now(), SOON),
             camera: String::new(),
             counters: SharedCounters::default(),
@@ -218,11 +229,16 @@ impl Bench {
             last_event: None,
             last_denial: None,
             enrol_advice: None,
+            expiry: Expiry::default(),
             next_expiry: Timestamp::ZERO,
+            over_noted: (Timestamp::ZERO, 0),
             recorder,
             unrecorded: UnrecordedRules { wait, release: false },
             waiting: None,
             erase: None,
+            erasing: None,
+            erase_when_accepted: None,
+            rolled_back: None,
             public: Publisher::new(Arc::default(), rules().window),
             quotas: Quotas::default(),
             by_operator: false,
@@ -450,7 +466,7 @@ fn a_gallery_that_is_long_in_writing_delays_nothing_and_counts_when_it_is_writte
     let (removed, _alive) = bench.ask(Request::Remove { name: "Ada".into() });
     let events = bench.stop();
     assert_eq!(removed.recv_timeout(SOON).unwrap(), Reply::ok());
-    assert!(events.ends_with(&["removed ".to_owned()]), "{events:?}");
+    assert!(events.ends_with(&["removed ".to_owned(), "erased frames=0".to_owned()]), "{events:?}");
 }
 
 #[test]

@@ -366,11 +366,6 @@ impl Gallery {
         Ok(id)
     }
 
-    /// Somebody whose time is over at `now` (seconds since 1970).
-    pub fn expired(&self, now: u64) -> Option<&Subject> {
-        self.subjects.iter().find(|s| s.expires.is_some_and(|end| end <= now))
-    }
-
     /// Fills up what is missing with the people of a backup of this gallery, and returns the names of those
     /// left out: removed here since then (their id was given out and nobody has it), or with a name that
     /// somebody else has by now. An empty gallery that never gave out an id takes everybody.
@@ -399,6 +394,13 @@ impl Gallery {
     pub fn only(&self, names: &[String]) -> Result<Gallery, GalleryError> {
         let subjects = names.iter().map(|name| self.called(name).cloned()).collect::<Result<_, _>>()?;
         Ok(Gallery { version: self.version, next_id: self.next_id, subjects })
+    }
+
+    /// Goes on with a version after this one, and with no id below `next_id`: where these were given out
+    /// before, an older gallery must not give them out again.
+    pub fn go_on_after(&mut self, version: u64, next_id: u32) {
+        self.version = self.version.max(version) + 1;
+        self.next_id = self.next_id.max(next_id);
     }
 
     fn at(&mut self, name: &str) -> Result<&mut Subject, GalleryError> {
@@ -616,7 +618,7 @@ mod tests {
             g.note("Zoe", &Note { consent: Some(Some("a\nb".into())), expires: None }),
             Err(GalleryError::BadNote)
         );
-        assert_eq!((g.expired(99).is_some(), g.expired(100).map(|s| s.name.as_str())), (false, Some("Zoe")));
+        assert_eq!(g.subject(SubjectId(0)).unwrap().expires, Some(100));
         // New pictures, the same agreement.
         assert_eq!(g.replace(SubjectId(0), vec![e(&[1.0, 0.0])], MODEL, 5, true), Ok(SubjectId(2)));
         assert_eq!(g.subject(SubjectId(2)).unwrap().consent.as_deref(), Some("signed 1 May"));
@@ -624,7 +626,14 @@ mod tests {
         let id = other.replace(SubjectId(2), vec![e(&[0.0, 9.0])], MODEL, 5, false).unwrap();
         assert_eq!(other.subject(id).unwrap().consent, None, "another person agreed to nothing");
         let _ = g.note("Zoe", &Note { consent: Some(None), expires: Some(None) }).unwrap();
-        assert_eq!((g.expired(u64::MAX), &g.subject(SubjectId(2)).unwrap().consent), (None, &None));
+        let zoe = g.subject(SubjectId(2)).unwrap();
+        assert_eq!((zoe.expires, &zoe.consent), (None, &None));
+        // An older gallery, put back, gives out neither version nor id once more.
+        let version = g.version();
+        g.go_on_after(40, 9);
+        assert_eq!((g.version(), g.next_id()), (41, 9));
+        g.go_on_after(version, 2);
+        assert_eq!((g.version(), g.next_id()), (42, 9));
     }
 
     #[test]

@@ -105,9 +105,15 @@ impl FrameStore {
     /// # Errors
     /// When it cannot be listed.
     pub fn open(folder: &Path, key: StoreKey, limits: FrameLimits) -> Result<Self, FrameError> {
-        let mut store = FrameStore { folder: folder.to_owned(), key, limits, files: BTreeMap::new() };
+        let mut store = Self::unlisted(folder, key, limits);
         store.look()?;
         Ok(store)
+    }
+
+    /// The same for a folder that cannot be listed just now: it is tried again when frames are swept or
+    /// erased.
+    pub fn unlisted(folder: &Path, key: StoreKey, limits: FrameLimits) -> Self {
+        FrameStore { folder: folder.to_owned(), key, limits, files: BTreeMap::new() }
     }
 
     /// The names, oldest first.

@@ -3,10 +3,11 @@
 //!
 //! The gallery is encrypted, written whole, swapped in atomically.
 //!
-//! File format (version 2): the 8 bytes `FLGAL\0\0\x02`, a 24-byte nonce, then the gallery as JSON
-//! under XChaCha20-Poly1305 (`seal.rs`). Version 1, which knew no consent notes and expiry dates, is read
-//! as well and written anew as version 2 with the next change. The key is 32 bytes in a file of mode 0600,
-//! or a systemd credential (which may itself be sealed by a TPM: systemd-creds).
+//! File format (version 3): the 8 bytes `FLGAL\0\0\x03`, a 24-byte nonce, then the gallery as JSON
+//! under XChaCha20-Poly1305 (`seal.rs`), and with it the [`Ledger`]: what the audit log has yet to be told,
+//! and where it stood. Version 2, which had no ledger, and version 1, which knew no consent notes and expiry
+//! dates either, are read as well and replaced by version 3 with the next change. The key is 32 bytes in a
+//! file of mode 0600, or a systemd credential (which may itself be sealed by a TPM: systemd-creds).
 //!
 //! A copy for a backup or another board is the same content under another key, and begins with
 //! `FLCPY\0\0\x01`.
@@ -21,6 +22,7 @@
 pub mod disk;
 mod frames;
 mod key;
+mod ledger;
 mod recording;
 mod seal;
 mod state;
@@ -41,10 +43,12 @@ use seal::{Magic, Unsealable, seal, unseal};
 
 pub use frames::{FrameError, FrameLimits, FrameNote, FrameStore};
 pub use key::StoreKey;
+pub use ledger::{Change, Ledger, LogHead, Owed};
 pub use recording::RecordingFile;
 pub use state::StateStore;
 
-const MAGIC: Magic = *b"FLGAL\0\0\x02";
+const MAGIC: Magic = *b"FLGAL\0\0\x03";
+const MAGIC_2: Magic = *b"FLGAL\0\0\x02";
 const MAGIC_1: Magic = *b"FLGAL\0\0\x01";
 const COPY_MAGIC: Magic = *b"FLCPY\0\0\x01";
 
@@ -130,6 +134,9 @@ struct StoredGallery {
     version: u64,
     next_id: u32,
     subjects: Vec<StoredSubject>,
+    /// Copies have none: they are of no use to another board.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ledger: Option<Ledger>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -150,7 +157,7 @@ struct StoredSubject {
 }
 
 /// A gallery as JSON.
-fn encode(gallery: &Gallery) -> io::Result<Zeroizing<Vec<u8>>> {
+fn encode(gallery: &Gallery, ledger: Option<&Ledger>) -> io::Result<Zeroizing<Vec<u8>>> {
     let stored = StoredGallery {
         version: gallery.version(),
         next_id: gallery.next_id(),
@@ -168,12 +175,13 @@ fn encode(gallery: &Gallery) -> io::Result<Zeroizing<Vec<u8>>> {
                 expires: s.expires,
             })
             .collect(),
+        ledger: ledger.cloned(),
     };
     Ok(Zeroizing::new(serde_json::to_vec(&stored)?))
 }
 
 /// What [`encode`] wrote; `None` when it is nothing of that kind.
-fn decode(plain: &[u8]) -> Option<Result<Gallery, GalleryError>> {
+fn decode(plain: &[u8]) -> Option<Result<(Gallery, Ledger), GalleryError>> {
     let stored: StoredGallery = serde_json::from_slice(plain).ok()?;
     let subjects = stored
         .subjects
@@ -189,7 +197,13 @@ fn decode(plain: &[u8]) -> Option<Result<Gallery, GalleryError>> {
             expires: s.expires,
         })
         .collect();
-    Some(Gallery::restore(stored.version, stored.next_id, subjects))
+    let gallery = Gallery::restore(stored.version, stored.next_id, subjects);
+    Some(gallery.map(|gallery| (gallery, stored.ledger.unwrap_or_default())))
+}
+
+/// What the first bytes of a gallery of a version that is read say.
+fn magic_of(bytes: &[u8]) -> &'static Magic {
+    [&MAGIC_1, &MAGIC_2].into_iter().find(|magic| bytes.starts_with(&magic[..])).unwrap_or(&MAGIC)
 }
 
 impl GalleryStore {
@@ -239,37 +253,43 @@ impl GalleryStore {
     /// # Errors
     /// When the file cannot be read, is damaged, or was sealed by another key.
     pub fn load(&self) -> Result<Gallery, StoreError> {
-        let bytes = match disk::read(self.disk.as_ref(), &self.path) {
-            Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Gallery::default()),
-            Err(e) => return Err(self.io("read", e)),
-        };
-        let magic = if bytes.starts_with(&MAGIC_1) { &MAGIC_1 } else { &MAGIC };
-        self.read(&self.key, magic, &bytes)
+        self.load_with_ledger().map(|(gallery, _)| gallery)
     }
 
-    /// Writes the gallery; on return it is on disk.
+    /// Reads the gallery and what is still to be done about it.
+    ///
+    /// # Errors
+    /// As [`GalleryStore::load`].
+    pub fn load_with_ledger(&self) -> Result<(Gallery, Ledger), StoreError> {
+        let bytes = match disk::read(self.disk.as_ref(), &self.path) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Default::default()),
+            Err(e) => return Err(self.io("read", e)),
+        };
+        self.read(&self.key, magic_of(&bytes), &bytes)
+    }
+
+    /// Writes the gallery, and with it what is then to be done; on return both are on the disk.
     ///
     /// # Errors
     /// When it cannot be written; the old file is then untouched.
-    pub fn save(&self, gallery: &Gallery) -> Result<(), StoreError> {
-        let sealed = self.seal(&self.key, &MAGIC, gallery)?;
+    pub fn save(&self, gallery: &Gallery, ledger: &Ledger) -> Result<(), StoreError> {
+        let sealed = self.seal(&self.key, gallery, ledger)?;
         disk::replace(self.disk.as_ref(), &self.path, &sealed).map_err(|e| self.io("write", e))
     }
 
-    /// Seals the gallery with a new key, which takes the place of the old one. After a crash at any moment
-    /// the gallery opens, with the old or the new key.
+    /// As [`GalleryStore::save`], with a new key, which takes the place of the old one. After a crash at any
+    /// moment the gallery opens, with the old or the new key.
     ///
     /// # Errors
     /// When one of the files cannot be written.
-    pub fn rotate_key(&mut self) -> Result<(), StoreError> {
-        let gallery = self.load()?;
+    pub fn rotate_key(&mut self, gallery: &Gallery, ledger: &Ledger) -> Result<(), StoreError> {
         let place = self.key.origin().to_owned();
         let key = StoreKey::random(&place)?;
         let next = next_key(&place);
         let cannot = |e: io::Error| key::problem(&place, format!("cannot be replaced: {e}"));
         disk::replace(self.disk.as_ref(), &next, key.bytes()).map_err(cannot)?;
-        let sealed = self.seal(&key, &MAGIC, &gallery)?;
+        let sealed = self.seal(&key, gallery, ledger)?;
         let written = disk::replace(self.disk.as_ref(), &self.path, &sealed);
         written.map_err(|e| self.io("write", e))?;
         self.key = key;
@@ -287,7 +307,7 @@ impl GalleryStore {
         let (Some(new), Ok(file)) = (StoreKey::from_bytes(&bytes, &place), self.disk.read(&self.path)) else {
             return Ok(self);
         };
-        let opens = |key: &StoreKey| unseal(key, &MAGIC, "", &file).is_ok();
+        let opens = |key: &StoreKey| unseal(key, magic_of(&file), "", &file).is_ok();
         if !opens(&self.key) && opens(&new) {
             let cannot = |e: io::Error| key::problem(&place, format!("cannot be replaced: {e}"));
             self.key = new;
@@ -302,7 +322,7 @@ impl GalleryStore {
     /// When the file cannot be written.
     pub fn write_copy(path: &Path, key: &StoreKey, people: &Gallery) -> Result<(), StoreError> {
         let io = |e| StoreError::Io { path: path.to_owned(), what: "write", source: e };
-        let sealed = encode(people).and_then(|plain| seal(key, &COPY_MAGIC, "", &plain)).map_err(io)?;
+        let sealed = encode(people, None).and_then(|plain| seal(key, &COPY_MAGIC, "", &plain)).map_err(io)?;
         disk::replace(&FileSystem, path, &sealed).map_err(io)
     }
 
@@ -313,15 +333,15 @@ impl GalleryStore {
     pub fn read_copy(path: &Path, key: StoreKey) -> Result<Gallery, StoreError> {
         let store = Self::on(Box::new(FileSystem), path, key);
         let bytes = store.disk.read(path).map_err(|e| store.io("read", e))?;
-        store.read(&store.key, &COPY_MAGIC, &bytes)
+        store.read(&store.key, &COPY_MAGIC, &bytes).map(|(people, _)| people)
     }
 
-    fn seal(&self, key: &StoreKey, magic: &Magic, gallery: &Gallery) -> Result<Vec<u8>, StoreError> {
-        let plain = encode(gallery).map_err(|e| self.io("encode", e))?;
-        seal(key, magic, "", &plain).map_err(|e| self.io("seal", e))
+    fn seal(&self, key: &StoreKey, gallery: &Gallery, ledger: &Ledger) -> Result<Vec<u8>, StoreError> {
+        let plain = encode(gallery, Some(ledger)).map_err(|e| self.io("encode", e))?;
+        seal(key, &MAGIC, "", &plain).map_err(|e| self.io("seal", e))
     }
 
-    fn read(&self, key: &StoreKey, magic: &Magic, bytes: &[u8]) -> Result<Gallery, StoreError> {
+    fn read(&self, key: &StoreKey, magic: &Magic, bytes: &[u8]) -> Result<(Gallery, Ledger), StoreError> {
         let plain = unseal(key, magic, "", bytes).map_err(|why| match why {
             Unsealable::Short => self.format("the file is cut short"),
             Unsealable::Foreign => self.format("this is no such file of facelatch's"),
@@ -347,7 +367,7 @@ impl GalleryStore {
 /// People as JSON, templates included, for another process or board. Biometric data: to be sealed before it
 /// is written anywhere.
 pub fn to_json(people: &Gallery) -> serde_json::Value {
-    encode(people).ok().and_then(|plain| serde_json::from_slice(&plain).ok()).unwrap_or_default()
+    encode(people, None).ok().and_then(|plain| serde_json::from_slice(&plain).ok()).unwrap_or_default()
 }
 
 /// What [`to_json`] gave.
@@ -356,7 +376,8 @@ pub fn to_json(people: &Gallery) -> serde_json::Value {
 /// What is wrong with it, in words.
 pub fn from_json(people: serde_json::Value) -> Result<Gallery, String> {
     let plain = Zeroizing::new(people.to_string().into_bytes());
-    decode(&plain).ok_or("these are no people exported by facelatch")?.map_err(|e| e.to_string())
+    let people = decode(&plain).ok_or("these are no people exported by facelatch")?;
+    people.map(|(people, _)| people).map_err(|e| e.to_string())
 }
 
 /// Where a new key waits until the gallery is sealed with it.
@@ -387,7 +408,7 @@ mod tests {
     fn a_missing_file_is_empty_and_a_saved_one_returns() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(store(dir.path()).load().unwrap(), Gallery::default());
-        store(dir.path()).save(&gallery()).unwrap();
+        store(dir.path()).save(&gallery(), &Ledger::default()).unwrap();
         assert_eq!(store(dir.path()).load().unwrap(), gallery());
     }
 
@@ -405,7 +426,7 @@ mod tests {
     #[test]
     fn nothing_readable_is_on_disk() {
         let dir = tempfile::tempdir().unwrap();
-        store(dir.path()).save(&gallery()).unwrap();
+        store(dir.path()).save(&gallery(), &Ledger::default()).unwrap();
         let bytes = fs::read(dir.path().join("gallery")).unwrap();
         assert!(!bytes.windows(3).any(|w| w == b"Ada"));
         assert!(!bytes.windows(4).any(|w| w == 0.1f32.to_le_bytes()));
@@ -415,7 +436,7 @@ mod tests {
     fn every_flipped_or_missing_byte_is_found() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
-        store.save(&gallery()).unwrap();
+        store.save(&gallery(), &Ledger::default()).unwrap();
         let path = dir.path().join("gallery");
         let good = fs::read(&path).unwrap();
         for at in 0..good.len() {
@@ -431,33 +452,43 @@ mod tests {
     #[test]
     fn another_key_does_not_open_it() {
         let dir = tempfile::tempdir().unwrap();
-        store(dir.path()).save(&gallery()).unwrap();
+        store(dir.path()).save(&gallery(), &Ledger::default()).unwrap();
         fs::remove_file(dir.path().join("key")).unwrap();
         assert!(matches!(store(dir.path()).load(), Err(StoreError::Sealed { .. })));
     }
 
     #[test]
-    fn a_file_of_version_1_is_read_and_written_anew() {
+    fn files_of_the_versions_before_are_read_and_replaced() {
         let dir = tempfile::tempdir().unwrap();
         let store = store(dir.path());
+        let two = br#"{"version":3,"next_id":5,"subjects":[{"id":4,"name":"Ada","enrolled":7,"model":[9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9],"templates":[[0.5,1.0]],"consent":"form 1","expires":99}]}"#;
+        fs::write(dir.path().join("gallery"), seal(&store.key, &MAGIC_2, "", two).unwrap()).unwrap();
+        let (gallery, ledger) = store.load_with_ledger().unwrap();
+        assert_eq!((gallery.version(), gallery.next_id(), ledger), (3, 5, Ledger::default()));
+        assert_eq!(gallery.subjects()[0].consent.as_deref(), Some("form 1"));
         let old = br#"{"version":3,"next_id":5,"subjects":[{"id":4,"name":"Ada","enrolled":7,"model":[9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9,9],"templates":[[0.5,1.0]]}]}"#;
         fs::write(dir.path().join("gallery"), seal(&store.key, &MAGIC_1, "", old).unwrap()).unwrap();
         let gallery = store.load().unwrap();
         let ada = &gallery.subjects()[0];
         assert_eq!((ada.id, ada.name.as_str(), ada.enrolled), (SubjectId(4), "Ada", 7));
         assert_eq!((&ada.consent, ada.expires), (&None, None));
-        store.save(&gallery).unwrap();
+        store.save(&gallery, &Ledger::default()).unwrap();
         assert!(fs::read(dir.path().join("gallery")).unwrap().starts_with(&MAGIC));
         assert_eq!(store.load().unwrap(), gallery);
+        // What is owed comes back with it.
+        let owed = Change { version: 4, next_id: 5, entries: Vec::new() };
+        let ledger = Ledger::default().with(owed, true, None, (0, 0));
+        store.save(&gallery, &ledger).unwrap();
+        assert_eq!(store.load_with_ledger().unwrap(), (gallery, ledger));
     }
 
     #[test]
     fn the_key_is_changed_and_the_old_one_opens_nothing_more() {
         let dir = tempfile::tempdir().unwrap();
         let mut store = store(dir.path());
-        store.save(&gallery()).unwrap();
+        store.save(&gallery(), &Ledger::default()).unwrap();
         let old = fs::read(dir.path().join("key")).unwrap();
-        store.rotate_key().unwrap();
+        store.rotate_key(&gallery(), &Ledger::default()).unwrap();
         assert_eq!(store.load().unwrap(), gallery());
         drop(store);
         assert_eq!(super::tests::store(dir.path()).load().unwrap(), gallery());
@@ -485,7 +516,7 @@ mod tests {
         fn arbitrary_files_are_errors(
             bytes in prop::collection::vec(any::<u8>(), 0..200),
             head in 0usize..=8,
-            magic in prop::sample::select(vec![MAGIC, MAGIC_1, COPY_MAGIC]),
+            magic in prop::sample::select(vec![MAGIC, MAGIC_2, MAGIC_1, COPY_MAGIC]),
         ) {
             let dir = tempfile::tempdir().unwrap();
             let bytes = [&magic[..head], &bytes].concat();
@@ -501,12 +532,12 @@ mod tests {
             changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
             cut in any::<prop::sample::Index>(),
         ) {
-            let mut plain = encode(&gallery()).unwrap().to_vec();
+            let mut plain = encode(&gallery(), Some(&Ledger::default())).unwrap().to_vec();
             for (at, byte) in changes {
                 let at = at.index(plain.len());
                 plain[at] = byte;
             }
-            if let Some(Ok(gallery)) = decode(&plain) {
+            if let Some(Ok((gallery, _))) = decode(&plain) {
                 for subject in gallery.subjects() {
                     prop_assert!(Gallery::check_name(&subject.name).is_ok() && !subject.templates.is_empty());
                 }
@@ -536,7 +567,7 @@ mod tests {
                 let note = Note { consent: Some(consent.clone()), expires: Some(expires) };
                 let _ = gallery.note(name, &note).unwrap();
             }
-            store(dir.path()).save(&gallery).unwrap();
+            store(dir.path()).save(&gallery, &Ledger::default()).unwrap();
             prop_assert_eq!(store(dir.path()).load().unwrap(), gallery);
         }
     }

@@ -24,7 +24,7 @@ use facelatch::door::{
 use facelatch::liveness::{Asked, ChallengeRules, Gesture, LivenessRules, Unsure};
 use facelatch::matching::{Embedding, Gallery, Metric, ModelHash};
 use facelatch::picture::Rect;
-use facelatch::store::{GalleryStore, StateStore, StoreError, StoreKey};
+use facelatch::store::{GalleryStore, Ledger, StateStore, StoreError, StoreKey};
 use facelatch::strike::StrikeState;
 use facelatch::time::Timestamp;
 use facelatch::vision::{Observation, TrackRules, Tracker};
@@ -332,7 +332,7 @@ impl Simulation {
             let _ =
                 gallery.enrol(name, vec![simulation.look(person)], MODEL.hash, 0).expect("a good template");
         }
-        simulation.gallery_store().save(&gallery).expect("the disk works");
+        simulation.gallery_store().save(&gallery, &Ledger::default()).expect("the disk works");
         simulation.gallery_on_disk = gallery.version();
         simulation.after(Duration::ZERO, Happens::Start);
         for happens in Happens::REGULAR {
@@ -580,7 +580,7 @@ impl Simulation {
         let now = self.monotonic();
         let Some(process) = &mut self.process else { return Ok(()) };
         let Some(gallery) = process.changed.take() else { return Ok(()) };
-        let outcome = process.store.save(&gallery).map_err(|error| error.to_string());
+        let outcome = process.store.save(&gallery, &Ledger::default()).map_err(|error| error.to_string());
         if self.disk.has_killed() {
             return self.kill();
         }

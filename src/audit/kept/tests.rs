@@ -202,6 +202,7 @@ fn a_log_of_an_earlier_version_has_no_pools_and_gets_them() {
         similarity: None,
         detail: detail.map(str::to_owned),
         after,
+        marks: None,
         model: CONTEXT.model,
         config: CONTEXT.config,
     };

@@ -6,7 +6,7 @@ use std::io;
 use std::rc::Rc;
 
 use super::super::check::check;
-use super::super::entry::Hash;
+use super::super::entry::{Hash, Mark};
 use super::super::kept::kept_entries;
 use super::*;
 use crate::access::SubjectId;
@@ -191,6 +191,7 @@ pub(in crate::audit) fn batch(random: &mut Random, number: u64) -> Vec<(Stamp, F
         subject: Some(SubjectId(random.below(50) as u32)),
         similarity: Some(random.below(1000) as f32 / 1000.0),
         detail: Some(format!("number={number}.{i}")),
+        mark: None,
     };
     (0..1 + number % 3).map(fact).map(|fact| (at(number), fact)).collect()
 }
@@ -489,4 +490,71 @@ fn a_failed_sync_loses_nothing_when_it_is_tried_again() {
     once.dedup();
     assert_eq!(kept, once, "an entry was written twice");
     assert_eq!(kept.last().unwrap(), "number=199.1");
+}
+
+#[test]
+fn marks_go_on_over_files_cuts_and_damage_and_an_older_log_lacks_what_is_known() {
+    let change = |version| Mark::Change { version, next_id: 3 };
+    for seed in 0..60 {
+        let mut random = Random::new(seed);
+        let disk = MemDisk::default();
+        let mut log = open(&disk, ROTATION).unwrap();
+        assert_eq!(log.marks(), None);
+        log.append(&[(at(1), Fact::new("enrolled").marked(change(1)))]).unwrap();
+        let (mut known, mut version, mut older) = (vec![log.head()], 1, None);
+        for n in 0..30 {
+            log.append(&batch(&mut random, n)).unwrap();
+            if random.below(3) == 0 {
+                version += 1;
+                log.append(&[(at(n), Fact::new("removed").marked(change(version)))]).unwrap();
+                log.append(&[(at(n), Fact::new("enrolled").marked(change(version)))]).unwrap();
+            }
+            known.push(log.head());
+            if n == 15 {
+                older = Some(disk.0.borrow().seen.clone());
+            }
+        }
+        let part = if version == 1 { 1 } else { 2 };
+        let marks = Marks { gallery: version, part, next_id: 3, ..Marks::default() };
+        assert_eq!(log.marks(), Some(marks), "seed {seed}");
+        drop(log);
+        // The last write is torn: what was on the disk is still known.
+        let last = log_files(disk.names().unwrap()).pop().unwrap();
+        disk.0.borrow_mut().seen.get_mut(&last).unwrap().extend_from_slice(b"0123 torn");
+        let log = open(&disk, ROTATION).unwrap();
+        assert_eq!(log.marks(), Some(marks), "seed {seed}");
+        assert_eq!(log.found_wall_ms(), at(29).wall_ms, "the entry about the cut has another clock");
+        for head in &known {
+            assert!(log.holds(*head).unwrap(), "seed {seed}: {head:?}");
+            let other = Checkpoint { hash: Hash([9; 32]), ..*head };
+            let retired = first_of(&log.files[0]).unwrap() > head.entries;
+            assert_eq!(log.holds(other).unwrap(), retired, "seed {seed}: {head:?}");
+        }
+        assert!(log.holds(Checkpoint::START).unwrap());
+        // Garbage in the midst of the last file: what stands behind it counts.
+        let damaged = disk.0.borrow().seen[&last].len() / 2;
+        disk.0.borrow_mut().seen.get_mut(&last).unwrap()[damaged] ^= 0x55;
+        let log = open(&disk, ROTATION).unwrap();
+        assert_eq!(log.marks(), Some(marks), "seed {seed}");
+        let lacking = known.iter().filter(|head| !log.holds(**head).unwrap()).count();
+        assert!(
+            lacking <= 1,
+            "seed {seed}: but for the broken entry itself all are there, {lacking} are not"
+        );
+        // An older copy of the folder, and one with nothing in it.
+        disk.0.borrow_mut().seen = older.unwrap();
+        let log = open(&disk, ROTATION).unwrap();
+        assert!(!log.holds(*known.last().unwrap()).unwrap(), "seed {seed}");
+        assert!(log.marks().unwrap().gallery <= version);
+        disk.0.borrow_mut().seen.clear();
+        let log = open(&disk, ROTATION).unwrap();
+        assert!(known.iter().all(|head| !log.holds(*head).unwrap()), "seed {seed}");
+        assert_eq!(log.marks(), None);
+    }
+}
+
+#[test]
+fn an_empty_folder_holds_no_log() {
+    let broken = check(&MemDisk::default(), None, |_, _| ()).unwrap().unwrap_err();
+    assert!(broken.problem.contains("there is none"), "{broken}");
 }

@@ -294,6 +294,7 @@ mod tests {
             similarity: Some(0.75),
             detail: Some("cause=identified".into()),
             after: None,
+            marks: None,
             model: Hash::ZERO,
             config: Hash::ZERO,
         };

@@ -98,7 +98,7 @@ pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)]) -> St
         text.sample("mode", &format!("mode=\"{}\"", mode.name()), flag(status.mode == mode));
     }
     text.family("alarm", "gauge", "1 while this alarm is in force.");
-    for alarm in [Alarm::ForcedOpen, Alarm::HeldOpen] {
+    for alarm in [Alarm::ForcedOpen, Alarm::HeldOpen, Alarm::RolledBack] {
         text.sample("alarm", &format!("alarm=\"{}\"", alarm.name()), flag(status.alarm == Some(alarm)));
     }
     let lockout = status.lockout_left_s.unwrap_or(0);

@@ -65,7 +65,7 @@ check: fmt lint doc ## formatting, clippy and rustdoc
 # The fuzzers of what reads bytes from outside: do they still build? On the stable compiler, without sanitizers.
 .PHONY: fuzz-check fuzz
 fuzz-check: needs ## the fuzzers still build
-	cargo check --manifest-path fuzz/Cargo.toml --locked
+	cargo check --manifest-path fuzz/Cargo.toml
 
 # Runs each of them (or TARGET) for SECONDS, with the address sanitizer; installs cargo-fuzz.
 SECONDS ?= 600

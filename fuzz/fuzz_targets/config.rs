@@ -22,7 +22,7 @@ fuzz_target!(|text: &str| {
             let _ = config.gateway_place();
             let _ = config.audit_rotation();
             let _ = config.frame_limits();
-            let _ = (config.strike_settings(), config.inputs(), config.indicators());
+            let _ = (config.strike_settings(), config.lines.inputs(), config.lines.indicators());
             let card = include_str!("../../models/embedder.toml");
             let card = Card::parse(card, Path::new("embedder.toml")).expect("the shipped card is sound");
             if let Err(error) = config.access_rules(&card, path) {

@@ -6,6 +6,7 @@
 mod exif;
 pub mod jpeg;
 pub mod kind;
+mod png_gray;
 
 use std::fs;
 use std::io::Cursor;
@@ -159,7 +160,7 @@ pub fn from_bytes(path: &Path, bytes: &[u8], colour: bool) -> Result<Picture, Pi
         }
         format => {
             let (picture, orientation) = decode(path, bytes, format)?;
-            let gray = gray(format, &picture).map_err(|e| damaged(path, e))?;
+            let gray = gray(format, bytes, &picture).map_err(|e| damaged(path, e))?;
             let rgb = if colour { Some(rgb(path, &picture)?) } else { None };
             (gray, rgb, orientation)
         }
@@ -285,37 +286,34 @@ fn rgb(path: &Path, picture: &DynamicImage) -> Result<RgbImage, PictureFileError
 }
 
 /// Gray as OpenCV makes it, whose readers each have weights and a rounding of their own.
-fn gray(format: ImageFormat, picture: &DynamicImage) -> Result<Gray, crate::picture::SizeError> {
+fn gray(
+    format: ImageFormat,
+    bytes: &[u8],
+    picture: &DynamicImage,
+) -> Result<Gray, crate::picture::SizeError> {
     let (width, height) = (picture.width() as usize, picture.height() as usize);
+    let by = |gray: &dyn Fn(u8, u8, u8) -> u8| {
+        high_bytes(picture).chunks_exact(3).map(|p| gray(p[0], p[1], p[2])).collect()
+    };
     let pixels = match (picture, format) {
         (DynamicImage::ImageLuma8(gray), _) => gray.as_raw().clone(),
-        (picture, _) if !picture.color().has_color() => {
-            high_bytes(picture).chunks_exact(3).map(|p| p[0]).collect()
-        }
-        // libpng takes 16 bits whole and cuts off what it made of them.
-        (DynamicImage::ImageRgb16(_) | DynamicImage::ImageRgba16(_), ImageFormat::Png) => {
-            picture.to_rgb16().pixels().map(|p| (libpng(p.0.map(u64::from), 1 << 14) >> 8) as u8).collect()
-        }
-        (picture, ImageFormat::Png) => {
-            let rgb = high_bytes(picture);
-            rgb.chunks_exact(3).map(|p| libpng([p[0], p[1], p[2]].map(u64::from), 0) as u8).collect()
-        }
-        (picture, ImageFormat::WebP) => {
-            high_bytes(picture).chunks_exact(3).map(|p| luma(p[0], p[1], p[2])).collect()
-        }
-        (picture, _) => high_bytes(picture).chunks_exact(3).map(|p| luma14(p[0], p[1], p[2])).collect(),
+        (picture, _) if !picture.color().has_color() => by(&|gray, _, _| gray),
+        (picture, ImageFormat::Png) => png_gray::of(bytes, picture),
+        (_, ImageFormat::WebP) => by(&luma),
+        // OpenCV does not round what a BMP of 32 bits gives.
+        (_, ImageFormat::Bmp) if bytes.get(28) == Some(&32) => by(&|r, g, b| (weighed(r, g, b) >> 14) as u8),
+        _ => by(&luma14),
     };
     Gray::from_pixels(width, height, pixels)
 }
 
-/// libpng's gray of a colour; one that is gray stays as it is.
-fn libpng([r, g, b]: [u64; 3], rounding: u64) -> u64 {
-    if r == g && g == b { r } else { (9797 * r + 19234 * g + 3737 * b + rounding) >> 15 }
-}
-
 /// The gray of a colour as OpenCV makes it of inks, BMP and PPM: weights of 14 bits.
 fn luma14(r: u8, g: u8, b: u8) -> u8 {
-    ((4899 * u32::from(r) + 9617 * u32::from(g) + 1868 * u32::from(b) + (1 << 13)) >> 14) as u8
+    ((weighed(r, g, b) + (1 << 13)) >> 14) as u8
+}
+
+fn weighed(r: u8, g: u8, b: u8) -> u32 {
+    4899 * u32::from(r) + 9617 * u32::from(g) + 1868 * u32::from(b)
 }
 
 /// R, G, B of every pixel; of 16-bit channels the high byte, alpha dropped.

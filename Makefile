@@ -25,6 +25,16 @@ test-mqtt: needs ## MQTT against a real mosquitto
 	@tools/mosquitto.sh
 	cargo test --test mqtt -- --nocapture
 
+# The automation of docs/mqtt.md in a real Home Assistant, which it installs (some minutes, 1.5 GB); needs root or sudo.
+.PHONY: test-homeassistant
+test-homeassistant: needs ## the documented automation in a real Home Assistant
+	tests/homeassistant/run.sh
+
+# Licences, sources and advisories of the dependencies (deny.toml); installs cargo-deny.
+.PHONY: deny
+deny: ## licences, sources and advisories of the dependencies
+	@tools/deny.sh
+
 # The gateway's page in a real Chromium; installs it. screenshots: docs/images/gateway-*.png anew.
 .PHONY: test-browser screenshots
 test-browser: needs ## the gateway's page in a real Chromium

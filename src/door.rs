@@ -540,7 +540,7 @@ impl Door {
     /// When it shall be held open for longer than is allowed, or its files were put back and nobody has
     /// accepted that.
     pub fn set_mode(&mut self, now: Timestamp, command: ModeCommand) -> Result<Vec<Effect>, DoorError> {
-        if let ModeCommand::HoldOpen { time } = command
+        if let ModeCommand::HoldOpen { time } | ModeCommand::Unlock { time } = command
             && (time < Duration::from_secs(1) || time > self.rules.max_hold_open)
         {
             return Err(DoorError::HoldOpen { max: self.rules.max_hold_open });

@@ -166,7 +166,9 @@ fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
         53 => bench.input(Input::SetMode(ModeCommand::Secure)),
         54 => {
             let time = Duration::from_millis(random.below(9_000));
-            bench.input(Input::SetMode(ModeCommand::HoldOpen { time }))
+            let held = random.once_in(2);
+            let mode = if held { ModeCommand::HoldOpen { time } } else { ModeCommand::Unlock { time } };
+            bench.input(Input::SetMode(mode))
         }
         55 => bench.input(Input::ClearLockout),
         56 => bench.input(Input::Fault(Fault::Camera)),

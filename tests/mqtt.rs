@@ -27,7 +27,7 @@ use facelatch::demo::portrait::Portrait;
 use facelatch::demo::walkup::{Walk, WalkUp};
 use facelatch::gateway::door::DoorLink;
 use facelatch::gateway::mqtt::MqttConfig;
-use rumqttc::{Client, Event, MqttOptions, Packet, QoS, TlsConfiguration, Transport};
+use rumqttc::{Client, Event, MqttOptions, Packet, PublishOptions, QoS};
 use serde_json::{Value, json};
 
 const SOON: Duration = Duration::from_secs(40);
@@ -58,7 +58,7 @@ fn run(command: &mut Command) {
 struct Broker {
     folder: tempfile::TempDir,
     port: u16,
-    /// Without TLS, for [`Reader`], which gives up when TLS is cut short.
+    /// Without TLS, for [`Observer`] and for [`Reader`], which gives up when TLS is cut short.
     plain: u16,
     child: Option<Child>,
 }
@@ -164,20 +164,12 @@ impl Broker {
     }
 
     fn client(&self, id: &str) -> (Client, rumqttc::Connection) {
-        let mut options = MqttOptions::new(id, "localhost", self.port);
-        let read = |name: &str| fs::read(self.path(name)).unwrap();
-        // The same provider as the product's; the library would ask the process for one.
-        let _ = tokio_rustls::rustls::crypto::ring::default_provider().install_default();
-        let tls = TlsConfiguration::Simple {
-            ca: read("ca.pem"),
-            alpn: None,
-            client_auth: Some((read("client.pem"), read("client.key"))),
-        };
-        options.set_transport(Transport::tls_with_config(tls)).set_credentials("door", "a secret");
+        let mut options = MqttOptions::new(id, ("127.0.0.1", self.plain));
+        options.set_credentials("door", "a secret");
         // The broker keeps what comes while the observer is away.
-        options.set_clean_session(false).set_keep_alive(Duration::from_secs(5));
+        options.set_clean_session(false).set_keep_alive(5);
         options.set_max_packet_size(1 << 20, 1 << 20);
-        Client::new(options, 100)
+        Client::builder(options).capacity(100).build()
     }
 }
 
@@ -191,6 +183,8 @@ impl Drop for Broker {
 struct Said {
     topic: String,
     text: String,
+    /// The broker had it before we asked.
+    retained: bool,
 }
 
 fn numbered(event: Value) -> (u64, Value) {
@@ -206,7 +200,11 @@ struct Observer {
 
 impl Observer {
     fn new(broker: &Broker) -> Self {
-        let (client, mut connection) = broker.client("observer");
+        Self::named(broker, "observer")
+    }
+
+    fn named(broker: &Broker, id: &str) -> Self {
+        let (client, mut connection) = broker.client(id);
         let (said, over) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
         let (subscriber, heard, done) = (client.clone(), Arc::clone(&said), Arc::clone(&over));
         let ready = Arc::new(AtomicBool::new(false));
@@ -219,8 +217,9 @@ impl Observer {
                     }
                     Ok(Ok(Event::Incoming(Packet::SubAck(_)))) => subscribed.store(true, Ordering::Relaxed),
                     Ok(Ok(Event::Incoming(Packet::Publish(publish)))) => heard.lock().unwrap().push(Said {
-                        topic: publish.topic.clone(),
+                        topic: String::from_utf8(publish.topic.to_vec()).unwrap(),
                         text: String::from_utf8(publish.payload.to_vec()).unwrap(),
+                        retained: publish.retain,
                     }),
                     Ok(Ok(_)) => {}
                     Ok(Err(_)) => thread::sleep(Duration::from_millis(100)),
@@ -250,7 +249,8 @@ impl Observer {
     }
 
     fn send(&self, of: &str, text: &str, retain: bool) {
-        self.client.publish(format!("{BASE}/{of}"), QoS::AtLeastOnce, retain, text).unwrap();
+        let options = PublishOptions::at_least_once().retain(retain);
+        self.client.publish(format!("{BASE}/{of}"), text, options).unwrap();
     }
 
     fn answer(&self) -> Value {
@@ -386,10 +386,15 @@ struct Gateway {
 
 impl Gateway {
     fn start(config: &MqttConfig, door: &Door) -> Self {
-        let dir = door.folder.path();
-        let socket = dir.join("gateway");
+        Self::start_in(door.folder.path(), config, door)
+    }
+
+    /// With its own configuration and log in that folder.
+    fn start_in(dir: &Path, config: &MqttConfig, door: &Door) -> Self {
+        let socket = door.folder.path().join("gateway");
         let text = format!(
-            "[door]\nsocket = {socket:?}\nname = \"Front door\"\n[web]\nenabled = false\n[mqtt]\n{}",
+            "[door]\nsocket = {socket:?}\nname = \"Front door\"\n[web]\nenabled = false\n\
+             url = \"https://door.local:8430/\"\n[mqtt]\n{}",
             toml::to_string(config).unwrap()
         );
         fs::write(dir.join("gateway.toml"), text).unwrap();
@@ -419,8 +424,8 @@ impl Drop for Gateway {
 
 /// What Home Assistant documents of each MQTT platform that is used here: required fields, then others
 /// that are not in [`SHARED`]. From https://www.home-assistant.io/integrations/lock.mqtt/,
-/// .../binary_sensor.mqtt/, .../sensor.mqtt/ and .../button.mqtt/.
-const FIELDS: [(&str, &[&str], &[&str]); 4] = [
+/// .../binary_sensor.mqtt/, .../sensor.mqtt/, .../button.mqtt/ and .../event.mqtt/.
+const FIELDS: [(&str, &[&str], &[&str]); 5] = [
     (
         "lock",
         &["command_topic"],
@@ -471,6 +476,7 @@ const FIELDS: [(&str, &[&str], &[&str]); 4] = [
         ],
     ),
     ("button", &["command_topic"], &["command_template", "device_class", "payload_press", "retain"]),
+    ("event", &["state_topic"], &["device_class", "event_types", "value_template"]),
 ];
 /// Fields of every platform, from the same pages and https://www.home-assistant.io/integrations/mqtt/.
 const SHARED: [&str; 19] = [
@@ -543,6 +549,7 @@ fn validate(said: &Said) -> (String, Value) {
             "device" | "origin" => value.is_object(),
             "qos" => value.as_u64().is_some_and(|qos| qos <= 2),
             "retain" | "optimistic" | "force_update" | "enabled_by_default" => value.is_boolean(),
+            "event_types" => value.as_array().is_some_and(|kinds| kinds.iter().all(Value::is_string)),
             "device_class" => CLASSES.contains(&value.as_str().unwrap()),
             _ => value.as_str().is_some_and(|text| !text.is_empty()),
         };
@@ -580,8 +587,20 @@ fn home_assistant_finds_the_door_and_may_do_what_the_owner_grants() {
     observer.wait("camera", "OFF");
     let found = entities(&observer);
     let names: Vec<&str> = found.keys().map(String::as_str).collect();
-    let shown = ["binary_sensor/camera", "binary_sensor/lock_state", "binary_sensor/lockout", "sensor/event"];
+    let shown = [
+        "binary_sensor/camera",
+        "binary_sensor/lock_state",
+        "binary_sensor/lockout",
+        "event/happened",
+        "sensor/event",
+    ];
     assert_eq!(names, shown, "no contact, no right: no door sensor and nothing to press");
+    for entity in found.values() {
+        assert_eq!(entity["device"]["configuration_url"], json!("https://door.local:8430/"));
+        let serial = entity["device"]["serial_number"].as_str().unwrap_or_default();
+        let id = fs::read_to_string("/etc/machine-id").unwrap_or_default();
+        assert!(!serial.is_empty() && !id.contains(serial), "{serial}");
+    }
     assert_eq!(found["binary_sensor/camera"]["availability_topic"], json!(format!("{BASE}/availability")));
     assert_eq!(found["binary_sensor/lock_state"]["state_topic"], json!(format!("{BASE}/lock")));
     assert_eq!(found["binary_sensor/lock_state"]["payload_on"], json!("UNLOCKED"));
@@ -637,8 +656,9 @@ fn home_assistant_finds_the_door_and_may_do_what_the_owner_grants() {
     // A retained command is none, and neither are other words.
     gateway.kill();
     observer.wait("availability", "offline");
+    observer.forget();
     observer.send("lock/set", "UNLOCK", true);
-    wait_for("the retained command", || observer.last(&format!("{BASE}/lock/set")));
+    observer.wait("lock/set", "UNLOCK");
     let mut gateway = Gateway::start(&broker.config(), &door);
     observer.wait("availability", "online");
     // The gateway removes it.
@@ -647,7 +667,8 @@ fn home_assistant_finds_the_door_and_may_do_what_the_owner_grants() {
     observer.send("lock/set", "PRESS", false);
     thread::sleep(Duration::from_secs(1));
     assert_eq!(granted(), opened);
-    gateway.kill();
+    let log = gateway.kill();
+    assert!(!log.contains("event=mqtt_command "), "{log}");
 
     // Granted by the door, but not by the gateway's own configuration.
     observer.forget();
@@ -690,6 +711,12 @@ fn the_button_enrols_who_stands_before_the_camera() {
     observer.wait("availability", "online");
     wait_for("a button", || entities(&observer).contains_key("button/enrol").then_some(()));
     observer.send("enrol/set", "PRESS", false);
+    wait_for("the enrolment's words", || observer.last(&format!("{BASE}/enrolment")));
+    // None waits behind another.
+    observer.send("enrol/set", "PRESS", false);
+    let answer = observer.answer();
+    assert_eq!((&answer["done"], &answer["message"]), (&json!(false), &json!("an enrolment is under way")));
+    observer.forget();
     let answer = observer.answer();
     assert_eq!((&answer["command"], &answer["done"]), (&json!("PRESS"), &json!(true)), "{answer}");
     let people: Vec<Person> = door.operator().ask(&Request::People {}).unwrap();
@@ -844,6 +871,246 @@ fn an_event_whose_acknowledgement_got_lost_is_not_sent_again() {
     gateway.kill();
     let numbers: Vec<u64> = reader.events().into_iter().map(|(seq, _)| seq).collect();
     assert!(numbers.is_sorted_by(|a, b| a < b), "{numbers:?}");
+}
+
+#[test]
+fn what_is_no_command_is_answered_and_does_nothing() {
+    let Some(broker) = Broker::start("what_is_no_command") else { return };
+    let observer = Observer::new(&broker);
+    let door = Door::start("[\"view\", \"release\", \"enrol\"]");
+    let mut gateway = Gateway::start(&broker.config(), &door);
+    observer.wait("availability", "online");
+    let long = "x".repeat(9_000);
+    for (topic, text, words) in [
+        ("lock/set", "OPEN SESAME", "UNLOCK or LOCK"),
+        ("lock/set", "unlock", "in capitals"),
+        ("lock/set", "UNLOCK ", "UNLOCK or LOCK"),
+        ("lock/set", "{\"state\":\"UNLOCK\"}", "UNLOCK or LOCK"),
+        ("lock/set", "PRESS", "UNLOCK or LOCK"),
+        ("enrol/set", "UNLOCK", "PRESS"),
+        ("enrol/set", "press", "PRESS"),
+        ("lock/set", &long, "UNLOCK or LOCK"),
+    ] {
+        observer.forget();
+        observer.send(topic, text, false);
+        let answer = observer.answer();
+        assert_eq!(answer["done"], json!(false), "{text}");
+        assert!(answer["message"].as_str().unwrap().contains(words), "{text}: {answer}");
+        let repeated = answer["command"].as_str().unwrap();
+        assert!(text.starts_with(repeated) && !repeated.is_empty() && repeated.len() <= 64, "{answer}");
+        // One a second is answered.
+        thread::sleep(Duration::from_millis(1_050));
+    }
+    // However many come, the connection holds, and who means it is heard.
+    observer.forget();
+    for _ in 0..2_000 {
+        observer.send("lock/set", "?", false);
+    }
+    observer.send("lock/set", "UNLOCK", false);
+    observer.wait("lock", "UNLOCKED");
+    let answers = observer.said().iter().filter(|said| said.topic == format!("{BASE}/answer")).count();
+    assert!(answers < 60, "{answers} answers to 2000");
+    assert_eq!(observer.last(&format!("{BASE}/availability")), None, "the connection holds");
+    // Nothing that was none has opened the door.
+    assert_eq!(door.log().iter().filter(|entry| entry.event == "release").count(), 1);
+    gateway.kill();
+}
+
+#[test]
+fn an_unlock_does_not_cut_short_what_an_operator_holds_open() {
+    let Some(broker) = Broker::start("an_unlock_does_not_cut_short") else { return };
+    let observer = Observer::new(&broker);
+    let door = Door::start("[\"view\", \"release\"]");
+    let mut gateway = Gateway::start(&MqttConfig { unlock_s: 1, ..broker.config() }, &door);
+    observer.wait("availability", "online");
+    let hold = |time| {
+        let mode = ModeCommand::HoldOpen { time };
+        let _: Value = door.operator().ask(&Request::Mode { mode }).unwrap();
+    };
+    hold(Duration::from_secs(60));
+    observer.wait("lock", "UNLOCKED");
+    observer.forget();
+    observer.send("lock/set", "UNLOCK", false);
+    assert_eq!(observer.answer()["done"], json!(true));
+    thread::sleep(Duration::from_secs(3));
+    let secured = || door.log().iter().filter(|entry| entry.event == "secured").count();
+    assert_eq!(secured(), 0, "it goes on for its minute");
+    assert_eq!(observer.last(&format!("{BASE}/lock")), None, "and Home Assistant sees that it does");
+    // The operator's own word counts, and so does LOCK.
+    hold(Duration::from_secs(1));
+    observer.wait("lock", "LOCKED");
+    hold(Duration::from_secs(60));
+    observer.wait("lock", "UNLOCKED");
+    observer.send("lock/set", "LOCK", false);
+    observer.wait("lock", "LOCKED");
+    // By itself an unlock lasts its second.
+    observer.send("lock/set", "UNLOCK", false);
+    observer.wait("lock", "UNLOCKED");
+    observer.wait("lock", "LOCKED");
+    wait_for("its entry", || (secured() >= 3).then_some(()));
+    assert_eq!(secured(), 3);
+    gateway.kill();
+}
+
+/// Home Assistant takes a message that the broker had retained for no event; so what happened must come without
+/// that flag when it happens, and with it at each later look.
+#[test]
+fn an_event_comes_again_only_as_a_retained_one() {
+    let Some(mut broker) = Broker::start("an_event_comes_again_only_as") else { return };
+    let observer = Observer::new(&broker);
+    let mut door = Door::start("[\"view\"]");
+    let mut gateway = Gateway::start(&broker.config(), &door);
+    observer.wait("availability", "online");
+    let kinds = entities(&observer)["event/happened"].clone();
+    assert_eq!(kinds["state_topic"], json!(format!("{BASE}/event")));
+    assert!(kinds.get("availability_topic").is_none(), "the door's absence changes no event");
+    let events = |observer: &Observer| -> Vec<Said> {
+        observer.said().into_iter().filter(|said| said.topic == format!("{BASE}/event")).collect()
+    };
+    let _: Value = door.operator().ask(&Request::Mode { mode: ModeCommand::Secure }).unwrap();
+    let head = door.log().last().unwrap().seq;
+    wait_for("the event", || observer.events().contains_key(&head).then_some(()));
+    for said in events(&observer) {
+        let event: Value = serde_json::from_str(&said.text).unwrap();
+        assert!(kinds["event_types"].as_array().unwrap().contains(&event["event_type"]), "{event}");
+        assert_eq!(event["event_type"], event["event"]);
+    }
+    assert!(events(&observer).iter().any(|said| !said.retained), "what happens is no retained message");
+
+    // Each kind of outage: the gateway's, the daemon's, the broker's; and somebody who looks for the first time.
+    let live = |observer: &Observer| events(observer).iter().filter(|said| !said.retained).count();
+    let before = live(&observer);
+    let names = |observer: &Observer| -> Vec<String> {
+        events(observer).into_iter().filter(|said| !said.retained).map(|said| said.text).collect()
+    };
+    let seen: Vec<String> = names(&observer);
+    gateway.kill();
+    observer.wait("availability", "offline");
+    let mut gateway = Gateway::start(&broker.config(), &door);
+    observer.wait("availability", "online");
+    assert_eq!(live(&observer), before, "the gateway's outage brings nothing again");
+    broker.kill();
+    broker.up();
+    let mut looks = 0;
+    wait_for("the gateway", || {
+        looks += 1;
+        let late = Observer::named(&broker, &format!("late-{looks}"));
+        thread::sleep(Duration::from_millis(500));
+        let there = late.last(&format!("{BASE}/availability")).as_deref() == Some("online");
+        let again = events(&late);
+        assert!(again.iter().all(|said| said.retained), "{again:?}");
+        there.then_some(())
+    });
+    assert_eq!(names(&observer), seen, "the broker's outage brings nothing again");
+    door.kill();
+    door.up();
+    wait_for("the daemon's start", || (live(&observer) > before).then_some(()));
+    let after = names(&observer);
+    assert_eq!(after[..seen.len()], seen[..]);
+    assert!(after[seen.len()..].iter().all(|text| !seen.contains(text)), "{after:?}");
+    gateway.kill();
+}
+
+/// Each mistake in the way to the broker: one line, with the key to look at, however often it is tried.
+#[test]
+fn a_mix_up_of_ports_certificates_and_names_is_told_once_with_its_key() {
+    let Some(broker) = Broker::start("a_mix_up_of_ports") else { return };
+    let door = Door::start("[\"view\"]");
+    let private = || -> fs::Permissions { std::os::unix::fs::PermissionsExt::from_mode(0o600) };
+    fs::write(broker.path("wrong"), "another secret\n").unwrap();
+    for name in ["wrong", "other.key"] {
+        fs::set_permissions(broker.path(name), private()).unwrap();
+    }
+    // Accepts, and says nothing.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let right = broker.config();
+    let plain = MqttConfig { tls: false, certificate: None, key: None, ..right.clone() };
+    let silent = silent.local_addr().unwrap().port();
+    let cases: [(&str, MqttConfig, &[&str]); 11] = [
+        (
+            "TLS to a plain port",
+            MqttConfig { port: broker.plain, ..right.clone() },
+            &["mqtt.port", "mqtt.tls = false"],
+        ),
+        ("no TLS to a port with TLS", plain.clone(), &["mqtt.tls = true", "mqtt.ca", "mqtt.port"]),
+        (
+            "another authority",
+            MqttConfig { ca: broker.path("other.pem"), ..right.clone() },
+            &["mqtt.ca", "other.pem"],
+        ),
+        ("another name", MqttConfig { host: Some("127.0.0.1".into()), ..right.clone() }, &["mqtt.host"]),
+        (
+            "no certificate",
+            MqttConfig { certificate: None, key: None, ..right.clone() },
+            &["mqtt.certificate"],
+        ),
+        (
+            "a certificate of another authority",
+            MqttConfig {
+                certificate: Some(broker.path("other.pem")),
+                key: Some(broker.path("other.key")),
+                ..right.clone()
+            },
+            &["mqtt.certificate", "other.pem"],
+        ),
+        (
+            "another password",
+            MqttConfig { password_file: Some(broker.path("wrong")), ..right.clone() },
+            &["mqtt.username", "mqtt.password_file"],
+        ),
+        (
+            "an unknown host",
+            MqttConfig { host: Some("no-such-broker.invalid".into()), ..right.clone() },
+            &["mqtt.host", "no address"],
+        ),
+        ("nothing listens", MqttConfig { port: closed, ..right.clone() }, &["nothing listens", "mqtt.port"]),
+        ("nothing answers", MqttConfig { port: silent, ..right.clone() }, &["does not answer", "mqtt.port"]),
+        (
+            "nothing answers without TLS",
+            MqttConfig { port: silent, ..plain },
+            &["does not answer", "mqtt.port"],
+        ),
+    ];
+    // The folder goes last: the gateway's log lies in it.
+    let mut running: Vec<(tempfile::TempDir, &str, Gateway, &[&str])> = Vec::new();
+    for (what, config, words) in &cases {
+        let folder = tempfile::tempdir().unwrap();
+        let gateway = Gateway::start_in(folder.path(), config, &door);
+        running.push((folder, *what, gateway, *words));
+    }
+    // Each is tried at least three times: at once, after 1 s and after 2 s more, and 5 s where nothing answers.
+    thread::sleep(Duration::from_secs(20));
+    for (_folder, what, mut gateway, words) in running {
+        let log = gateway.kill();
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains("event=mqtt_lost")).collect();
+        println!("{what}: {lines:?}");
+        assert_eq!(lines.len(), 1, "{what}: {log}");
+        for word in words {
+            assert!(lines[0].contains(word), "{what}: {word} is missing: {}", lines[0]);
+        }
+        assert!(!log.contains("another secret"), "{log}");
+    }
+
+    // A file that is missing is found at the start, and ends it with one line.
+    for (config, words) in [
+        (
+            MqttConfig { ca: "/no/such.pem".into(), ..right.clone() },
+            "mqtt.ca: /no/such.pem: there is no such file: copy",
+        ),
+        (
+            MqttConfig { certificate: Some("/no/own.pem".into()), ..right.clone() },
+            "mqtt.certificate: /no/own.pem:",
+        ),
+        (MqttConfig { password_file: Some("/no/word".into()), ..right }, "mqtt.password_file: /no/word:"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut gateway = Gateway::start_in(folder.path(), &config, &door);
+        let status = wait_for("its end", || gateway.child.try_wait().unwrap());
+        let log = gateway.kill();
+        assert_eq!((status.code(), log.lines().count()), (Some(2), 1), "{log}");
+        assert!(log.contains(words) && log.matches("no such file").count() <= 1, "{log}");
+    }
 }
 
 #[test]

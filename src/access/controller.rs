@@ -701,13 +701,22 @@ impl Controller {
                     return;
                 }
             }
-            ModeCommand::HoldOpen { time } => {
+            ModeCommand::HoldOpen { time } | ModeCommand::Unlock { time } => {
                 let time = time.min(self.rules.max_hold_open);
                 if time.is_zero() {
                     return;
                 }
+                let mut release = Release::held(now, time);
+                if let (ModeCommand::Unlock { .. }, Some(under_way)) = (command, self.release) {
+                    release = under_way.extended(now, time);
+                    if under_way == release {
+                        // It is held open for longer than that as it is.
+                        return;
+                    }
+                }
                 self.forget_face(actions);
-                self.release(Release::held(now, time), Cause::HoldOpen { time }, actions);
+                let time = release.until().since(now);
+                self.release(release, Cause::HoldOpen { time }, actions);
             }
         }
         if self.mode() != before {
@@ -1332,6 +1341,47 @@ mod tests {
         let mut door = Door::new();
         door.input(Input::SetMode(ModeCommand::HoldOpen { time: Duration::MAX }));
         assert_eq!(door.controller.poll_timeout(), Some(Timestamp::from_millis(3_600_000)));
+    }
+
+    #[test]
+    fn an_unlock_of_a_few_seconds_cuts_nothing_short() {
+        let unlock = Input::SetMode(ModeCommand::Unlock { time: Duration::from_secs(5) });
+        let end = |door: &Door| door.controller.poll_timeout();
+        // By itself it is a short hold-open.
+        let mut door = Door::new();
+        door.input(unlock.clone());
+        assert_eq!(
+            (door.controller.mode(), end(&door)),
+            (Mode::HoldOpen, Some(Timestamp::from_millis(5_000)))
+        );
+        // An operator's minute stays a minute, and nothing is reported.
+        let mut door = Door::new();
+        door.input(Input::SetMode(ModeCommand::HoldOpen { time: Duration::from_secs(60) }));
+        let events = door.events.len();
+        door.now = 10_000;
+        door.input(unlock.clone());
+        assert_eq!((door.events.len(), end(&door)), (events, Some(Timestamp::from_millis(60_000))));
+        // Near its end it is prolonged.
+        door.now = 58_000;
+        door.input(unlock.clone());
+        assert_eq!(end(&door), Some(Timestamp::from_millis(63_000)));
+        // The operator's own word counts as it is said.
+        door.input(Input::SetMode(ModeCommand::HoldOpen { time: Duration::from_secs(1) }));
+        assert_eq!(end(&door), Some(Timestamp::from_millis(59_000)));
+        door.input(Input::Secure);
+        assert!(!door.released);
+        // Whoever leaves has the whole hold time, and a passage no longer ends it.
+        let mut door = Door::new();
+        door.input(Input::Rex);
+        let hold = end(&door);
+        let short = Duration::from_millis(100);
+        door.input(Input::SetMode(ModeCommand::Unlock { time: short }));
+        assert_eq!(end(&door), hold);
+        assert_eq!(door.controller.mode(), Mode::HoldOpen);
+        // Not beyond what may be held open.
+        let mut door = Door::new();
+        door.input(Input::SetMode(ModeCommand::Unlock { time: Duration::MAX }));
+        assert_eq!(end(&door), Some(Timestamp::from_millis(3_600_000)));
     }
 
     #[test]

@@ -243,6 +243,13 @@ pub enum ModeCommand {
         /// How long.
         time: Duration,
     },
+    /// The strike is released for at least so long, as by [`ModeCommand::HoldOpen`]; a release under way that ends
+    /// later ends when it would have. So a moment's unlock by another system does not cut short what an operator
+    /// holds open, or what somebody leaves by.
+    Unlock {
+        /// At least how long.
+        time: Duration,
+    },
 }
 
 /// The mode that the door is in.

@@ -46,6 +46,11 @@ impl Release {
         Release { until: now + time, kind: Kind::Held }
     }
 
+    /// Held open for at least so long; not at all before this release would have ended.
+    pub fn extended(self, now: Timestamp, time: Duration) -> Self {
+        Release { until: self.until.max(now + time), kind: Kind::Held }
+    }
+
     pub fn is_held(&self) -> bool {
         self.kind == Kind::Held
     }

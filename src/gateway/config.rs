@@ -46,6 +46,8 @@ pub struct WebConfig {
     pub enabled: bool,
     /// Address and port; another address than the loopback's needs TLS.
     pub listen: SocketAddr,
+    /// Where others reach the page, where that does not follow from `listen`: Home Assistant links to it.
+    pub url: Option<String>,
     /// The certificate chain, PEM.
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
@@ -65,6 +67,7 @@ impl Default for WebConfig {
         WebConfig {
             enabled: true,
             listen: SocketAddr::from(([127, 0, 0, 1], 8_430)),
+            url: None,
             certificate: None,
             key: None,
             password_file: "/var/lib/facelatch-gateway/password".into(),
@@ -87,7 +90,24 @@ impl WebConfig {
     }
 }
 
+/// `http` or `https`, a host, and nothing that does not belong into an address.
+fn is_url(text: &str) -> bool {
+    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = rest.and_then(|rest| rest.split(['/', '?', '#']).next()).unwrap_or_default();
+    let plain = |c: char| c.is_ascii_graphic() && !"\"<>\\^`{|}".contains(c);
+    text.len() <= 200
+        && host.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '[')
+        && text.chars().all(plain)
+}
+
 impl GatewayConfig {
+    /// Where others reach the page: as configured, or where it listens.
+    pub fn page(&self) -> Option<String> {
+        let listen = self.web.listen;
+        let open = self.web.enabled && !listen.ip().is_loopback() && !listen.ip().is_unspecified();
+        self.web.url.clone().or_else(|| open.then(|| format!("https://{listen}/")))
+    }
+
     /// Reads and checks a configuration file.
     ///
     /// # Errors
@@ -126,6 +146,13 @@ impl GatewayConfig {
         }
         if !(8..=4_096).contains(&web.max_connections) {
             return fail("web.max_connections", web.max_connections.to_string(), "must be in 8 to 4096");
+        }
+        if let Some(url) = web.url.as_ref().filter(|url| !is_url(url)) {
+            return fail(
+                "web.url",
+                format!("{url:?}"),
+                "must be an address such as \"https://door.local:8430/\"",
+            );
         }
         if web.certificate.is_some() != web.key.is_some() {
             return fail("web.certificate", "alone".to_owned(), "give certificate and key, or neither");
@@ -170,6 +197,22 @@ mod tests {
     }
 
     #[test]
+    fn the_page_is_where_others_reach_it() {
+        let page = |text: &str| parse(text).unwrap().page();
+        assert_eq!(page(""), None, "the loopback's address is another one for others");
+        let lan =
+            |address: &str| format!("[web]\nlisten = \"{address}\"\ncertificate = \"c\"\nkey = \"k\"\n");
+        assert_eq!(page(&lan("192.168.1.7:8430")).as_deref(), Some("https://192.168.1.7:8430/"));
+        assert_eq!(page(&lan("[fd00::7]:8430")).as_deref(), Some("https://[fd00::7]:8430/"));
+        assert_eq!(page(&lan("0.0.0.0:8430")), None, "any address is none to link to");
+        let url = "url = \"https://door.local:8430/\"\n";
+        let named = page(&format!("{}{url}", lan("0.0.0.0:8430")));
+        assert_eq!(named.as_deref(), Some("https://door.local:8430/"));
+        // A proxy in front of the loopback.
+        assert_eq!(page("[web]\nurl = \"http://ha/door\"\n").as_deref(), Some("http://ha/door"));
+    }
+
+    #[test]
     fn the_lan_needs_tls_and_mistakes_are_named() {
         let lan = "[web]\nlisten = \"0.0.0.0:8430\"\n";
         assert!(parse(lan).unwrap_err().contains("needs TLS"));
@@ -181,6 +224,10 @@ mod tests {
             ("[web]\nsession_minutes = 0\n", "web.session_minutes = 0"),
             ("[web]\npasword_file = \"x\"\n", "pasword_file"),
             ("[door]\nname = \"\"\n", "door.name"),
+            ("[web]\nurl = \"door.local\"\n", "web.url"),
+            ("[web]\nurl = \"https:///page\"\n", "web.url"),
+            ("[web]\nurl = \"javascript:alert(1)\"\n", "web.url"),
+            ("[web]\nurl = \"https://a b/\"\n", "web.url"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains("gateway.toml") && error.contains(words), "{error}");

@@ -2,11 +2,13 @@
 //!
 //! It has no camera, no line, no gallery and no key. What it may ask is decided by the daemon.
 //!
+//! * `board`: which board this is.
 //! * [`door`]: its side of the socket, with reconnection.
 //! * [`feed`]: the latest state and picture, for all that show them.
 //! * [`web`]: the page and the metrics.
 //! * [`mqtt`]: state and events for Home Assistant.
 
+mod board;
 pub mod config;
 pub mod door;
 pub mod feed;
@@ -68,7 +70,9 @@ pub fn run(config: GatewayConfig) -> Result<(), GatewayError> {
         true => Some(web::Site::open(&config, link.clone(), Arc::clone(&feed))?),
         false => None,
     };
-    let mqtt = mqtt::Mqtt::open(&config.mqtt, &config.door.name)?;
+    let device =
+        mqtt::Device { name: config.door.name.clone(), page: config.page(), serial: board::serial() };
+    let mqtt = mqtt::Mqtt::open(&config.mqtt, device)?;
     let signalled = Arc::clone(&stop);
     let mut signals =
         signal_hook::iterator::Signals::new([signal_hook::consts::SIGINT, signal_hook::consts::SIGTERM])?;

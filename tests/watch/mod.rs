@@ -223,6 +223,10 @@ impl Watcher {
             Input::SetMode(ModeCommand::Secure) => self.secure_mode = true,
             Input::SetMode(ModeCommand::Normal) => self.secure_mode = false,
             Input::SetMode(ModeCommand::HoldOpen { time }) if !time.is_zero() => self.run.clear(),
+            // Of an unlock that changes nothing because the door is held open for longer, faces notice nothing.
+            Input::SetMode(ModeCommand::Unlock { .. }) if actions.contains(&Action::Release) => {
+                self.run.clear();
+            }
             Input::ClearLockout => {
                 self.locked_until = None;
                 self.denials = 0;
@@ -234,6 +238,12 @@ impl Watcher {
         self.book(now, actions, Some(input))?;
         self.bound(now)?;
         let released = self.until.is_some();
+        if let Input::SetMode(ModeCommand::Unlock { time }) = input {
+            let least = now + (*time).min(self.rules.max_hold_open);
+            if !time.is_zero() && self.until < Some(least) {
+                return Err(format!("an unlock of {time:?} ends {:?}", self.until));
+            }
+        }
         match input {
             // A disk that fails keeps nobody in who asked to leave.
             Input::Fault(Fault::Store) | Input::NotRecorded if exit_before => {
@@ -366,6 +376,11 @@ impl Watcher {
             Some(Input::SetMode(ModeCommand::HoldOpen { time })) => {
                 self.releases[2] += 1;
                 Ok(now + (*time).min(self.rules.max_hold_open))
+            }
+            Some(Input::SetMode(ModeCommand::Unlock { time })) => {
+                self.releases[2] += 1;
+                let end = now + (*time).min(self.rules.max_hold_open);
+                Ok(self.until.map_or(end, |until| until.max(end)))
             }
             Some(Input::Sighting { .. }) => {
                 self.releases[0] += 1;

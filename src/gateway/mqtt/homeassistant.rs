@@ -5,6 +5,7 @@
 
 use serde_json::{Value, json};
 
+use super::Device;
 use crate::access::Alarm;
 use crate::audit::Entry;
 use crate::daemon::protocol::Status;
@@ -18,6 +19,53 @@ pub const OFFLINE: &str = "offline";
 pub const UNLOCK: &str = "UNLOCK";
 /// Secures the strike.
 pub const LOCK: &str = "LOCK";
+/// The kinds of events, which Home Assistant wants to know beforehand: it drops every other one. The audit log's
+/// names, and [`OTHER`] for those that a later version adds.
+const KINDS: &[&str] = &[
+    "alarm",
+    "alarm_over",
+    "button_refused",
+    "clock",
+    "command",
+    "cut",
+    "deny",
+    "disabled",
+    "door_closed",
+    "door_opened",
+    "enabled",
+    "enrol_allowed",
+    "enrol_failed",
+    "enrol_refused",
+    "enrol_started",
+    "enrolled",
+    "erased",
+    "exported",
+    "fault",
+    "key_rotated",
+    "locked_out",
+    "lockout_cleared",
+    "lockout_over",
+    "look_added",
+    "lost",
+    "mode",
+    "noted",
+    "refused",
+    "release",
+    "removed",
+    "renamed",
+    "restored",
+    "rollback_accepted",
+    "rolled_back",
+    "secured",
+    "started",
+    "state",
+    "stopped",
+    OTHER,
+];
+/// The kind of an event that is in no list; its name is in `event`.
+const OTHER: &str = "other";
+/// Characters of a command that its answer repeats.
+const COMMAND: usize = 64;
 /// Characters of an event's detail; escaped they take up to six times as many bytes of a packet.
 const DETAIL: usize = 2_000;
 /// The command for the topic `enrol/set`.
@@ -48,8 +96,8 @@ pub struct Offers {
 pub struct Names {
     /// In topics and ids.
     pub door: String,
-    /// For people.
-    pub name: String,
+    /// The board, and the door's name for people.
+    pub device: Device,
     /// Home Assistant's discovery prefix.
     pub prefix: String,
 }
@@ -129,6 +177,18 @@ impl Names {
                     "qos": 2,
                 })
             }),
+            // Where a sensor's state comes back after an outage as if it had happened again, an event's does not:
+            // Home Assistant takes what the broker had retained for no event. It has no `availability_topic`, so
+            // that the door's absence does not change its state either.
+            ("event", "happened", true, {
+                json!({
+                    "name": "Event",
+                    "icon": "mdi:door",
+                    "state_topic": topic("event"),
+                    "event_types": KINDS,
+                    "qos": 2,
+                })
+            }),
             ("sensor", "enrolment", offers.enrol, {
                 json!({ "name": "Enrolment", "icon": "mdi:account-plus", "state_topic": topic("enrolment") })
             }),
@@ -145,14 +205,22 @@ impl Names {
         let node = format!("facelatch_{}", self.door);
         let message = |(component, object, offered, mut entity): (&str, &str, bool, Value)| {
             entity["unique_id"] = json!(format!("{node}_{object}"));
-            entity["availability_topic"] = json!(topic("availability"));
+            if component != "event" {
+                entity["availability_topic"] = json!(topic("availability"));
+            }
             entity["device"] = json!({
                 "identifiers": [node],
-                "name": self.name,
+                "name": self.device.name,
                 "manufacturer": "facelatch",
                 "model": "face door controller",
                 "sw_version": env!("CARGO_PKG_VERSION"),
             });
+            let shown = [("configuration_url", &self.device.page), ("serial_number", &self.device.serial)];
+            for (field, value) in shown {
+                if let Some(value) = value {
+                    entity["device"][field] = json!(value);
+                }
+            }
             entity["origin"] = json!({ "name": "facelatch", "sw_version": env!("CARGO_PKG_VERSION") });
             let payload = if offered { entity.to_string() } else { String::new() };
             Message { topic: format!("{}/{component}/{node}/{object}/config", self.prefix), payload }
@@ -187,7 +255,8 @@ impl Names {
     /// business; people are ids.
     pub fn event(&self, entry: &Entry) -> Message {
         let at = i64::try_from(entry.wall_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-        let mut event = json!({ "seq": entry.seq, "event": entry.event });
+        let kind = KINDS.iter().copied().find(|kind| *kind == entry.event).unwrap_or(OTHER);
+        let mut event = json!({ "seq": entry.seq, "event": entry.event, "event_type": kind });
         let parts = [
             ("time", at.map(|at| json!(format!("{at:.3}")))),
             ("subject", entry.subject.map(|subject| json!(subject.0))),
@@ -207,6 +276,7 @@ impl Names {
     /// What came of a command.
     pub fn answer(&self, command: &str, outcome: Result<&str, &str>) -> Message {
         let (Ok(words) | Err(words)) = outcome;
+        let command: String = command.chars().take(COMMAND).collect();
         let answer = json!({ "command": command, "done": outcome.is_ok(), "message": words });
         self.message("answer", answer.to_string())
     }
@@ -219,7 +289,8 @@ mod tests {
     use crate::audit::Hash;
 
     fn names() -> Names {
-        Names { door: "front".into(), name: "Front door".into(), prefix: "homeassistant".into() }
+        let device = Device { name: "Front door".into(), ..Device::default() };
+        Names { door: "front".into(), device, prefix: "homeassistant".into() }
     }
 
     fn said(messages: &[Message], of: &str) -> Option<String> {
@@ -303,12 +374,45 @@ mod tests {
             json!({
                 "seq": 12,
                 "event": "release",
+                "event_type": "release",
                 "time": "2026-09-21T14:13:20.123Z",
                 "subject": 3,
                 "detail": "cause=identified",
             })
         );
-        let odd = Entry { detail: Some("\u{1}".repeat(50_000)), ..entry };
+        let odd = Entry { detail: Some("\u{1}".repeat(50_000)), ..entry.clone() };
         assert!(names().event(&odd).payload.len() < 14_000, "it fits a packet");
+        // Home Assistant drops an event of a kind that it was not told of.
+        let new = Entry { event: "of_a_later_version".into(), ..entry };
+        let said: Value = serde_json::from_str(&names().event(&new).payload).unwrap();
+        assert_eq!((&said["event"], &said["event_type"]), (&json!("of_a_later_version"), &json!(OTHER)));
+    }
+
+    #[test]
+    fn the_device_says_which_board_and_page_where_there_are_such() {
+        let device = |names: &Names| -> Value {
+            let said = names.discovery(Offers::default());
+            serde_json::from_str(&said.iter().find(|m| !m.payload.is_empty()).unwrap().payload).unwrap()
+        };
+        let bare = device(&names());
+        assert!(
+            bare["device"].get("configuration_url").is_none()
+                && bare["device"].get("serial_number").is_none()
+        );
+        let page = Some("https://door.local:8430/".to_owned());
+        let device = device(&Names {
+            device: Device { page, serial: Some("10000000abcd1234".into()), ..names().device },
+            ..names()
+        });
+        assert_eq!(device["device"]["configuration_url"], json!("https://door.local:8430/"));
+        assert_eq!(device["device"]["serial_number"], json!("10000000abcd1234"));
+        assert_eq!(device["device"]["name"], json!("Front door"));
+    }
+
+    #[test]
+    fn an_answer_repeats_no_more_than_the_beginning_of_a_command() {
+        let said = names().answer(&"x".repeat(10_000), Err("no"));
+        let said: Value = serde_json::from_str(&said.payload).unwrap();
+        assert_eq!(said, json!({ "command": "x".repeat(COMMAND), "done": false, "message": "no" }));
     }
 }

@@ -7,12 +7,14 @@
 //! broker is asked whether it has it. So none is lost while the log holds it, whoever is restarted, and none
 //! is sent to a broker that has it.
 
+mod connect;
 mod delivered;
 pub mod homeassistant;
 mod session;
 mod settings;
 mod tls;
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -24,6 +26,9 @@ pub use settings::MqttConfig;
 
 /// The pauses between two tries to reach the broker double from the first to the second of these.
 const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// As many reasons are told in one outage.
+const REASONS: usize = 8;
 
 /// Why MQTT cannot be used as configured.
 #[derive(Debug, thiserror::Error)]
@@ -50,13 +55,23 @@ pub enum MqttError {
     },
 }
 
+/// What Home Assistant shows of the door's board.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// What people call the door.
+    pub name: String,
+    /// Where its page is, if others can reach it.
+    pub page: Option<String>,
+    /// Which board it is.
+    pub serial: Option<String>,
+}
+
 /// MQTT as configured, ready to connect.
 pub struct Mqtt {
     config: MqttConfig,
     host: String,
-    /// What people call the door.
-    name: String,
-    tls: Option<rumqttc::Transport>,
+    device: Device,
+    tls: Option<connect::Tls>,
     login: Option<(String, Zeroizing<String>)>,
     delivered: Delivered,
     /// An event was sent and its end not seen, or may have been by a gateway before this one.
@@ -73,21 +88,20 @@ impl std::fmt::Debug for Mqtt {
 }
 
 impl Mqtt {
-    /// Checks the configuration and reads the files that it names; `None` where it names no broker. `name` is
-    /// what people call the door.
+    /// Checks the configuration and reads the files that it names; `None` where it names no broker.
     ///
     /// # Errors
     /// The first thing that cannot be used.
-    pub fn open(config: &MqttConfig, name: &str) -> Result<Option<Self>, MqttError> {
+    pub fn open(config: &MqttConfig, device: Device) -> Result<Option<Self>, MqttError> {
         let Some(host) = config.host.clone() else { return Ok(None) };
         config.check(&host)?;
-        let tls = if config.tls { Some(tls::transport(config)?) } else { None };
+        let tls = if config.tls { Some(connect::Tls::new(tls::settings(config)?, &host)?) } else { None };
         let login = settings::login(config)?;
         let delivered = Delivered::open(&config.delivered)?;
         Ok(Some(Mqtt {
             config: config.clone(),
             host,
-            name: name.to_owned(),
+            device,
             tls,
             login,
             doubtful: delivered.number().is_some(),
@@ -99,7 +113,7 @@ impl Mqtt {
     fn names(&self) -> homeassistant::Names {
         homeassistant::Names {
             door: self.config.door.clone(),
-            name: self.name.clone(),
+            device: self.device.clone(),
             prefix: self.config.discovery_prefix.clone(),
         }
     }
@@ -107,17 +121,18 @@ impl Mqtt {
     /// Keeps the broker told until `stop`. Neither the broker's nor the daemon's absence ends it.
     pub fn run(mut self, door: &DoorLink, stop: &Stop) {
         let mut pause = BACK_OFF.0;
-        let mut lost = false;
+        // One line for each reason and outage, however often it is tried.
+        let mut told = HashSet::new();
         while !stop.is_set() {
             let ended = session::run(&mut self, door, stop);
             if stop.is_set() {
                 return;
             }
             if ended.was_up {
-                (pause, lost) = (BACK_OFF.0, false);
+                pause = BACK_OFF.0;
+                told.clear();
             }
-            // One line an outage.
-            if !std::mem::replace(&mut lost, true) {
+            if told.len() < REASONS && told.insert(ended.reason.clone()) {
                 log::warn!("event=mqtt_lost broker={:?} reason={:?}", self.host, ended.reason);
             }
             if stop.sleep(pause) {

@@ -13,19 +13,20 @@ use std::time::{Duration, Instant};
 
 use rumqttc::mqttbytes::Error as PacketError;
 use rumqttc::{
-    Client, Connection, ConnectionError, LastWill, MqttOptions, Outgoing, Packet, Publish, QoS, StateError,
+    Broker, Client, Connection, ConnectionError, LastWill, MqttOptions, Outgoing, Packet, Publish,
+    PublishOptions, QoS, StateError,
 };
 
 use super::homeassistant::{LOCK, Message, Names, Offers, PRESS, UNLOCK};
-use super::{Mqtt, MqttConfig};
+use super::{Mqtt, MqttConfig, connect};
 use crate::access::ModeCommand;
 use crate::audit::Entry;
 use crate::daemon::protocol::{Entries, Hello, Ordered, Request, Right, State};
 use crate::gateway::door::{DoorLink, LONGEST_ENROLMENT, LinkError, News, Stop, Want};
 use crate::gateway::spawn;
 
-/// Between two signs of life.
-const KEEP_ALIVE: Duration = Duration::from_secs(10);
+/// Seconds between two signs of life.
+const KEEP_ALIVE: u16 = 10;
 /// A broker that is silent for longer is lost.
 const SILENCE: Duration = Duration::from_secs(25);
 /// As many messages wait in the client; all states and entities together are fewer.
@@ -39,6 +40,11 @@ const DEAF: Duration = Duration::from_secs(600);
 const BACKLOG: usize = 256;
 /// A command to unlock that could not be carried out within this comes too late.
 const FRESH: Duration = Duration::from_secs(5);
+/// Commands that are none are answered and logged one at a time; of those that come faster than this, only their
+/// number is.
+const ONE_REFUSAL: Duration = Duration::from_secs(1);
+/// For what is under way when the gateway ends.
+const PARTING: Duration = Duration::from_secs(2);
 /// The broker's answer to what it retains comes within this, or it retains nothing.
 const RECALL: Duration = Duration::from_secs(2);
 /// Between two looks at what the door says, while there is something else to wait for.
@@ -184,7 +190,11 @@ struct Lost;
 pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
     let line = Arc::new(Line::default());
     let config = mqtt.config.clone();
-    let (client, connection) = Client::new(options(mqtt), QUEUE);
+    let built = Client::builder(options(mqtt)).capacity(QUEUE).try_build();
+    let (client, connection) = match built {
+        Ok(built) => built,
+        Err(error) => return Ended { was_up: false, reason: error.to_string() },
+    };
     let names = Arc::new(mqtt.names());
     let desk = Desk {
         client: client.clone(),
@@ -192,11 +202,19 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
         names: Arc::clone(&names),
         door: door.clone(),
     };
-    let (locks, enrolments) = (Arc::new(LockOrder::default()), sync_channel(1));
+    // None waits to enrol: whoever stands there when it is carried out is not who was meant.
+    let (locks, enrolments) = (Arc::new(LockOrder::default()), sync_channel(0));
     let pumped = Arc::clone(&line);
-    let commands = Commands { names: Arc::clone(&names), lock: Arc::clone(&locks), enrol: enrolments.0 };
+    let commands = Commands {
+        lock: Arc::clone(&locks),
+        enrol: enrolments.0,
+        desk: desk.clone(),
+        refused: None,
+        more: 0,
+    };
     let lock_desk = desk.clone();
-    let started = spawn("mqtt-line", move || pump(connection, &pumped, &commands))
+    let host = mqtt.host.clone();
+    let started = spawn("mqtt-line", move || pump(connection, &pumped, commands, &config, &host))
         .and_then(|_| spawn("mqtt-lock", move || lock_desk.serve_lock(&locks)))
         .and_then(|_| spawn("mqtt-enrol", move || desk.serve_enrolment(&enrolments.1)));
     if let Err(error) = started {
@@ -220,49 +238,60 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
             let _ = session.show([names.availability(false)]);
         }
     }
-    let _ = client.try_disconnect();
-    line.wait(Duration::from_secs(2), |_| false);
+    let _ = client.try_disconnect_with_timeout(PARTING);
+    line.wait(PARTING, |_| false);
+    if !line.is_down() {
+        // Without waiting for anything: the thread that drives the connection must end.
+        let _ = client.try_disconnect_now();
+    }
     let reason = line.now().down.clone();
     if line.now().too_large {
-        log::error!(
-            "event=mqtt_command_too_large reason=\"a message of more than {MAX_PACKET} bytes came to {}, {} or {}: \
-             commands are not taken for {} s\"",
-            names.command("lock"),
-            names.command("enrol"),
-            names.events(),
-            DEAF.as_secs()
-        );
+        log::error!("event=mqtt_command_too_large reason={:?}", too_large(&names));
         mqtt.deaf_until = Some(Instant::now() + DEAF);
     }
     Ended { was_up, reason: reason.unwrap_or_else(|| "the broker does not answer".to_owned()) }
 }
 
+fn too_large(names: &Names) -> String {
+    format!(
+        "a message of more than {MAX_PACKET} bytes came to {}, {} or {}: commands are not taken for {} s",
+        names.command("lock"),
+        names.command("enrol"),
+        names.events(),
+        DEAF.as_secs()
+    )
+}
+
 fn options(mqtt: &Mqtt) -> MqttOptions {
     let config = &mqtt.config;
-    let mut options = MqttOptions::new(format!("facelatch-{}", config.door), &mqtt.host, config.port);
+    let mut options =
+        MqttOptions::new(format!("facelatch-{}", config.door), Broker::tcp(&mqtt.host, config.port));
     let will = mqtt.names().availability(false);
     options
         .set_keep_alive(KEEP_ALIVE)
         .set_clean_session(true)
         .set_max_packet_size(MAX_PACKET, MAX_PACKET)
         .set_last_will(LastWill::new(will.topic, will.payload, QoS::AtLeastOnce, true));
-    if let Some(tls) = &mqtt.tls {
-        options.set_transport(tls.clone());
-    }
+    connect::dial(&mut options, &mqtt.host, config.port, mqtt.tls.clone());
     if let Some((name, password)) = &mqtt.login {
-        options.set_credentials(name, password.as_str());
+        options.set_credentials(name, password.as_bytes().to_vec());
     }
     options
 }
 
 /// Drives the connection until it is lost.
-fn pump(mut connection: Connection, line: &Line, commands: &Commands) {
+fn pump(mut connection: Connection, line: &Line, mut commands: Commands, config: &MqttConfig, host: &str) {
     use rumqttc::Event::{Incoming, Outgoing as Out};
+    let events = commands.desk.names.events();
+    let mut up = false;
     loop {
         match connection.recv_timeout(SILENCE) {
-            Ok(Ok(Incoming(Packet::ConnAck(_)))) => line.change(|now| now.up = true),
+            Ok(Ok(Incoming(Packet::ConnAck(_)))) => {
+                up = true;
+                line.change(|now| now.up = true);
+            }
             Ok(Ok(Incoming(Packet::PubComp(_)))) => line.change(|now| now.acknowledged += 1),
-            Ok(Ok(Incoming(Packet::Publish(publish)))) if publish.topic == commands.names.events() => {
+            Ok(Ok(Incoming(Packet::Publish(publish)))) if publish.topic == events.as_bytes() => {
                 let event = String::from_utf8(publish.payload.to_vec()).ok().filter(|_| publish.retain);
                 line.change(|now| now.retained = now.retained.take().or(event));
             }
@@ -277,7 +306,10 @@ fn pump(mut connection: Connection, line: &Line, commands: &Commands) {
                     ))
                 );
                 line.now().too_large |= too_large;
-                return line.lose(error);
+                return line.lose(match up {
+                    true => connect::parted(&error),
+                    false => connect::explain(&error, config, host),
+                });
             }
             Err(_) => return line.lose("the broker does not answer"),
         }
@@ -304,7 +336,8 @@ impl Session<'_> {
     }
 
     fn send(&self, message: Message, qos: QoS) -> Result<(), Lost> {
-        self.client.try_publish(message.topic, qos, true, message.payload).map_err(|error| {
+        let options = PublishOptions::new(qos).retained();
+        self.client.try_publish(message.topic, message.payload, options).map_err(|error| {
             self.line.lose(format!("the broker does not keep up: {error}"));
             Lost
         })
@@ -325,6 +358,10 @@ impl Session<'_> {
         let config = self.mqtt.config.clone();
         let mut told = false;
         self.recall()?;
+        if self.is_deaf() {
+            let words = too_large(self.names);
+            publish_answer(self.client, &self.names.answer("", Err(&words)));
+        }
         while !self.is_over() {
             self.listen()?;
             if let Err(error) = self.follow(door, &config) {
@@ -466,28 +503,54 @@ impl Session<'_> {
 
 /// Sorts what comes in.
 struct Commands {
-    names: Arc<Names>,
     lock: Arc<LockOrder>,
     enrol: SyncSender<String>,
+    desk: Desk,
+    /// When the last one that is none was answered, and how many were left out since.
+    refused: Option<Instant>,
+    more: u64,
 }
 
 impl Commands {
-    fn take(&self, publish: &Publish) {
+    fn take(&mut self, publish: &Publish) {
+        // What removes a retained message is no command.
+        if publish.payload.is_empty() {
+            return;
+        }
         let command = String::from_utf8_lossy(&publish.payload).into_owned();
-        // Somebody's retained command would come at each connection.
-        let passed = !publish.retain && matches!(command.as_str(), LOCK | UNLOCK | PRESS);
-        let taken = passed
-            && if publish.topic == self.names.command("lock") {
-                self.lock.change(|now| now.waits = Some((command, Instant::now())));
-                true
-            } else {
-                self.enrol.try_send(command).is_ok()
-            };
-        if !taken {
-            let retained = publish.retain;
-            log::warn!("event=mqtt_command_dropped topic={:?} retained={retained}", publish.topic);
+        let for_lock = publish.topic == self.desk.names.command("lock").as_bytes();
+        if publish.retain {
+            // It would come at each connection.
+            self.refuse(&command, "a retained command is not carried out: send it without the retain flag");
+        } else if for_lock {
+            match command.as_str() {
+                LOCK | UNLOCK => self.lock.change(|now| now.waits = Some((command, Instant::now()))),
+                _ => self.refuse(&command, "no command of the lock: UNLOCK or LOCK, in capitals"),
+            }
+        } else if command != PRESS {
+            self.refuse(&command, "no command of the enrol button: PRESS, in capitals");
+        } else if self.enrol.try_send(command).is_err() {
+            self.refuse(PRESS, "an enrolment is under way");
         }
     }
+
+    /// Says that nothing was done, and why. However many come, states and events find room beside the answers.
+    fn refuse(&mut self, command: &str, why: &str) {
+        if self.refused.is_some_and(|last| last.elapsed() < ONE_REFUSAL) {
+            self.more += 1;
+            return;
+        }
+        self.refused = Some(Instant::now());
+        let more = std::mem::take(&mut self.more);
+        let shown: String = command.chars().take(40).collect();
+        log::warn!("event=mqtt_command_dropped command={shown:?} reason={why:?} more={more}");
+        publish_answer(&self.desk.client, &self.desk.names.answer(command, Err(why)));
+    }
+}
+
+fn publish_answer(client: &Client, message: &Message) {
+    let options = PublishOptions::at_most_once();
+    let _ = client.try_publish(&message.topic, message.payload.as_str(), options);
 }
 
 impl Drop for Commands {
@@ -517,15 +580,14 @@ impl Desk {
             };
             drop(now);
             if command == UNLOCK && came.elapsed() > FRESH {
-                log::warn!(
-                    "event=mqtt_command_dropped command={command} reason=\"the daemon did not answer in time\""
-                );
+                let message = "the daemon did not answer in time".to_owned();
+                self.answer(&command, &Err(LinkError::Refused { message }));
                 continue;
             }
             let (request, what) = match command.as_str() {
                 UNLOCK => {
                     let time = Duration::from_secs(self.config.unlock_s);
-                    (Request::Mode { mode: ModeCommand::HoldOpen { time } }, Ordered::Mode)
+                    (Request::Mode { mode: ModeCommand::Unlock { time } }, Ordered::Mode)
                 }
                 LOCK => (Request::Secure {}, Ordered::Secure),
                 _ => continue,
@@ -540,7 +602,7 @@ impl Desk {
     }
 
     fn serve_enrolment(&self, commands: &Receiver<String>) {
-        for command in commands.iter().filter(|command| command == PRESS) {
+        for command in commands {
             let outcome =
                 if self.config.enrol { self.enrol() } else { self.refuse("enrol", Ordered::Enroll) };
             self.answer(&command, &outcome);
@@ -563,7 +625,8 @@ impl Desk {
     fn enrol(&self) -> Result<String, LinkError> {
         let show = |words: &str| {
             let message = self.names.enrolment(words);
-            let _ = self.client.try_publish(message.topic, QoS::AtMostOnce, true, message.payload);
+            let options = PublishOptions::at_most_once().retained();
+            let _ = self.client.try_publish(message.topic, message.payload, options);
         };
         show("waiting for somebody before the camera");
         let (anyway, existing, unlike) = Default::default();
@@ -592,7 +655,6 @@ impl Desk {
             Err(words) => log::warn!("event=mqtt_command_refused command={command} reason={words:?}"),
         }
         let said = words.as_ref().map(|words| words.as_str()).map_err(String::as_str);
-        let message = self.names.answer(command, said);
-        let _ = self.client.try_publish(message.topic, QoS::AtMostOnce, false, message.payload);
+        publish_answer(&self.client, &self.names.answer(command, said));
     }
 }

@@ -152,7 +152,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::gateway::mqtt::Mqtt;
+    use crate::gateway::mqtt::{Device, Mqtt};
 
     fn parse(text: &str) -> MqttConfig {
         toml::from_str(text).unwrap()
@@ -160,7 +160,10 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_names_its_key() {
-        assert!(Mqtt::open(&MqttConfig::default(), "Door").unwrap().is_none(), "no broker, no MQTT");
+        assert!(
+            Mqtt::open(&MqttConfig::default(), Device::default()).unwrap().is_none(),
+            "no broker, no MQTT"
+        );
         for (text, key) in [
             ("host = \"\"", "mqtt.host"),
             ("host = \"mqtts://ha\"", "mqtt.host"),
@@ -175,7 +178,7 @@ mod tests {
             ("host = \"ha\"\nunlock_s = 61", "mqtt.unlock_s"),
             ("host = \"ha\"\nca = \"/no/such.pem\"", "mqtt.ca"),
         ] {
-            let error = Mqtt::open(&parse(text), "Door").unwrap_err().to_string();
+            let error = Mqtt::open(&parse(text), Device::default()).unwrap_err().to_string();
             assert!(error.starts_with(key), "{text}: {error}");
         }
         for host in ["localhost", "127.0.0.1", "::1"] {

@@ -1,10 +1,10 @@
 //! TLS to the broker: only certificates of the configured file count, never the system's.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use rumqttc::{TlsConfiguration, Transport};
-use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
@@ -20,12 +20,25 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
     match found {
         Ok(found) if found.is_empty() => Err(error(key, path, "holds no certificate in PEM form")),
         Ok(found) => Ok(found),
-        Err(e) => Err(error(key, path, format!("is no certificate in PEM form: {e}"))),
+        Err(pem::Error::Io(e)) => Err(error(key, path, unreadable(key, &e))),
+        Err(e) => Err(error(key, path, format!("holds no certificate in PEM form: {e}"))),
     }
 }
 
-/// How the broker is spoken to.
-pub(super) fn transport(config: &MqttConfig) -> Result<Transport, MqttError> {
+fn unreadable(key: &str, e: &io::Error) -> String {
+    match (key, e.kind()) {
+        ("ca", io::ErrorKind::NotFound) => {
+            "there is no such file: copy the certificate of the authority that signed the broker's there, or name \
+             another file; mqtt.tls = false does without, for a broker on this board only"
+                .to_owned()
+        }
+        (_, io::ErrorKind::NotFound) => "there is no such file".to_owned(),
+        _ => format!("cannot be read: {e}"),
+    }
+}
+
+/// How TLS is spoken: with which authorities, and with which certificate of our own.
+pub(super) fn settings(config: &MqttConfig) -> Result<Arc<ClientConfig>, MqttError> {
     let mut roots = RootCertStore::empty();
     for certificate in certificates("ca", &config.ca)? {
         roots.add(certificate).map_err(|e| error("ca", &config.ca, e))?;
@@ -45,5 +58,5 @@ pub(super) fn transport(config: &MqttConfig) -> Result<Transport, MqttError> {
         }
         _ => builder.with_no_client_auth(),
     };
-    Ok(Transport::tls_with_config(TlsConfiguration::Rustls(Arc::new(tls))))
+    Ok(Arc::new(tls))
 }

@@ -36,7 +36,7 @@ use crate::vision::{QualityRules, TrackRules, VisionRules};
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The file cannot be read.
-    #[error("config {path}: cannot be read: {source}; name a file that can be read with --config")]
+    #[error("config {path}: cannot be read: {source}; {remedy}", remedy = remedy(source))]
     Read {
         /// The file.
         path: PathBuf,
@@ -63,6 +63,15 @@ pub enum ConfigError {
         /// What would be right.
         problem: &'static str,
     },
+}
+
+fn remedy(source: &std::io::Error) -> &'static str {
+    match source.kind() {
+        std::io::ErrorKind::PermissionDenied => {
+            "root and the file's group may read it: use sudo, or see to its owner and mode"
+        }
+        _ => "name a file that can be read with --config",
+    }
 }
 
 /// A whole configuration.

@@ -37,6 +37,7 @@ pub mod matching;
 pub mod notify;
 pub mod picture;
 pub mod picture_file;
+pub mod private;
 pub mod resample;
 pub mod store;
 pub mod strike;

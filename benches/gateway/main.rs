@@ -97,7 +97,7 @@ fn main() {
     }
     let (pairs, seconds) = (number("GATEWAY_SPELLS", 6), number("GATEWAY_SECONDS", 15));
     let bench = Bench::new("[\"view\"]");
-    let gateway = Gateway::start(&bench, "max_connections = 300\n");
+    let gateway = Gateway::start_as_unit(&bench, "max_connections = 300\n");
     let (cookie, _) = gateway.log_in();
     thread::sleep(Duration::from_secs(3));
     let mut found = [Vec::new(), Vec::new()];

@@ -61,6 +61,8 @@ check "install: enabled at boot, and the user facelatch is there" \
     sh -c 'systemctl is-enabled facelatch && getent passwd facelatch && getent group gpio'
 check "install: /var/lib/facelatch is the daemon's alone" \
     test "$(stat -c '%a %U' /var/lib/facelatch)" = "700 facelatch"
+# As earlier packages left it, and as an owner may have it: the upgrade makes it the daemon's own.
+chgrp root /etc/facelatch/facelatch.toml && chmod 644 /etc/facelatch/facelatch.toml
 systemctl stop facelatch
 
 # A group's device is reached although the unit has a user namespace of its own.
@@ -94,6 +96,12 @@ check "journal: the pairs of a line are fields" \
 check "upgrade: the gallery is as it was" sh -c "[ \"\$(sha256sum </var/lib/facelatch/gallery)\" = '$gallery' ] && facelatch people list | grep -q Eileen"
 check "upgrade: the audit log continues the checkpoint from before" verify --checkpoint /run/checkpoint
 check "upgrade: the configuration is kept" cmp /lab/facelatch.toml /etc/facelatch/facelatch.toml
+check "upgrade: the configuration is for root and the daemon alone" \
+    test "$(stat -c '%a %U:%G' /etc/facelatch/facelatch.toml)" = "640 root:facelatch"
+check "unit: no swap, no core file" \
+    test "$(property MemorySwapMax) $(property LimitCORE) $(property LimitMEMLOCK)" = "0 0 infinity"
+check "memory: the daemon's is locked" \
+    sh -c "[ \$(awk '/^VmLck/ { print \$2 }' /proc/$(property MainPID)/status) -gt 10000 ]"
 if facelatch status | grep 'NOT RECOGNISED'; then
     ok "upgrade: it brought another network, and says that she has to be enrolled anew"
     facelatch enroll Eileen --pictures /lab/face.jpg

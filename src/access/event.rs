@@ -291,6 +291,9 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// Every fault.
+    pub const ALL: [Fault; 4] = [Fault::Camera, Fault::Vision, Fault::Lines, Fault::Store];
+
     /// The name in logs, status and the audit log.
     pub fn name(self) -> &'static str {
         match self {
@@ -320,6 +323,20 @@ pub enum Cause {
         /// For so long.
         time: Duration,
     },
+}
+
+impl Cause {
+    /// The name of every cause.
+    pub const NAMES: [&str; 3] = ["identified", "rex", "hold_open"];
+
+    /// The name in figures.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Cause::Identified { .. } => Self::NAMES[0],
+            Cause::Rex => Self::NAMES[1],
+            Cause::HoldOpen { .. } => Self::NAMES[2],
+        }
+    }
 }
 
 /// Why the strike is secured.
@@ -367,6 +384,9 @@ pub enum Alarm {
 }
 
 impl Alarm {
+    /// Every alarm.
+    pub const ALL: [Alarm; 3] = [Alarm::ForcedOpen, Alarm::HeldOpen, Alarm::RolledBack];
+
     /// The name in logs, status and the audit log.
     pub fn name(self) -> &'static str {
         match self {

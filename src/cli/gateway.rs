@@ -47,7 +47,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             let mut line = String::new();
             io::stdin().read_line(&mut line)?;
             secret::set_password(&config.web.password_file, line.trim_end_matches(['\n', '\r']))?;
-            say!("set; it counts from the gateway's next start (systemctl restart facelatch-gateway)");
+            say!("set; it counts at once: whoever is logged in has to log in again");
         }
         Some(What::Token) => say!("{}", secret::set_token(&config.web.token_file)?),
         Some(What::Check) => say!("{}: fine", args.config.display()),

@@ -15,7 +15,7 @@ use crate::daemon::{self, AuditPlace, Frames, Parts, UnrecordedRules};
 use crate::gpio::Backend;
 use crate::gpio::persistence::{self, Persistence};
 use crate::store::{FrameStore, GalleryStore, RecordingFile, StateStore, StoreKey};
-use crate::{camera, lines, strike};
+use crate::{camera, lines, private, strike};
 
 /// Run the door until stopped by a signal
 #[derive(ClapArgs)]
@@ -40,6 +40,9 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     check_persistence(&config, &args.config.path)?;
     let rig = Rig::from_config(config, &args.config.path)?;
     let config = rig.config.clone();
+    // Before the key is read, and after the strike is in hand.
+    private::no_core_file();
+    private::no_swap();
     let colour = rig.wants_colour();
     let key = StoreKey::open_or_create(&config.store.key)?;
     let store = GalleryStore::open(&config.store.gallery, key)?;

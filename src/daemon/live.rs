@@ -270,13 +270,12 @@ impl Publisher {
         let Report::Event(event) = report else { return };
         match event {
             Event::Released(cause) => {
-                let (name, who) = match cause {
-                    Cause::Identified { subject, .. } => ("identified", door.gallery().subject(*subject)),
-                    Cause::Rex => ("rex", None),
-                    Cause::HoldOpen { .. } => ("hold_open", None),
+                let who = match cause {
+                    Cause::Identified { subject, .. } => door.gallery().subject(*subject),
+                    Cause::Rex | Cause::HoldOpen { .. } => None,
                 };
                 self.identified = who.map(|subject| subject.name.clone());
-                count(&mut self.metrics.releases, name);
+                count(&mut self.metrics.releases, cause.name());
             }
             Event::Denied(reason) => count(&mut self.metrics.denials, reason.code().name()),
             Event::Alarm(alarm) => count(&mut self.metrics.alarms, alarm.name()),

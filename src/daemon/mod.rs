@@ -19,6 +19,7 @@ mod budget;
 pub mod client;
 mod disk;
 mod frames;
+mod intake;
 pub mod live;
 pub mod metrics;
 pub mod protocol;

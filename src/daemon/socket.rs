@@ -13,30 +13,45 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread;
 use std::time::Duration;
 
 use super::budget::Budget;
+use super::intake::{Intake, Kind, Limits};
 use super::live::{Live, Watcher};
 use super::protocol::{Entries, Hello, MAX_ENTRIES, MAX_REQUEST, PROTOCOL, Reply, Request, Right, Verified};
-use super::{DaemonError, Message, spawn};
+use super::{DaemonError, Message};
 use crate::audit::{self, FolderDisk};
 use crate::clock;
 use crate::matching::Gallery;
 use crate::store;
 use crate::time::Timestamp;
 
-/// Clients served at a time, on each socket; further ones are turned away.
-const MAX_CLIENTS: usize = 8;
-/// A client that neither sends nor reads for so long is dropped.
+/// A client that does not read for so long is dropped.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// The gateway's requests are small.
-const MAX_GATEWAY_REQUEST: u64 = 4_096;
-/// Between two clients of the gateway's socket: hammering it must not cost the door its time.
-const GATEWAY_PAUSE: Duration = Duration::from_millis(5);
+/// The operator's socket.
+const OPERATORS: Limits = Limits {
+    waiting: 64,
+    patience: Duration::from_secs(5),
+    request: MAX_REQUEST,
+    securing: 4,
+    watching: 8,
+    others: 8,
+    pause: None,
+};
+/// The gateway's: its requests are small. It watches by three connections, and leaves old ones behind
+/// when it is restarted.
+const GATEWAYS: Limits = Limits {
+    waiting: 256,
+    patience: Duration::from_secs(2),
+    request: 4_096,
+    securing: 4,
+    watching: 6,
+    others: 8,
+    pause: Some(Duration::from_millis(5)),
+};
 /// A check of the audit log answers for so long.
 const VERIFY_EVERY: Duration = Duration::from_secs(60);
 /// A watcher is looked after at least so often.
@@ -161,31 +176,7 @@ impl Socket {
 
     /// Accepts clients until the process ends.
     pub(super) fn serve(&self, desk: &Arc<Desk>) {
-        let clients = Arc::new(AtomicUsize::new(0));
-        for stream in self.listener.incoming() {
-            let Ok(stream) = stream else {
-                // Out of descriptors, say: clients come back, the door goes on.
-                thread::sleep(Duration::from_millis(100));
-                continue;
-            };
-            if desk.peer == Peer::Gateway {
-                thread::sleep(GATEWAY_PAUSE);
-            }
-            if clients.fetch_add(1, Ordering::Relaxed) >= MAX_CLIENTS {
-                clients.fetch_sub(1, Ordering::Relaxed);
-                continue;
-            }
-            let (desk, done) = (Arc::clone(desk), Arc::clone(&clients));
-            let served = spawn("client", None, move || {
-                if let Err(error) = desk.serve(stream) {
-                    log::debug!("event=client_gone error={:?}", error.to_string());
-                }
-                done.fetch_sub(1, Ordering::Relaxed);
-            });
-            if served.is_err() {
-                clients.fetch_sub(1, Ordering::Relaxed);
-            }
-        }
+        Intake::new(&self.listener, desk).serve();
     }
 }
 
@@ -228,19 +219,38 @@ impl Desk {
         Desk { inbox, live, audit, peer, rights, requests, securing, log, verified: Mutex::default() }
     }
 
-    fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
-        let limit = match self.peer {
-            Peer::Operator => MAX_REQUEST,
-            Peer::Gateway => MAX_GATEWAY_REQUEST,
-        };
+    /// How many may come, and how long they may take.
+    pub(super) fn limits(&self) -> Limits {
+        match self.peer {
+            Peer::Operator => OPERATORS,
+            Peer::Gateway => GATEWAYS,
+        }
+    }
+
+    /// What this request needs a place for. What is refused has none of its own.
+    pub(super) fn kind(&self, request: Option<&Request>) -> Kind {
+        match request {
+            Some(request) if !self.may(request) => Kind::Other,
+            Some(request) if request.secures() => Kind::Securing,
+            Some(Request::Watch { .. }) => Kind::Watching,
+            _ => Kind::Other,
+        }
+    }
+
+    fn may(&self, request: &Request) -> bool {
+        // A hello is answered to whoever comes in.
+        self.peer == Peer::Operator
+            || matches!(request, Request::Hello { .. })
+            || request.right().is_some_and(|right| self.rights.0.contains(&right))
+    }
+
+    /// Answers a client's request; `None`: it was too long.
+    pub(super) fn serve(&self, mut stream: UnixStream, line: Option<Vec<u8>>) -> io::Result<()> {
         stream.set_write_timeout(Some(CLIENT_TIMEOUT))?;
-        let Some(line) = read_line(&stream, limit)? else {
+        let limit = self.limits().request;
+        let Some(line) = line else {
             return write_reply(&mut stream, &Reply::error(format!("a request has at most {limit} bytes")));
         };
-        if line.is_empty() {
-            // Somebody has looked whether the daemon runs.
-            return Ok(());
-        }
         let reply = match serde_json::from_slice(&line) {
             Ok(request) => match self.answer(request, &mut stream)? {
                 Some(reply) => reply,
@@ -255,9 +265,7 @@ impl Desk {
     fn answer(&self, request: Request, stream: &mut UnixStream) -> io::Result<Option<Reply>> {
         let gone = |_| io::Error::other("the daemon is stopping");
         let right = request.right();
-        let may = self.peer == Peer::Operator || right.is_some_and(|right| self.rights.0.contains(&right));
-        // A hello is answered to whoever comes in.
-        if !may && !matches!(request, Request::Hello { .. }) {
+        if !self.may(&request) {
             let message = match right {
                 Some(right) => format!(
                     "the gateway has not got the right \"{}\": the owner gives it by gateway.rights in the \
@@ -417,28 +425,6 @@ impl Desk {
             write_reply(stream, &Reply::Entry { entry: Box::new(entry) })?;
         }
         Ok(())
-    }
-}
-
-/// Reads a line, all of which must come within [`CLIENT_TIMEOUT`]; `None` when it has more than `limit` bytes.
-fn read_line(mut stream: &UnixStream, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let until = clock::now() + CLIENT_TIMEOUT;
-    let (mut line, mut part) = (Vec::new(), [0; 4_096]);
-    loop {
-        let left = until.since(clock::now());
-        if left.is_zero() {
-            return Err(io::ErrorKind::TimedOut.into());
-        }
-        stream.set_read_timeout(Some(left))?;
-        let count = stream.read(&mut part)?;
-        let end = part[..count].iter().position(|byte| *byte == b'\n');
-        line.extend_from_slice(&part[..end.unwrap_or(count)]);
-        if line.len() as u64 > limit {
-            return Ok(None);
-        }
-        if end.is_some() || count == 0 {
-            return Ok(Some(line));
-        }
     }
 }
 

@@ -64,6 +64,7 @@ fn spawn(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<thread:
 /// # Errors
 /// Why it cannot work.
 pub fn run(config: GatewayConfig) -> Result<(), GatewayError> {
+    crate::private::no_core_file();
     let link = DoorLink::new(&config.door.socket);
     let (stop, feed) = (Arc::new(Stop::default()), Arc::new(Feed::default()));
     let site = match config.web.enabled {

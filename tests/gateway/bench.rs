@@ -159,6 +159,15 @@ pub struct Gateway {
 impl Gateway {
     /// Starts it on a free port; `more` goes into `[web]`.
     pub fn start(bench: &Bench, more: &str) -> Self {
+        Self::start_at(bench, more, 0)
+    }
+
+    /// The same with the priority that its unit gives it.
+    pub fn start_as_unit(bench: &Bench, more: &str) -> Self {
+        Self::start_at(bench, more, 10)
+    }
+
+    fn start_at(bench: &Bench, more: &str, nice: u8) -> Self {
         set_password(&bench.path("password"), PASSWORD).unwrap();
         let text = format!(
             "[door]\nsocket = \"{0}/gateway\"\n[web]\nlisten = \"127.0.0.1:0\"\n\
@@ -167,18 +176,23 @@ impl Gateway {
         );
         fs::write(bench.path("gateway.toml"), text).unwrap();
         let config = bench.path("gateway.toml");
-        // As its unit has it.
         let mut program = Command::new("nice");
-        program.args(["-n", "10", PROGRAM, "gateway", "--config"]).arg(config);
+        program.args(["-n", &nice.to_string(), PROGRAM, "gateway", "--config"]).arg(config);
         let (child, line) = started_by(program, "event=web_listening");
         let address = line.rsplit("://").next().unwrap().trim().trim_end_matches('/').to_owned();
         Gateway { child, address }
     }
 
+    /// The process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// A connection.
     pub fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(&self.address).unwrap();
-        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        // A try of a password may have to wait for its turn.
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         stream
     }
 
@@ -208,16 +222,22 @@ impl Gateway {
 
     /// Tries a password; the answer.
     pub fn try_password(&self, password: &str) -> Answer {
+        self.try_password_from("", password)
+    }
+
+    /// The same from a browser that has this cookie already.
+    pub fn try_password_from(&self, cookie: &str, password: &str) -> Answer {
         let page = self.get("/login", "");
         let csrf = page.field("csrf");
-        self.post("/login", &format!("facelatch-login={csrf}"), &format!("csrf={csrf}&password={password}"))
+        let cookies = format!("facelatch-login={csrf}; {cookie}");
+        self.post("/login", &cookies, &format!("csrf={csrf}&password={password}"))
     }
 
     /// Logs in; cookie and the forms' token.
     pub fn log_in(&self) -> (String, String) {
         let answer = self.try_password(&PASSWORD.replace(' ', "+"));
         assert_eq!(answer.status(), 303, "{}", answer.0);
-        let cookie = answer.0.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap().to_owned();
+        let cookie = answer.cookie("facelatch=");
         let csrf = self.get("/people", &cookie).field("csrf");
         (cookie, csrf)
     }
@@ -237,6 +257,13 @@ impl Answer {
     /// The status; 0 without an answer.
     pub fn status(&self) -> u16 {
         self.0.split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0)
+    }
+
+    /// The cookie that is set and begins like this.
+    pub fn cookie(&self, start: &str) -> String {
+        let mut cookies = self.0.split("set-cookie: ").skip(1);
+        let found = cookies.find(|cookie| cookie.starts_with(start)).unwrap_or_else(|| panic!("{}", self.0));
+        found.split(';').next().unwrap().to_owned()
     }
 
     /// The value of a form's hidden field.

@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
+
+use facelatch::access::{Alarm, Cause, DenyCode, Fault};
 
 use facelatch::daemon::protocol::{Person, Request};
 
@@ -178,7 +180,7 @@ fn first_events(gateway: &Gateway, cookie: &str) -> Answer {
 }
 
 #[test]
-fn rights_that_the_gateway_has_not_got_are_refused_and_guessing_is_slowed_down() {
+fn rights_that_the_gateway_has_not_got_are_refused_and_the_figures_take_a_token() {
     let bench = Bench::new("[\"view\"]");
     let gateway = Gateway::start(&bench, "");
     let (cookie, csrf) = gateway.log_in();
@@ -193,14 +195,6 @@ fn rights_that_the_gateway_has_not_got_are_refused_and_guessing_is_slowed_down()
     }
     assert!(!gateway.get("/people", &cookie).0.contains("action=\"/people/enrol\""));
     assert!(gateway.get("/events?event=refused", &cookie).0.contains("command=enroll by=gateway"));
-
-    let statuses: Vec<u16> = (0..8).map(|_| gateway.try_password("a+wrong+one").status()).collect();
-    assert_eq!(statuses[..4], [401; 4]);
-    assert!(statuses[4..].contains(&429), "{statuses:?}");
-    wait_for(|| {
-        let answer = gateway.try_password("a+good+password");
-        (answer.status() == 429).then_some(())
-    });
 
     let token = Command::new(env!("CARGO_BIN_EXE_facelatch"))
         .args(["gateway", "token", "--config"])
@@ -229,6 +223,28 @@ fn rights_that_the_gateway_has_not_got_are_refused_and_guessing_is_slowed_down()
     ] {
         assert!(metrics.contains(name), "{name}: {metrics}");
     }
+    // What has not happened yet is there: an increase is seen from the first time on.
+    for (family, label, values) in [
+        ("releases", "cause", Cause::NAMES.to_vec()),
+        ("denials", "reason", DenyCode::ALL.map(DenyCode::name).to_vec()),
+        ("alarms", "alarm", Alarm::ALL.map(Alarm::name).to_vec()),
+        ("faults", "fault", Fault::ALL.map(Fault::name).to_vec()),
+    ] {
+        for value in values {
+            let sample = format!("\nfacelatch_{family}_total{{{label}=\"{value}\"}} ");
+            let count = metrics.split(&sample).nth(1).and_then(|rest| rest.lines().next());
+            let count: u64 =
+                count.and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{sample}{metrics}"));
+            assert!(count == 0 || family == "releases" || family == "denials", "{sample}{count}");
+        }
+    }
+    let started = |metrics: &str| -> f64 {
+        let line = metrics.lines().find_map(|line| line.strip_prefix("process_start_time_seconds "));
+        line.unwrap_or_else(|| panic!("{metrics}")).parse().unwrap()
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap().as_secs_f64();
+    assert!((now - 60.0..now).contains(&started(&metrics)), "{}", started(&metrics));
+    assert_eq!(started(&metrics), started(&scrape(token.trim()).0), "the same with each scrape");
     assert!(!metrics.contains("Eileen"), "figures say nothing of a person");
     check_by_promtool(metrics.split("\r\n\r\n").nth(1).unwrap());
 }

@@ -1,15 +1,13 @@
 //! `[mqtt]` of the gateway's configuration.
 
-use std::fs;
-use std::io::Read;
 use std::net::IpAddr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::MqttError;
+use crate::gateway::secret::guarded;
 
 /// `[mqtt]`
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -119,17 +117,7 @@ impl MqttConfig {
 
 /// Reads a secret, unless everybody on the board can read it or its group can change it.
 pub(super) fn secret(key: &'static str, path: &Path) -> Result<Zeroizing<Vec<u8>>, MqttError> {
-    let error = |problem| MqttError::File { key, path: path.to_owned(), problem };
-    let unreadable = |e| error(format!("cannot be read: {e}"));
-    let mut file = fs::File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.mode() & 0o027 != 0 {
-        return Err(error(
-            "others than its owner can change it, or everybody can read it: chmod g-w,o= it".into(),
-        ));
-    }
-    let mut bytes = Zeroizing::new(Vec::new());
-    file.read_to_end(&mut bytes).map_err(unreadable)?;
-    Ok(bytes)
+    guarded(path).map_err(|problem| MqttError::File { key, path: path.to_owned(), problem })
 }
 
 /// Name and password, where there are such.
@@ -149,6 +137,7 @@ pub(super) fn login(config: &MqttConfig) -> Result<Option<(String, Zeroizing<Str
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

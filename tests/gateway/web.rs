@@ -194,7 +194,10 @@ fn rights_that_the_gateway_has_not_got_are_refused_and_the_figures_take_a_token(
         assert!(answer.status() == 403 && answer.0.contains("gateway.rights"), "{path}: {}", answer.0);
     }
     assert!(!gateway.get("/people", &cookie).0.contains("action=\"/people/enrol\""));
-    assert!(gateway.get("/events?event=refused", &cookie).0.contains("command=enroll by=gateway"));
+    wait_for(|| {
+        let events = gateway.get("/events?event=refused", &cookie).0;
+        events.contains("command=enroll by=gateway").then_some(())
+    });
 
     let token = Command::new(env!("CARGO_BIN_EXE_facelatch"))
         .args(["gateway", "token", "--config"])

@@ -239,6 +239,18 @@ def go(options, folder, stops):
         assert len(new) == 1 and new[0].endswith(" release"), f"{how}: {new}"
 
     open_once("at first")
+
+    # Many at once: each release fires once, however close to other events it comes.
+    before = times("documented")
+    for _ in range(20):
+        mode("hold-open", "--for", "1")
+        mode("normal")
+    wait_for("all of the burst", lambda: len(times("documented")) >= len(before) + 20)
+    time.sleep(3)
+    burst = times("documented")[len(before):]
+    assert len(burst) == 20 and len(set(burst)) == 20, burst
+    print("20 releases in a burst: documented fired 20 times")
+
     again = 0
 
     def outage(what, body, late=(0,)):

@@ -231,7 +231,7 @@ pub fn rgb(bytes: &[u8]) -> Result<RgbImage, JpegError> {
 /// The colour of four inks, stored as Adobe stores them (255 is none), by OpenCV's formula.
 fn printed(inks: &[u8]) -> [u8; 3] {
     let black = u32::from(inks[3]);
-    [inks[0], inks[1], inks[2]].map(|ink| (black - ((255 - u32::from(ink)) * black >> 8)) as u8)
+    [inks[0], inks[1], inks[2]].map(|ink| (black - (((255 - u32::from(ink)) * black) >> 8)) as u8)
 }
 
 /// A segment of a JPEG before its picture data: its marker and what it holds.

@@ -7,12 +7,14 @@
 //! | composition | [`cli`], [`daemon`], [`gateway`], [`config`] |
 //! | edges, one device each | [`camera`], [`strike`], [`store`], [`audit`] |
 //! | pipeline | [`vision`], [`embed`], [`draw`] |
-//! | core, pure | [`detect`], [`matching`], [`access`], [`liveness`], [`picture`], [`time`] |
+//! | networks | the crate `facelatch_nn` |
+//! | core, pure | the crate `facelatch_core`: [`detect`], [`matching`], [`access`], [`liveness`], [`picture`], [`time`] |
 //!
-//! The core knows no clock, file, thread, environment or device: time is an argument.
+//! The core has no clock, file, thread, environment or device: time is an argument.
 //! `docs/architecture.md` explains the whole to a newcomer.
 
-pub mod access;
+pub use facelatch_core::{access, detect, liveness, matching, picture, time};
+
 pub mod attempt;
 pub mod audit;
 pub mod camera;
@@ -21,7 +23,6 @@ pub mod clock;
 pub mod config;
 pub mod daemon;
 pub mod demo;
-pub mod detect;
 pub mod door;
 pub mod draw;
 pub mod embed;
@@ -32,14 +33,10 @@ pub mod gateway;
 pub mod gpio;
 pub mod journal;
 pub mod lines;
-pub mod liveness;
-pub mod matching;
 pub mod notify;
-pub mod picture;
 pub mod picture_file;
 pub mod private;
 pub mod resample;
 pub mod store;
 pub mod strike;
-pub mod time;
 pub mod vision;

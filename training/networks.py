@@ -9,7 +9,7 @@ VECTOR = 128
 
 def on_grid(weight):
     """The weights as the shipped int8 file holds them, in floats: each output channel in steps of its
-    largest magnitude / 127 (src/embed/quantize.rs). Batch norm scales whole channels, so folding it in
+    largest magnitude / 127 (crates/nn/src/quantize.rs). Batch norm scales whole channels, so folding it in
     keeps them on the grid. Gradients pass as if nothing were rounded (straight-through estimator, Bengio
     et al., 2013, arXiv:1308.3432)."""
     step = weight.abs().flatten(1).amax(1).clamp(min=1e-12).view(-1, *[1] * (weight.dim() - 1)) / 127

@@ -1,4 +1,4 @@
-"""The weights of the patterns' cue (src/liveness/patterns.rs): logistic regression on nuaa, by people.
+"""The weights of the patterns' cue (crates/core/src/liveness/patterns.rs): logistic regression on nuaa, by people.
 
 `python train_patterns.py OUT --folds` prints APCER and BPCER per fold of people never trained on, of the
 patterns alone and with the network of the same fold (OUT/fold0.pt to fold4.pt of `train_liveness.py OUT
@@ -21,7 +21,7 @@ PARTS = 3
 CLASSES = 59
 # The penalty of large weights. 3e-4 to 3e-3 came out alike.
 PENALTY = 1e-3
-# What the fusion makes of the two (src/liveness/fusion.rs): a cut logit each, the patterns' at half weight.
+# What the fusion makes of the two (crates/core/src/liveness/fusion.rs): a cut logit each, the patterns' at half weight.
 NETWORK, WEIGHT, AGAINST, FOR = 2.5, 0.5, -1.4, 1.5
 RING = [(-1, -1), (-1, 0), (-1, 1), (0, 1), (1, 1), (1, 0), (1, -1), (0, -1)]
 

@@ -3,8 +3,8 @@
 
 #![no_main]
 
-use facelatch::embed::check::anatomy;
-use facelatch::embed::quantize::quantize;
+use facelatch_nn::anatomy::anatomy;
+use facelatch_nn::quantize::quantize;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {

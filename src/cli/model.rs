@@ -10,12 +10,12 @@ use sha2::{Digest, Sha256};
 
 use super::evaluate::{Which, read_all};
 use super::{Answer, CommandError};
-use crate::embed::check::{Anatomy, anatomy};
-use crate::embed::quantize::quantize;
 use crate::embed::{Card, Embed, Embedder};
 use crate::matching::Embedding;
 use crate::picture::{Gray, Rect};
 use crate::store::disk::{self, FileSystem};
+use facelatch_nn::anatomy::{Anatomy, anatomy};
+use facelatch_nn::quantize::quantize;
 
 /// Runs of the network for its latency, after a first one.
 const RUNS: usize = 50;

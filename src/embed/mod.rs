@@ -4,13 +4,8 @@
 //! one thread. [`Embed`] is what the rest of facelatch sees of it.
 
 pub mod card;
-pub mod check;
-mod convolution;
 pub mod crop;
-mod graph;
 pub mod liveness;
-mod network;
-pub mod quantize;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -23,7 +18,7 @@ pub use liveness::LivenessNetwork;
 
 use crate::matching::{Embedding, ModelHash};
 use crate::picture::{GrayView, Rect};
-use network::Network;
+use facelatch_nn::runtime::Network;
 
 const DEFAULT_CARD: &str = include_str!("../../models/embedder.toml");
 const DEFAULT_NETWORK: &[u8] = include_bytes!("../../models/embedder.onnx");

@@ -1,5 +1,5 @@
 //! The detector once more, as plainly as it can be written: no integral image, no tables, no SIMD,
-//! nothing shared with `src/detect` but the cascade. It is far too slow for anything but small
+//! nothing shared with `crates/core/src/detect` but the cascade. It is far too slow for anything but small
 //! pictures, and is what tests and fuzzers hold the detector against.
 
 #![allow(dead_code, reason = "each user takes a part of this")]

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use tract_onnx::pb::{GraphProto, tensor_proto::DataType};
 
-use super::{convolution, graph, network};
+use crate::{convolution, graph, runtime};
 
 /// What a network file is made of.
 #[derive(Clone, Debug, PartialEq, serde::Serialize)]
@@ -70,7 +70,7 @@ pub fn anatomy(onnx: &[u8], shape: Option<&[usize]>, output: Option<&str>) -> Re
     } else {
         "float"
     };
-    let (output, multiply_adds) = network::measure(onnx, &shape, output)?;
+    let (output, multiply_adds) = runtime::measure(onnx, &shape, output)?;
     Ok(Anatomy {
         bytes: onnx.len(),
         input: shape,

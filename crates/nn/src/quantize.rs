@@ -13,7 +13,7 @@ use tract_onnx::pb::{
     tensor_proto::DataType,
 };
 
-use super::graph;
+use crate::graph;
 
 /// Weight tensors with fewer elements than this stay floats: their scales would eat the gain.
 const SMALLEST: usize = 64;

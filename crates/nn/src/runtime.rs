@@ -8,11 +8,11 @@ use tract_onnx::pb::ModelProto;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::{Cost, DimLike};
 
-use super::convolution;
-use super::graph::{self, LARGEST_TENSOR};
+use crate::convolution;
+use crate::graph::{self, LARGEST_TENSOR};
 
 /// A loaded network with a single float input of fixed shape and a single output.
-pub(crate) struct Network {
+pub struct Network {
     state: TypedSimpleState,
     plan: Arc<TypedRunnableModel>,
     shape: Vec<usize>,
@@ -24,7 +24,7 @@ impl Network {
     ///
     /// # Errors
     /// A sentence on what is wrong with the file.
-    pub(crate) fn load(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Result<Network, String> {
+    pub fn load(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Result<Network, String> {
         let proto = readable(bytes, shape, output)?;
         contained(|| {
             let model = simplified(&proto)?;
@@ -50,17 +50,17 @@ impl Network {
     }
 
     /// Number of values of the output.
-    pub(crate) fn size(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.size
     }
 
     /// Number of values of the input.
-    pub(crate) fn input_len(&self) -> usize {
+    pub fn input_len(&self) -> usize {
         self.shape.iter().product()
     }
 
     /// Runs the network once on the values of one input.
-    pub(crate) fn run(&mut self, values: &[f32]) -> Result<Vec<f32>, String> {
+    pub fn run(&mut self, values: &[f32]) -> Result<Vec<f32>, String> {
         let input = Tensor::from_shape(&self.shape, values).map_err(explain)?;
         let state = &mut self.state;
         let output = contained(|| {
@@ -78,7 +78,7 @@ impl Network {
 }
 
 /// The number of output values and of multiply-adds of a network.
-pub(crate) fn measure(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Result<(usize, u64), String> {
+pub fn measure(bytes: &[u8], shape: &[usize], output: Option<&str>) -> Result<(usize, u64), String> {
     let proto = readable(bytes, shape, output)?;
     contained(|| {
         let model = simplified(&proto)?;
@@ -202,7 +202,7 @@ mod tests {
     #[test]
     fn the_shipped_network_gives_what_tracts_own_convolutions_give() {
         let shape = [1, 1, 112, 92];
-        let bytes: &[u8] = include_bytes!("../../models/embedder.onnx");
+        let bytes: &[u8] = include_bytes!("../../../models/embedder.onnx");
         let proto = readable(bytes, &shape, None).unwrap();
         let mut own = Network::load(bytes, &shape, None).unwrap();
         let mut tracts = Network::of(simplified(&proto).unwrap(), &shape).unwrap();

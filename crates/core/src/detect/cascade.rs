@@ -170,19 +170,19 @@ impl Cascade {
     /// The embedded default: OpenCV's frontal face cascade (`haarcascade_frontalface_default`,
     /// 24x24, 25 stages of 2,913 stumps). Its licence is `models/cascades.LICENSE`.
     pub fn frontal_face() -> Self {
-        Self::embedded(include_bytes!("../../models/frontalface_default.cascade"))
+        Self::embedded(include_bytes!("../../../../models/frontalface_default.cascade"))
     }
 
     /// OpenCV's `haarcascade_frontalface_alt2` (20x20, 20 stages of small trees), which is particular
     /// about faces being turned to the camera.
     pub fn frontal_face_alt2() -> Self {
-        Self::embedded(include_bytes!("../../models/frontalface_alt2.cascade"))
+        Self::embedded(include_bytes!("../../../../models/frontalface_alt2.cascade"))
     }
 
     /// OpenCV's `haarcascade_profileface` (20x20): faces turned to one side; those turned to the other
     /// are found in the mirrored picture.
     pub fn profile_face() -> Self {
-        Self::embedded(include_bytes!("../../models/profileface.cascade"))
+        Self::embedded(include_bytes!("../../../../models/profileface.cascade"))
     }
 
     fn embedded(bytes: &[u8]) -> Self {

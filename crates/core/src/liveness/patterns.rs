@@ -21,7 +21,7 @@ const FIGURES: usize = DISTANCES.len() * (1 + PARTS * PARTS) * CLASSES;
 
 /// Step of the weights and the constant, 32-bit floats, then a weight for each figure in steps, 8-bit
 /// integers; little-endian.
-const LEARNED: &[u8; 8 + FIGURES] = include_bytes!("../../models/patterns.bin");
+const LEARNED: &[u8; 8 + FIGURES] = include_bytes!("../../../../models/patterns.bin");
 
 /// The class of each of the 256 patterns.
 const CLASS: [u8; 256] = classes();

@@ -18,11 +18,11 @@ mod replace;
 mod step;
 mod winograd;
 
-pub(super) use replace::replace;
+pub(crate) use replace::replace;
 
 use method::{Filters, Geometry, KERNEL, Maps, Method, Padded, Scratch};
 
 /// The instruction set that our convolutions use here, if this processor has one of theirs.
-pub(super) fn instruction_set() -> Option<&'static str> {
+pub(crate) fn instruction_set() -> Option<&'static str> {
     kernels::Kernels::available().first().map(|kernels| kernels.name)
 }

@@ -22,7 +22,7 @@ const MOST_WEIGHTS: usize = 1 << 26;
 ///
 /// # Errors
 /// When tract cannot put the network together again.
-pub(in super::super) fn replace(model: TypedModel) -> TractResult<TypedModel> {
+pub(crate) fn replace(model: TypedModel) -> TractResult<TypedModel> {
     match Kernels::available().first() {
         Some(kernels) => with_kernels(model, kernels),
         None => Ok(model),

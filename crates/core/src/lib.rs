@@ -1,0 +1,23 @@
+//! What facelatch decides with, and nothing else.
+//!
+//! | Module | Holds |
+//! |---|---|
+//! | [`picture`] | gray pictures and rectangles |
+//! | [`time`] | a point in time, given by whoever has a clock |
+//! | [`detect`] | the integral-image Haar cascade |
+//! | [`matching`] | embeddings, templates, the gallery and comparing with it |
+//! | [`liveness`] | the cues that tell a face from a picture of one |
+//! | [`access`] | the decision: events in, actions out |
+//!
+//! This crate has no clock, file, thread, environment, process or device: time is an argument, and a
+//! recorded run replays to identical decisions. `clippy.toml` beside its manifest lists what it must not
+//! name, whatever the path or alias, and the lints below cannot be allowed again further down.
+
+#![forbid(clippy::disallowed_methods, clippy::disallowed_types, clippy::disallowed_macros)]
+
+pub mod access;
+pub mod detect;
+pub mod liveness;
+pub mod matching;
+pub mod picture;
+pub mod time;

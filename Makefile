@@ -69,6 +69,11 @@ train: ## train the shipped network: hours (needs ../shared)
 train-reference: ## train the reference network: hours (needs ../shared)
 	training/train.sh reference
 
+# Writes docs/reference/{cli,config,gateway-config}.md from the code; `make test` holds them against it.
+.PHONY: reference
+reference: needs
+	FACELATCH_WRITE_REFERENCE=1 cargo test --lib cli::reference
+
 # What .ci/run does after `make test`.
 check: fmt lint doc ## formatting, clippy and rustdoc
 

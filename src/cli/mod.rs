@@ -37,6 +37,8 @@ mod model;
 mod office;
 mod people;
 mod progress;
+#[cfg(test)]
+mod reference;
 mod replay;
 mod rig;
 mod run;

@@ -162,7 +162,11 @@ fn a_recorded_visit_opens_for_the_person_enrolled_and_names_stay_out_of_the_log(
     let log = log.into_iter().find(|p| p.extension().is_some_and(|e| e == "log")).unwrap();
     let text = fs::read_to_string(&log).unwrap();
     let release = text.lines().position(|line| line.contains("\"release\"")).unwrap();
-    fs::write(&log, text.replacen("\"subject\":0", "\"subject\":1", 1)).unwrap();
+    let changed = |(number, line): (usize, &str)| {
+        if number == release { line.replacen("\"subject\":0", "\"subject\":1", 1) } else { line.to_owned() }
+    };
+    let forged: Vec<String> = text.lines().enumerate().map(changed).collect();
+    fs::write(&log, forged.join("\n") + "\n").unwrap();
     let broken = verify();
     assert_eq!(broken.status.code(), Some(1));
     assert!(words(&broken).contains(&format!("BROKEN at entry {}", release + 1)), "{}", words(&broken));

@@ -439,7 +439,7 @@ mod tests {
         };
         // Impostors at or above the threshold are errors, and genuine ones below it.
         let measured = |accepted: usize, rejected: usize| {
-            Measured::new(9, 0.5, trials(accepted, 100), trials(100 - rejected, 100), None)
+            Measured::new(9, 0.5, trials(100 - rejected, 100), trials(accepted, 100), None)
         };
         let attempts = measured(0, 3);
         assert_eq!(
@@ -454,7 +454,7 @@ mod tests {
              of one person were taken for two people, 40 in 100 (up to 50 in 100 could be)"
         );
         assert_eq!(plain(Some(&pairs), Some(&attempts)), plain(None, Some(&attempts)));
-        let none = Measured::new(0, 0.5, trials(0, 0), trials(0, 1), None);
+        let none = Measured::new(0, 0.5, trials(0, 1), trials(0, 0), None);
         assert!(plain(None, Some(&none)).starts_with("nothing is known of attempts by strangers; 1 of 1"));
     }
 }

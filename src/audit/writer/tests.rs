@@ -533,9 +533,23 @@ fn marks_go_on_over_files_cuts_and_damage_and_an_older_log_lacks_what_is_known()
         assert!(log.holds(Checkpoint::START).unwrap());
         // Garbage in the midst of the last file: what stands behind it counts.
         let damaged = disk.0.borrow().seen[&last].len() / 2;
+        let of_a_change = {
+            let text = &disk.0.borrow().seen[&last];
+            let start = text[..damaged].iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+            let line = text[start..].split(|byte| *byte == b'\n').next().unwrap();
+            let line = String::from_utf8_lossy(line);
+            line.contains("enrolled") || line.contains("removed")
+        };
         disk.0.borrow_mut().seen.get_mut(&last).unwrap()[damaged] ^= 0x55;
         let log = open(&disk, ROTATION).unwrap();
-        assert_eq!(log.marks(), Some(marks), "seed {seed}");
+        if of_a_change {
+            // The entry that broke may be one of the two of the last change, which the gallery then owes again.
+            let found = log.marks().unwrap();
+            assert_eq!(Marks { part, ..found }, marks, "seed {seed}");
+            assert!(found.part + 1 >= part, "seed {seed}: {found:?}");
+        } else {
+            assert_eq!(log.marks(), Some(marks), "seed {seed}");
+        }
         let lacking = known.iter().filter(|head| !log.holds(**head).unwrap()).count();
         assert!(
             lacking <= 1,

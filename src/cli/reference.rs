@@ -53,7 +53,11 @@ fn arguments(command: &Command) -> String {
 }
 
 fn section(page: &mut String, command: &Command, path: &str) {
-    let name = if path.is_empty() { command.get_name().to_owned() } else { format!("{path} {}", command.get_name()) };
+    let name = if path.is_empty() {
+        command.get_name().to_owned()
+    } else {
+        format!("{path} {}", command.get_name())
+    };
     if !path.is_empty() {
         let level = "#".repeat(name.split(' ').count().min(4));
         let about = plain(command.get_long_about().or(command.get_about()));
@@ -146,7 +150,8 @@ fn config_page(title: &str, file: &str, text: &str) -> String {
                     in_table = true;
                 }
                 let note = std::mem::take(&mut notes).join(" ");
-                let about = [note.as_str(), about].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>();
+                let about =
+                    [note.as_str(), about].iter().filter(|t| !t.is_empty()).copied().collect::<Vec<_>>();
                 let value = if has_default { format!("`{value}`") } else { format!("(`{value}`)") };
                 let _ = writeln!(page, "| `{name}` | {} | {} |", cell(&value), cell(&about.join(". ")));
             }

@@ -279,7 +279,7 @@ impl Shelf {
                 sound = found.problem.is_none();
             } else {
                 sound = false;
-                if first - 1 >= to.entries {
+                if *first > to.entries {
                     // Nothing in it has been stated: all of it is in the log's oldest file.
                     remove(disk, name)?;
                 } else {

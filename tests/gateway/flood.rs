@@ -46,6 +46,7 @@ pub fn kind(entry: &Entry) -> String {
     let keeps = |pair: &&str| {
         ["reason=", "cause=", "why=", "mode=", "alarm=", "fault=", "by="].iter().any(|k| pair.starts_with(k))
             || entry.event == "command" && pair.starts_with("command=")
+            || entry.event == "state"
     };
     let pairs: Vec<&str> = detail.split(' ').filter(keeps).collect();
     format!("{} {}", entry.event, pairs.join(" "))

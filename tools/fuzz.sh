@@ -16,7 +16,7 @@ for target in "$@"; do
   if [ -d "fuzz/seeds/$target" ]; then cp -n "fuzz/seeds/$target"/* "$corpus"/; fi
   echo "== $target: $seconds s"
   nice -n 10 cargo fuzz run "$target" "$corpus" -- \
-    -max_total_time="$seconds" -timeout=30 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1 || failed+=("$target")
+    -max_total_time="$seconds" -timeout=300 -rss_limit_mb=4096 -max_len=65536 -print_final_stats=1 || failed+=("$target")
 done
 if [ ${#failed[@]} -gt 0 ]; then
   echo "crashes in: ${failed[*]}; see fuzz/artifacts"

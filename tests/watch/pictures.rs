@@ -187,7 +187,8 @@ impl Pictures {
                 ) => {
                     let turn = matches!(reason, DenyReason::TurnHead { .. });
                     let gesture = if turn { Gesture::Turn } else { Gesture::Nod };
-                    let person = subject.0.min(3);
+                    // Whoever stood before the camera may be enrolled as the guest: it is the one who is asked.
+                    let person = if subject.0 < 3 { subject.0 } else { self.shown.person };
                     self.met = false;
                     self.asked = Some(Asked { at: now, gesture, person, shown: Vec::new() });
                     self.counts[4] += 1;

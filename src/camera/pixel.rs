@@ -524,8 +524,9 @@ mod tests {
     #[test]
     fn two_fields_are_one_picture() {
         let layout = layout(PixelFormat::Mjpg, 64, 48, 0);
-        let pixel =
-            |x: u32, y: u32| crate::picture::luma((2 * x) as u8, if y.is_multiple_of(2) { 40 } else { 200 }, 7);
+        let pixel = |x: u32, y: u32| {
+            crate::picture::luma((2 * x) as u8, if y.is_multiple_of(2) { 40 } else { 200 }, 7)
+        };
         let right = |frame: &[u8]| {
             let decoded = decode(layout, frame, true).unwrap();
             assert_eq!(decoded.colour.unwrap().dimensions(), (64, 48));

@@ -1,5 +1,5 @@
-//! What is said to the person who is being enrolled: the countdown, or what would be better. Frames differ from
-//! one another; words must not. A frame says something, the frames of a while decide what people read.
+//! What a person being enrolled is told: the countdown, or what to do better. Frames differ from one another, but
+//! the words must not flicker, so the frames of about a second decide together.
 
 use std::time::Duration;
 
@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::event::{EnrolWait, Event};
 use crate::time::Timestamp;
 
-/// What is said stays for so long at least, the first words for half of it; and what most frames of so long a time
-/// ask for is said.
+/// The shortest time that a prompt stays; the first one stays for half of it. It is also the time over which frames
+/// vote on the next prompt.
 const DWELL: Duration = Duration::from_secs(1);
 /// The countdown goes on as soon as most frames of so short a time are fit.
 const FIT: Duration = Duration::from_millis(400);

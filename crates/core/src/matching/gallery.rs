@@ -73,14 +73,14 @@ impl Subject {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum GalleryError {
     /// The name cannot be used.
-    #[error("\"{0}\" is no usable name: use 1 to 64 letters, digits, spaces and . _ - '")]
+    #[error("\"{0}\" is not a usable name: use 1 to 64 letters, digits, spaces and . _ - '")]
     BadName(String),
     /// Somebody else has the name.
     #[error("somebody called \"{0}\" is enrolled already: choose another name, or remove that entry first")]
     NameTaken(String),
     /// Somebody else has a name that looks the same.
     #[error(
-        "\"{name}\" can be taken for \"{other}\", who is enrolled already: write it as it is enrolled if you \
+        "\"{name}\" can be taken for \"{other}\", enrolled already: write it as it is enrolled if you \
          mean them, or choose a name that differs more"
     )]
     LooksAlike {
@@ -203,7 +203,7 @@ impl Gallery {
     /// The person of that name.
     ///
     /// # Errors
-    /// When nobody has it; who has one that looks the same is named.
+    /// When nobody has that name. If an enrolled name looks the same, the error gives it.
     pub fn called(&self, name: &str) -> Result<&Subject, GalleryError> {
         self.find(name).ok_or_else(|| match self.looking_like(name, None) {
             Some(other) => GalleryError::NotQuite { name: name.to_owned(), other: other.name.clone() },
@@ -445,7 +445,7 @@ impl Gallery {
         Gallery { version: self.version, next_id: self.next_id, subjects }
     }
 
-    /// Who has a template like one of these, the most alike, `but` one person.
+    /// The person with the template most like one of these, except `but`.
     pub fn most_alike(
         &self,
         templates: &[Embedding],

@@ -11,7 +11,7 @@ use unicode_security::skeleton;
 
 /// The longest name, in characters.
 const MOST_CHARS: usize = 64;
-/// More marks on one letter are no writing.
+/// No script puts more marks on one letter.
 const MOST_MARKS: usize = 4;
 
 /// The name as it is kept: composed, with single spaces.

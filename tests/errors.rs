@@ -68,7 +68,7 @@ fn each_mistake_is_one_clear_line() {
         (vec!["run", "--config", &no_line], &["NO-SUCH-LINE"]),
         (vec!["secure", "--config", &no_line], &["NO-SUCH-LINE"]),
         (vec!["enroll", "Ada", "--config", &no_daemon], &["no daemon", "--pictures"]),
-        (vec!["enroll", "a/b", "--pictures", &good, "--config", &no_daemon], &["a/b", "no usable name"]),
+        (vec!["enroll", "a/b", "--pictures", &good, "--config", &no_daemon], &["a/b", "not a usable name"]),
         (vec!["people", "remove", "Ada", "--config", &no_daemon], &["Ada"]),
         (vec!["detect", &cut], &["cut.jpg"]),
         (vec!["detect", &empty], &["empty.png"]),

@@ -25,7 +25,8 @@ test-mqtt: needs ## MQTT against a real mosquitto
 	@tools/mosquitto.sh
 	cargo test --test mqtt -- --nocapture
 
-# The automation of docs/guide/home-assistant.md in a real Home Assistant, which it installs (some minutes, 1.5 GB); needs root or sudo.
+# The automation of docs/guide/home-assistant.md in a real Home Assistant, which it installs (some minutes, 1.5 GB);
+# needs root or sudo.
 .PHONY: test-homeassistant
 test-homeassistant: needs ## the documented automation in a real Home Assistant
 	tests/homeassistant/run.sh

@@ -1,5 +1,6 @@
 #!/bin/sh
-# The documented automation (docs/guide/home-assistant.md) in a real Home Assistant, with the real daemon, gateway and mosquitto.
+# The documented automation (docs/guide/home-assistant.md) in a real Home Assistant, with the real daemon, gateway
+# and mosquitto.
 #
 #   tests/homeassistant/run.sh
 #

@@ -2,6 +2,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`ids`] | numbers for people and faces, and how much a face is like a person |
 //! | [`picture`] | gray pictures and rectangles |
 //! | [`time`] | a point in time, given by whoever has a clock |
 //! | [`detect`] | the integral-image Haar cascade |
@@ -17,6 +18,7 @@
 
 pub mod access;
 pub mod detect;
+pub mod ids;
 pub mod liveness;
 pub mod matching;
 pub mod picture;

@@ -59,6 +59,18 @@ pub enum Resume<T> {
     Unreadable,
 }
 
+impl<T> Resume<T> {
+    /// A part of what was saved.
+    pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Resume<U> {
+        match self {
+            Resume::Fresh => Resume::Fresh,
+            Resume::SameBoot(saved) => Resume::SameBoot(part(saved)),
+            Resume::OtherBoot(saved) => Resume::OtherBoot(part(saved)),
+            Resume::Unreadable => Resume::Unreadable,
+        }
+    }
+}
+
 /// Denied attempts, and the lockout they earned.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Lockout {
@@ -71,6 +83,10 @@ pub(super) struct Lockout {
 impl Lockout {
     pub fn new(rules: LockoutRules) -> Self {
         Lockout { rules, saved: SavedLockout::default(), forget: None }
+    }
+
+    pub fn rules(&self) -> &LockoutRules {
+        &self.rules
     }
 
     /// Takes up what was saved. Never shortens a lockout; what cannot be read counts as the longest.

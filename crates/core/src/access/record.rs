@@ -13,9 +13,12 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::controller::{AccessRules, Controller};
-use super::event::{Action, Cause, Event, Input};
+use super::controller::Controller;
+use super::event::{Action, Event};
+use super::input::Input;
 use super::reason::DenyCode;
+use super::release::Cause;
+use super::rules::AccessRules;
 use crate::time::Timestamp;
 
 /// One line of a recording.

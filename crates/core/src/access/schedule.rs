@@ -10,8 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::SubjectId;
-use super::planted::{self, Bug};
+use crate::ids::SubjectId;
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -104,9 +103,8 @@ impl Hours {
             return starts(time.weekday) && (self.from..self.to).contains(&time.minute);
         }
         // After midnight the hours belong to the day on which they began.
-        let began =
-            if planted::is(Bug::NightBelongsToItsMorning) { time.weekday } else { time.weekday.before() };
-        (starts(time.weekday) && time.minute >= self.from) || (starts(began) && time.minute < self.to)
+        (starts(time.weekday) && time.minute >= self.from)
+            || (starts(time.weekday.before()) && time.minute < self.to)
     }
 }
 

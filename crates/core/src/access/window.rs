@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Likeness, Score, SubjectId, TrackId, Unusable};
-use super::planted::{self, Bug};
+use super::quality::Unusable;
+use crate::ids::{Likeness, Score, SubjectId, TrackId};
 use crate::liveness::{Cues, Evidence};
 use crate::time::Timestamp;
 
@@ -129,6 +129,11 @@ impl Window {
         Window { rules, track: None, since: None, entries: VecDeque::new(), earlier: VecDeque::new() }
     }
 
+    /// The numbers of the rule.
+    pub fn rules(&self) -> &WindowRules {
+        &self.rules
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.track = None;
@@ -227,7 +232,7 @@ impl Window {
     }
 
     fn continues(&self, track: TrackId, captured: Timestamp) -> bool {
-        (self.track == Some(track) || planted::is(Bug::TracksMix))
+        self.track == Some(track)
             && self.entries.back().is_some_and(|last| {
                 captured > last.captured && captured.since(last.captured) <= self.rules.max_gap
             })
@@ -323,8 +328,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::Others;
     use super::*;
+    use crate::ids::Others;
 
     const RULES: WindowRules = WindowRules {
         frames: 3,

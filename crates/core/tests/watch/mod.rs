@@ -7,12 +7,12 @@ pub mod pictures;
 
 use std::time::Duration;
 
-use facelatch::access::{
+use facelatch_core::access::{
     AccessRules, Action, ApproachRules, ButtonRules, Cause, ChallengeEnd, Civil, DenyReason, EnrolmentRules,
     Event, Fault, Input, LockoutRules, ModeCommand, Score, Seen, Sighting, SubjectId, TrackId, UnsetClock,
     WindowRules,
 };
-use facelatch::time::Timestamp;
+use facelatch_core::time::Timestamp;
 
 /// Deadlines are served late by at most this: the tick of "hold time + one tick".
 pub const TICK: Duration = Duration::from_millis(10);

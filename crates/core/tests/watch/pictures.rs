@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use facelatch::access::{
+use facelatch_core::access::{
     AccessRules, Action, Cause, ChallengeEnd, DenyReason, Event, Fault, Input, ModeCommand, Seen,
 };
-use facelatch::liveness::{Cues, Gesture, Unsure};
-use facelatch::time::Timestamp;
+use facelatch_core::liveness::{Cues, Gesture, Unsure};
+use facelatch_core::time::Timestamp;
 
 /// What a face is made of, by its cues.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

@@ -1,114 +1,14 @@
 //! The enrolment countdown (R6): it runs only while exactly one face is seen, and only usable frames of it
 //! are taken.
 
-use std::fmt;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{EnrolStep, EnrolWait, Seen, Sighting, Unusable};
+use super::rules::EnrolmentRules;
+use super::words::{EnrolStep, EnrolWait, FrameCounts};
+use crate::access::sighting::{Seen, Sighting};
 use crate::time::Timestamp;
-
-/// The numbers of an enrolment.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct EnrolmentRules {
-    /// How long one face must be seen in all. The reference's 5 s.
-    pub countdown: Duration,
-    /// Usable frames that make the template, spread evenly over the countdown as far as there are any, at
-    /// least 1. The reference takes one, at the end.
-    pub frames: u32,
-    /// The most templates that are made of them, at least 1.
-    pub templates: u32,
-    /// After this time without an end the enrolment fails.
-    pub timeout: Duration,
-    /// Time between two frames of one face counts when it is at most this long.
-    pub max_gap: Duration,
-    /// After so long without one face it may be another person: the countdown starts again.
-    pub restart_after: Duration,
-}
-
-/// What became of the frames of an enrolment: how many there were, and which gate refused how many.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct FrameCounts {
-    /// All frames.
-    pub seen: u32,
-    /// Fit for enrolment.
-    pub fit: u32,
-    /// Without a face.
-    pub no_face: u32,
-    /// With more than one.
-    pub several_faces: u32,
-    /// [`Unusable::TooSmall`].
-    pub too_small: u32,
-    /// [`Unusable::TooDark`].
-    pub too_dark: u32,
-    /// [`Unusable::TooBright`].
-    pub too_bright: u32,
-    /// [`Unusable::Flat`].
-    pub flat: u32,
-    /// [`Unusable::Blurred`].
-    pub blurred: u32,
-    /// [`Unusable::Turned`].
-    pub turned: u32,
-    /// Too old to count when they had been looked at.
-    pub stale: u32,
-}
-
-impl FrameCounts {
-    /// Each count with its name in logs and its words, but for [`FrameCounts::seen`].
-    pub fn named(&self) -> [(&'static str, &'static str, u32); 10] {
-        [
-            ("fit", "fit", self.fit),
-            ("no_face", "without a face", self.no_face),
-            ("several_faces", "with several faces", self.several_faces),
-            ("too_small", "too far away", self.too_small),
-            ("too_dark", "too dark", self.too_dark),
-            ("too_bright", "too bright", self.too_bright),
-            ("flat", "without contrast", self.flat),
-            ("blurred", "blurred or moving", self.blurred),
-            ("turned", "turned away", self.turned),
-            ("stale", "too old", self.stale),
-        ]
-    }
-
-    fn count(&mut self, frame: Option<EnrolWait>) {
-        let of = match frame {
-            None | Some(EnrolWait::More) => &mut self.fit,
-            Some(EnrolWait::Face) => &mut self.no_face,
-            Some(EnrolWait::Picture) => &mut self.stale,
-            Some(EnrolWait::OnePerson) => &mut self.several_faces,
-            Some(EnrolWait::Better(unusable)) => match unusable {
-                Unusable::TooSmall => &mut self.too_small,
-                Unusable::TooDark => &mut self.too_dark,
-                Unusable::TooBright => &mut self.too_bright,
-                Unusable::Flat => &mut self.flat,
-                Unusable::Blurred => &mut self.blurred,
-                Unusable::Turned => &mut self.turned,
-                // Looked at before the enrolment began.
-                Unusable::PoseUnknown => return,
-            },
-        };
-        *of += 1;
-        self.seen += 1;
-    }
-}
-
-impl fmt::Display for FrameCounts {
-    /// Such as "600 frames: 412 turned away, 120 too dark, 68 fit".
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} frames", self.seen)?;
-        let mut named = self.named();
-        named.sort_by_key(|(_, _, count)| std::cmp::Reverse(*count));
-        let mut sign = ": ";
-        for (_, words, count) in named.into_iter().filter(|(name, _, count)| *count > 0 || *name == "fit") {
-            write!(f, "{sign}{count} {words}")?;
-            sign = ", ";
-        }
-        Ok(())
-    }
-}
 
 /// What the countdown makes of a frame.
 #[derive(Clone, Debug, PartialEq)]
@@ -221,8 +121,9 @@ impl Countdown {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::TrackId;
     use super::*;
+    use crate::access::quality::Unusable;
+    use crate::ids::TrackId;
     use crate::picture::Rect;
 
     const RULES: EnrolmentRules = EnrolmentRules {

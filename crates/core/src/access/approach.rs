@@ -33,7 +33,7 @@ impl Approach {
     }
 
     /// There is a face, or several: after a long enough absence this begins a new approach.
-    pub fn face(&mut self, now: Timestamp) {
+    pub fn on_face(&mut self, now: Timestamp) {
         let left = self.last_face.is_none_or(|last| now.since(last) > self.rules.gap);
         let cooled = self.spent.is_some_and(|at| now.since(at) > self.rules.cooldown);
         if left || cooled {
@@ -82,7 +82,7 @@ mod tests {
     /// An approach that began at 0, has had its release at 1 s and was refused something then.
     fn spent() -> Approach {
         let mut approach = Approach::new(RULES);
-        approach.face(ms(0));
+        approach.on_face(ms(0));
         assert!(!approach.is_spent() && approach.refused().is_none());
         approach.spend(ms(1_000));
         approach.refuse(PICTURE);
@@ -93,7 +93,7 @@ mod tests {
     fn an_absence_longer_than_the_gap_begins_another_approach() {
         for (back, left) in [(1_500, false), (1_501, true)] {
             let mut approach = spent();
-            approach.face(ms(back));
+            approach.on_face(ms(back));
             assert_eq!((approach.is_spent(), approach.refused().is_none()), (!left, left), "after {back} ms");
         }
     }
@@ -103,7 +103,7 @@ mod tests {
         for (until, cooled) in [(31_000, false), (31_500, true)] {
             let mut approach = spent();
             for at in (0..=until).step_by(500) {
-                approach.face(ms(at));
+                approach.on_face(ms(at));
             }
             assert_eq!((approach.is_spent(), approach.refused()), (!cooled, Some(PICTURE)), "to {until} ms");
         }

@@ -167,7 +167,7 @@ impl FaceAccess {
     /// Somebody is in the picture.
     pub fn note_presence(&mut self, now: Timestamp, sighting: &Sighting) {
         if !matches!(sighting.seen, Seen::NoFace) {
-            self.approach.face(now);
+            self.approach.on_face(now);
         }
     }
 

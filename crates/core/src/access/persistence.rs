@@ -6,7 +6,7 @@ use super::event::Saved;
 use crate::time::Timestamp;
 
 /// A state that could not be written is tried again after this.
-pub(super) const SAVE_AGAIN: Duration = Duration::from_secs(60);
+pub(super) const RETRY_SAVE_AFTER: Duration = Duration::from_secs(60);
 
 /// What was last asked to be saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -38,7 +38,7 @@ impl Persistence {
 
     /// It could not be written.
     pub fn failed(&mut self, now: Timestamp) {
-        self.save_again = Some(now + SAVE_AGAIN);
+        self.save_again = Some(now + RETRY_SAVE_AFTER);
     }
 
     /// Forgets what was saved when it is time to write again.
@@ -61,10 +61,10 @@ mod tests {
         let other = Saved { secure_mode: true, ..state };
         assert_eq!(persistence.update(other), Some(other));
         persistence.failed(at);
-        assert_eq!(persistence.deadline(), Some(at + SAVE_AGAIN));
-        persistence.expire(at + SAVE_AGAIN - Duration::from_nanos(1));
+        assert_eq!(persistence.deadline(), Some(at + RETRY_SAVE_AFTER));
+        persistence.expire(at + RETRY_SAVE_AFTER - Duration::from_nanos(1));
         assert_eq!(persistence.update(other), None);
-        persistence.expire(at + SAVE_AGAIN);
+        persistence.expire(at + RETRY_SAVE_AFTER);
         assert_eq!((persistence.update(other), persistence.deadline()), (Some(other), None));
     }
 }

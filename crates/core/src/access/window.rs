@@ -99,7 +99,7 @@ struct Mean {
 }
 
 /// Frames before the window's own whose liveness still counts: motion is remembered for a while.
-const EARLIER: usize = 15;
+const MAX_EARLIER_FRAMES: usize = 15;
 
 /// One face seen without a break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,7 +225,7 @@ impl Window {
             self.earlier.extend(self.entries.pop_front());
         }
         let old = |entry: &Entry| captured.since(entry.captured) > 2 * self.rules.max_age;
-        while self.earlier.len() > EARLIER || self.earlier.front().is_some_and(old) {
+        while self.earlier.len() > MAX_EARLIER_FRAMES || self.earlier.front().is_some_and(old) {
             self.earlier.pop_front();
         }
         self.verdict()

@@ -201,7 +201,7 @@ impl Controller {
                 report(&mut actions, [Event::EnrolAllowed { by: EnrolGrant::Operator, time }]);
             }
             Input::SecondFactor => self.faces.factor = Some(now),
-            Input::EnrolKey { active } => self.authority.key(active),
+            Input::EnrolKey { active } => self.authority.set_key(active),
             Input::CancelEnrol => self.fail_enrolment(EnrolFailure::Cancelled, &mut actions),
             Input::Secure => self.secure_and_end_approach(now, Relock::Command, &mut actions),
             Input::SetMode(command) => self.set_mode(now, command, &mut actions),
@@ -227,7 +227,7 @@ impl Controller {
         }
         report(actions, self.enrolment.remind(now).map(Event::from));
         report(actions, self.faces.expire(now));
-        if !self.strike.is_held() && self.doorway.is_held(now) {
+        if !self.strike.is_held() && self.doorway.is_open_too_long(now) {
             self.raise(Alarm::HeldOpen, actions);
         }
         self.persistence.expire(now);
@@ -287,7 +287,7 @@ impl Controller {
         let looked = self.faces.on_sighting(now, self.mode(), sighting, civil);
         report(actions, looked.reports);
         if let Some(subject) = looked.administrator
-            && self.authority.administrator(now)
+            && self.authority.on_administrator(now)
         {
             let by = EnrolGrant::Administrator { subject };
             report(actions, [Event::EnrolAllowed { by, time: self.rules.button.window }]);
@@ -441,7 +441,7 @@ impl Controller {
 
     /// Secures as soon as the door was opened and closed again; raises and ends alarms.
     fn on_door(&mut self, now: Timestamp, open: bool, actions: &mut Vec<Action>) {
-        match self.doorway.contact(now, open) {
+        match self.doorway.on_contact(now, open) {
             Moved::No => return,
             Moved::Opened => {
                 report(actions, [Event::Door { open }]);
@@ -451,7 +451,7 @@ impl Controller {
             }
             Moved::Closed => {
                 report(actions, [Event::Door { open }]);
-                report(actions, self.doorway.calm().map(Event::AlarmOver));
+                report(actions, self.doorway.end_alarm().map(Event::AlarmOver));
             }
         }
         if self.strike.door_moved(open) {

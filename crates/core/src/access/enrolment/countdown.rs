@@ -52,7 +52,7 @@ impl Countdown {
     }
 
     /// A frame was too old.
-    pub fn stale(&mut self) {
+    pub fn on_stale_frame(&mut self) {
         self.frames.count(Some(EnrolWait::Picture));
     }
 
@@ -70,7 +70,7 @@ impl Countdown {
     ///
     /// That all collected frames show one person is checked on their embeddings when the template is
     /// made; here, a long absence starts the countdown again.
-    pub fn take(&mut self, sighting: &Sighting) -> Counted {
+    pub fn on_sighting(&mut self, sighting: &Sighting) -> Counted {
         let mut steps = Vec::new();
         let waits_for = match &sighting.seen {
             Seen::NoFace => Some(sighting.light.map_or(EnrolWait::Face, EnrolWait::Better)),
@@ -150,7 +150,7 @@ mod tests {
         let mut countdown = Countdown::start(RULES, Timestamp::ZERO);
         let mut collected = Vec::new();
         for ms in (0..=1_000).step_by(50) {
-            let counted = countdown.take(&face(5_000 + ms, None));
+            let counted = countdown.on_sighting(&face(5_000 + ms, None));
             if counted.steps.contains(&EnrolStep::Collect) {
                 collected.push(ms);
             }
@@ -164,7 +164,7 @@ mod tests {
     #[test]
     fn one_frame_is_taken_at_the_end() {
         let mut countdown = Countdown::start(EnrolmentRules { frames: 1, ..RULES }, Timestamp::ZERO);
-        let steps: Vec<_> = (0..=20).map(|n| countdown.take(&face(n * 50, None)).steps).collect();
+        let steps: Vec<_> = (0..=20).map(|n| countdown.on_sighting(&face(n * 50, None)).steps).collect();
         assert!(steps[..20].iter().all(Vec::is_empty));
         assert_eq!(steps[20], [EnrolStep::Collect, EnrolStep::Store]);
     }
@@ -182,13 +182,13 @@ mod tests {
             (seen(200, Seen::SeveralFaces { count: 2 }), Some(EnrolWait::OnePerson)),
             (face(300, None), None),
         ] {
-            assert_eq!(countdown.take(&sighting).waits_for, expected);
+            assert_eq!(countdown.on_sighting(&sighting).waits_for, expected);
         }
         let counts = countdown.frames();
         assert_eq!(counts.to_string(), "5 frames: 2 fit, 1 without a face, 1 with several faces, 1 too dark");
         assert_eq!(FrameCounts::default().to_string(), "0 frames: 0 fit");
         assert_eq!(countdown.counted, Duration::ZERO);
-        let _ = countdown.take(&face(400, None));
+        let _ = countdown.on_sighting(&face(400, None));
         assert_eq!(countdown.counted, Duration::from_millis(100));
     }
 
@@ -199,7 +199,7 @@ mod tests {
         for ms in (0..=1_400).step_by(50) {
             // Of use for a moment, then not until the countdown is over.
             let unusable = (300..1_200).contains(&ms).then_some(Unusable::TooDark);
-            let counted = countdown.take(&face(ms, unusable));
+            let counted = countdown.on_sighting(&face(ms, unusable));
             assert_eq!(counted.waits_for, unusable.map(EnrolWait::Better));
             if counted.steps.contains(&EnrolStep::Collect) {
                 collected.push(ms);
@@ -216,10 +216,10 @@ mod tests {
     fn a_long_absence_starts_again() {
         let mut countdown = Countdown::start(RULES, Timestamp::ZERO);
         for ms in (0..=500).step_by(50) {
-            let _ = countdown.take(&face(ms, None));
+            let _ = countdown.on_sighting(&face(ms, None));
         }
         assert_eq!(countdown.collected, 2);
-        let counted = countdown.take(&face(3_000, None));
+        let counted = countdown.on_sighting(&face(3_000, None));
         assert_eq!(counted.steps, [EnrolStep::Discard]);
         assert_eq!(countdown.counted, Duration::ZERO);
     }

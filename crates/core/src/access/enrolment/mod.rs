@@ -61,7 +61,7 @@ impl Enrolment {
 
     /// True while the countdown is what the person is told.
     pub fn is_counting(&self) -> bool {
-        self.session.as_ref().is_some_and(|session| session.prompt.counts())
+        self.session.as_ref().is_some_and(|session| session.prompt.is_counting())
     }
 
     /// The next time at which [`Enrolment::is_overdue`] or [`Enrolment::remind`] has something to say.
@@ -84,14 +84,14 @@ impl Enrolment {
     /// A frame was too old to count.
     pub fn on_stale_frame(&mut self) {
         if let Some(session) = &mut self.session {
-            session.countdown.stale();
+            session.countdown.on_stale_frame();
         }
     }
 
     /// Takes a processed frame.
     pub fn on_sighting(&mut self, now: Timestamp, sighting: &Sighting) -> Progress {
         let Some(session) = &mut self.session else { return Progress::default() };
-        let counted = session.countdown.take(sighting);
+        let counted = session.countdown.on_sighting(sighting);
         let is_taken = counted.steps.contains(&EnrolStep::Store);
         let notice = match counted.waits_for {
             _ if is_taken => None,
@@ -99,7 +99,7 @@ impl Enrolment {
             Some(EnrolWait::Better(Unusable::PoseUnknown)) => None,
             wait => {
                 let until_end = session.seconds_until_end(now);
-                session.prompt.take(now, Asked { wait, seconds_left: counted.seconds_left, until_end })
+                session.prompt.on_frame(now, Asked { wait, seconds_left: counted.seconds_left, until_end })
             }
         };
         if is_taken {

@@ -10,11 +10,11 @@ use crate::time::Timestamp;
 
 /// The shortest time that a prompt stays; the first one stays for half of it. It is also the time over which frames
 /// vote on the next prompt.
-const DWELL: Duration = Duration::from_secs(1);
+const MIN_PROMPT_TIME: Duration = Duration::from_secs(1);
 /// The countdown goes on as soon as most frames of so short a time are fit.
-const FIT: Duration = Duration::from_millis(400);
+const MIN_FIT_TIME: Duration = Duration::from_millis(400);
 /// What goes on is said again after so long: nobody waits before a silent door.
-const AGAIN: Duration = Duration::from_secs(5);
+const REMIND_AFTER: Duration = Duration::from_secs(5);
 
 /// Something to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,7 +59,7 @@ impl Prompt {
 
     /// When something is to be said again, whether or not frames come.
     pub fn due(&self) -> Timestamp {
-        self.spoken + AGAIN
+        self.spoken + REMIND_AFTER
     }
 
     /// What to say when that time has come: what was said last, or that no frames come.
@@ -69,21 +69,21 @@ impl Prompt {
         }
         self.spoken = now;
         let wait = match self.said {
-            Some(Line::Wait(wait)) if now.since(self.latest) < AGAIN / 2 => wait,
+            Some(Line::Wait(wait)) if now.since(self.latest) < REMIND_AFTER / 2 => wait,
             _ => EnrolWait::Picture,
         };
         Some(EnrolNotice::StillWaiting { wait, seconds_left })
     }
 
     /// True while the countdown is what is said.
-    pub fn counts(&self) -> bool {
+    pub fn is_counting(&self) -> bool {
         matches!(self.said, Some(Line::Countdown | Line::Wait(EnrolWait::More)))
     }
 
     /// What most of the latest frames ask for; of equals what is said already.
     fn most(&self, now: Timestamp) -> Option<Line> {
         let (mut fit, mut all) = (0, 0);
-        for (_, line) in self.asked.iter().filter(|(at, _)| now.since(*at) <= FIT) {
+        for (_, line) in self.asked.iter().filter(|(at, _)| now.since(*at) <= MIN_FIT_TIME) {
             fit += usize::from(*line == Line::Countdown);
             all += 1;
         }
@@ -96,19 +96,19 @@ impl Prompt {
     }
 
     /// Takes a frame, and tells what to say.
-    pub fn take(&mut self, now: Timestamp, asked: Asked) -> Option<EnrolNotice> {
+    pub fn on_frame(&mut self, now: Timestamp, asked: Asked) -> Option<EnrolNotice> {
         let line = match asked.wait {
             Some(wait) => Line::Wait(wait),
             None if asked.seconds_left == 0 => Line::Wait(EnrolWait::More),
             None => Line::Countdown,
         };
         self.latest = now;
-        self.asked.retain(|(at, _)| now.since(*at) <= DWELL);
+        self.asked.retain(|(at, _)| now.since(*at) <= MIN_PROMPT_TIME);
         self.asked.push((now, line));
         if self.said.is_none() || now >= self.stays {
             let most = self.most(now);
             if most != self.said {
-                self.stays = now + if self.said.is_none() { DWELL / 2 } else { DWELL };
+                self.stays = now + if self.said.is_none() { MIN_PROMPT_TIME / 2 } else { MIN_PROMPT_TIME };
                 self.said = most;
                 self.seconds = None;
                 self.spoken = now;
@@ -139,7 +139,7 @@ mod tests {
         let times = (1_000..).step_by(100);
         let told = times.zip(frames).filter_map(|(ms, (wait, seconds_left))| {
             let asked = Asked { wait, seconds_left, until_end: (60_000 - ms as u32) / 1_000 };
-            Some((ms, prompt.take(Timestamp::from_millis(ms), asked)?))
+            Some((ms, prompt.on_frame(Timestamp::from_millis(ms), asked)?))
         });
         told.collect()
     }

@@ -15,7 +15,7 @@ use crate::access::approach::ApproachRules;
 use crate::access::authority::ButtonRules;
 use crate::access::enrolment::{EnrolWait, EnrolmentRules};
 use crate::access::lockout::{LockoutRules, SavedLock, SavedLockout};
-use crate::access::persistence::SAVE_AGAIN;
+use crate::access::persistence::RETRY_SAVE_AFTER;
 use crate::access::quality::Unusable;
 use crate::access::reason::{ChallengeEnd, DenyCode, DenyReason};
 use crate::access::schedule::UnsetClock;

@@ -131,7 +131,7 @@ fn what_cannot_be_read_keeps_faces_out_and_what_cannot_be_written_is_tried_again
     let actions = door.controller.handle(Timestamp::ZERO, Input::ClearLockout);
     assert_eq!(actions.last(), Some(&Action::Save(Saved::default())));
     door.input(Input::Fault(Fault::Store));
-    assert_eq!(door.controller.poll_timeout(), Some(Timestamp::ZERO + SAVE_AGAIN));
-    let actions = door.controller.handle_timeout(Timestamp::ZERO + SAVE_AGAIN);
+    assert_eq!(door.controller.poll_timeout(), Some(Timestamp::ZERO + RETRY_SAVE_AFTER));
+    let actions = door.controller.handle_timeout(Timestamp::ZERO + RETRY_SAVE_AFTER);
     assert_eq!(actions, [Action::Save(Saved::default())]);
 }

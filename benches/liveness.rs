@@ -7,6 +7,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use facelatch::attempt::scene;
 use facelatch::camera::{Frame, FrameSource, Next, Recording};
 use facelatch::config::Config;
 use facelatch::demo::portrait::Portrait;
@@ -15,8 +16,9 @@ use facelatch::detect::{Cascade, Detector};
 use facelatch::embed::{Embedder, LivenessNetwork, Pixels};
 use facelatch::liveness::Watch;
 use facelatch::matching::Gallery;
+use facelatch::observation::Purpose;
 use facelatch::picture::Rect;
-use facelatch::vision::{Purpose, Vision};
+use facelatch::vision::Vision;
 use rustix::time::{ClockId, clock_gettime};
 
 type Failure = Box<dyn std::error::Error>;
@@ -62,9 +64,9 @@ fn main() -> Result<(), Failure> {
     let (mut plain, mut checked, mut watched, mut run) = (vec![], vec![], vec![], vec![]);
     for frame in &frames {
         let begun = cpu();
-        let seen = without.see(frame, &gallery, Purpose::Identify)?;
+        let seen = without.process(scene(frame), &gallery, Purpose::Identify)?;
         let between = cpu();
-        let _ = with.see(frame, &gallery, Purpose::Identify)?;
+        let _ = with.process(scene(frame), &gallery, Purpose::Identify)?;
         let end = cpu();
         let [face]: [Rect; 1] = match seen.faces.as_slice().try_into() {
             Ok(face) => face,

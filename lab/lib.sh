@@ -149,7 +149,7 @@ walkups() {
 # instead.
 binaries() {
     local arch=$1 out=$CACHE/binaries/$1 build=(cargo) target=${CARGO_TARGET_DIR:-$REPO/target}
-    local what=(--bin facelatch --example lab_camera)
+    local what=(--package facelatch --package facelatch-edges --bin facelatch --example lab_camera)
     if [ -n "${LAB_BINARIES:-}" ]; then
         printf '%s\n' "$LAB_BINARIES/$arch"
         return

@@ -4,10 +4,10 @@
 //! step. [`Config::load`] reads and checks; the rest of the program gets the typed rules and settings
 //! made here and never sees a raw number.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use facelatch_host::config_file::{self, ConfigError};
 use serde::{Deserialize, Serialize};
 
 use std::collections::BTreeMap;
@@ -19,7 +19,6 @@ use crate::access::{
 use crate::audit::Rotation;
 use crate::camera::{CameraSettings, PixelFormat};
 use crate::clock::{WallClock, ZoneError};
-use crate::daemon::protocol::Right;
 use crate::daemon::socket::{GatewayPlace, Rights};
 use crate::detect::{ScanParams, SearchParams};
 use crate::door::NamedHours;
@@ -28,51 +27,10 @@ use crate::gpio::{Backend, Bias, LineAddress, Polarity};
 use crate::lines::{IndicatorLine, IndicatorSettings, InputLine, InputSettings};
 use crate::liveness::{Asked, ChallengeRules, Cue, CueSet, LivenessRules, Unsure};
 use crate::matching::name::tidy;
+use crate::protocol::Right;
 use crate::store::FrameLimits;
 use crate::strike::{LockType, StrikeSettings};
 use crate::vision::{QualityRules, TrackRules, VisionRules};
-
-/// Why a configuration cannot be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("config {path}: cannot be read: {source}; {remedy}", remedy = remedy(source))]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
-    /// The file is no TOML, or has a key or value that does not belong there.
-    #[error("config {path}: {problem}")]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// Line, key and what is wrong.
-        problem: String,
-    },
-    /// A value makes no sense.
-    #[error("config {path}: {key} = {value}: {problem}")]
-    Value {
-        /// The file.
-        path: PathBuf,
-        /// Section and key.
-        key: &'static str,
-        /// The value as read.
-        value: String,
-        /// What would be right.
-        problem: &'static str,
-    },
-}
-
-fn remedy(source: &std::io::Error) -> &'static str {
-    match source.kind() {
-        std::io::ErrorKind::PermissionDenied => {
-            "root and the file's group may read it: use sudo, or see to its owner and mode"
-        }
-        _ => "name a file that can be read with --config",
-    }
-}
 
 /// A whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -646,8 +604,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn load_with_bytes(path: &Path) -> Result<(Self, Vec<u8>), ConfigError> {
-        let text =
-            fs::read_to_string(path).map_err(|source| ConfigError::Read { path: path.to_owned(), source })?;
+        let text = config_file::read(path)?;
         Ok((Self::parse(&text, path)?, text.into_bytes()))
     }
 
@@ -656,8 +613,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        let config: Config = toml::from_str(text)
-            .map_err(|e| ConfigError::Parse { path: path.to_owned(), problem: toml_problem(&e, text) })?;
+        let config: Config = config_file::parse(text, path)?;
         config.check(path)?;
         Ok(config)
     }
@@ -979,18 +935,6 @@ impl LinesConfig {
             config.as_ref().map(|c| IndicatorSettings { line, address: c.line.clone(), polarity: c.polarity })
         };
         lines.into_iter().filter_map(settings).collect()
-    }
-}
-
-/// A TOML error on one line: where, and what.
-pub(crate) fn toml_problem(error: &toml::de::Error, text: &str) -> String {
-    let message = error.message().replace('\n', " ");
-    match error.span() {
-        Some(span) => {
-            let line = text.get(..span.start).map_or(1, |before| before.matches('\n').count() + 1);
-            format!("line {line}: {message}")
-        }
-        None => message,
     }
 }
 

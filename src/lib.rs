@@ -13,30 +13,16 @@
 //! The core has no clock, file, thread, environment or device: time is an argument.
 //! `docs/architecture.md` explains the whole to a newcomer.
 
-pub use facelatch_core::{access, detect, liveness, matching, picture, time};
+pub use facelatch_core::{
+    access, detect, door, expiry, liveness, matching, observation, picture, resample, time,
+};
+pub use facelatch_edges::{camera, gpio, lines, picture_file, store, strike};
+pub use facelatch_host::{clock, disk, journal, notify, private};
+pub use facelatch_lab::{attempt, demo, draw, evaluate};
+pub use facelatch_vision::embed;
+pub use {facelatch_audit as audit, facelatch_protocol as protocol, facelatch_vision as vision};
 
-pub mod attempt;
-pub mod audit;
-pub mod camera;
 pub mod cli;
-pub mod clock;
 pub mod config;
 pub mod daemon;
-pub mod demo;
-pub mod door;
-pub mod draw;
-pub mod embed;
-pub mod evaluate;
-pub mod expiry;
 pub mod face;
-pub mod gateway;
-pub mod gpio;
-pub mod journal;
-pub mod lines;
-pub mod notify;
-pub mod picture_file;
-pub mod private;
-pub mod resample;
-pub mod store;
-pub mod strike;
-pub mod vision;

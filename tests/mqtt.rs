@@ -22,11 +22,11 @@ use std::time::{Duration, Instant};
 
 use facelatch::access::ModeCommand;
 use facelatch::audit::Entry;
-use facelatch::daemon::protocol::{Entries, Person, Request};
 use facelatch::demo::portrait::Portrait;
 use facelatch::demo::walkup::{Walk, WalkUp};
-use facelatch::gateway::door::DoorLink;
-use facelatch::gateway::mqtt::MqttConfig;
+use facelatch::protocol::{Entries, Person, Request};
+use facelatch_gateway::daemon_link::DoorLink;
+use facelatch_gateway::mqtt::MqttConfig;
 use rumqttc::{Client, Event, MqttOptions, Packet, PublishOptions, QoS};
 use serde_json::{Value, json};
 
@@ -399,8 +399,8 @@ impl Gateway {
         );
         fs::write(dir.join("gateway.toml"), text).unwrap();
         let log = dir.join("gateway.log");
-        let child = Command::new(env!("CARGO_BIN_EXE_facelatch"))
-            .args(["gateway", "--config"])
+        let child = Command::new(common::gateway_program())
+            .arg("--config")
             .arg(dir.join("gateway.toml"))
             .stderr(fs::File::create(&log).unwrap())
             .spawn()

@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Output};
 
 use common::{at_a_terminal, config_within, empty_hall, facelatch, one_error_line, started};
-use facelatch::daemon::protocol::Person;
 use facelatch::demo::portrait::Portrait;
 use facelatch::demo::walkup::{Walk, WalkUp};
+use facelatch::protocol::Person;
 use facelatch::store::{GalleryStore, StoreKey};
 
 #[test]

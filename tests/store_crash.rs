@@ -10,8 +10,8 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use disk::SimulatedDisk;
+use facelatch::disk::Disk;
 use facelatch::matching::{Embedding, Gallery, ModelHash, Note};
-use facelatch::store::disk::Disk;
 use facelatch::store::{GalleryStore, Ledger, StoreError, StoreKey};
 use watch::Random;
 

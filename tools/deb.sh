@@ -4,7 +4,7 @@
 #   tools/deb.sh [amd64|arm64] [--version V] [--out FOLDER]     prints the package's path
 #
 # amd64 means the machine at hand, arm64 is cross-built by tools/aarch64.sh. FACELATCH_PROGRAM=FILE
-# packs that program instead of building one.
+# packs that program, and the facelatch-gateway beside it, instead of building them.
 # shellcheck source=../lab/lib.sh
 . "$(dirname "$0")/../lab/lib.sh"
 
@@ -34,15 +34,20 @@ target=${CARGO_TARGET_DIR:-$REPO/target}
 # The pages and completions come from a program that runs here.
 if [ -n "${FACELATCH_PROGRAM:-}" ] && [ "$architecture" = amd64 ]; then
     mkdir -p "$target/release"
-    [ "$FACELATCH_PROGRAM" -ef "$target/release/facelatch" ] || cp "$FACELATCH_PROGRAM" "$target/release/facelatch"
+    for program in facelatch facelatch-gateway; do
+        beside=$(dirname "$FACELATCH_PROGRAM")/$program
+        [ "$beside" -ef "$target/release/$program" ] || cp "$beside" "$target/release/$program"
+    done
 else
-    cargo build --release --bin facelatch >&2
+    cargo build --release --package facelatch --package facelatch-gateway --bins >&2
 fi
 # Where the manifest looks for them, whatever CARGO_TARGET_DIR says.
 pages=$REPO/target/package
 rm -rf "$pages" && mkdir -p "$pages"
-"$target/release/facelatch" manual "$pages/man"
-for shell in bash zsh fish; do "$target/release/facelatch" completions "$shell" >"$pages/facelatch.$shell"; done
+for program in facelatch facelatch-gateway; do
+    "$target/release/$program" manual "$pages/man"
+    for shell in bash zsh fish; do "$target/release/$program" completions "$shell" >"$pages/$program.$shell"; done
+done
 
 options=(--quiet --no-build --output "$out/")
 [ -z "$version" ] || options+=(--deb-version "$version")
@@ -50,7 +55,7 @@ mkdir -p "$out"
 case $architecture in
     amd64) cargo deb "${options[@]}" ;;
     arm64)
-        tools/aarch64.sh cargo build --release --bin facelatch >&2
+        tools/aarch64.sh cargo build --release --package facelatch --package facelatch-gateway --bins >&2
         tools/aarch64.sh cargo-deb "${options[@]}" --target aarch64-unknown-linux-gnu
         ;;
 esac

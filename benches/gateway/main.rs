@@ -22,8 +22,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use bench::{Bench, Gateway};
-use facelatch::daemon::metrics::Histogram;
-use facelatch::daemon::protocol::State;
+use facelatch::protocol::State;
+use facelatch::protocol::metrics::Histogram;
 
 const NAMES: [&str; 3] = ["frames a second", "vision, mean ms", "release latency, mean ms"];
 /// Marks the process of the clients.

@@ -8,7 +8,7 @@ use std::path::Path;
 use facelatch::config::Config;
 use facelatch::embed::Card;
 use facelatch::embed::liveness::LivenessCard;
-use facelatch::gateway::config::GatewayConfig;
+use facelatch_gateway::config::GatewayConfig;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-use facelatch::daemon::protocol::{Reply, Request};
+use facelatch::protocol::{Reply, Request};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|line: &[u8]| {

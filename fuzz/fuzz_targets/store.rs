@@ -6,7 +6,7 @@
 use std::io;
 use std::path::Path;
 
-use facelatch::store::disk::Disk;
+use facelatch::disk::Disk;
 use facelatch::store::{GalleryStore, StoreKey, from_json, to_json};
 use libfuzzer_sys::fuzz_target;
 

@@ -8,6 +8,7 @@ use super::{Answer, CommandError};
 use crate::demo::attack::{Attack, FRAME_RATE, Figures, Kind};
 use crate::face::FaceFinder;
 use crate::picture_file::{load_gray, load_rgb};
+use facelatch_host::say;
 
 /// Draw somebody's photograph or phone, held before a background, as a recording
 ///

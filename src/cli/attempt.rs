@@ -14,6 +14,7 @@ use crate::camera::Recording;
 use crate::door::Report;
 use crate::draw::sheet::{Sheet, Tone};
 use crate::matching::Gallery;
+use facelatch_host::say;
 
 /// Play recordings before the door: enrol from some, then try to get in with another
 #[derive(ClapArgs)]

@@ -14,6 +14,7 @@ use crate::audit::{Break, Checkpoint, Entry, FolderDisk, Report, check, kept_ent
 use crate::config::Config;
 use crate::daemon::reconcile::Books;
 use crate::store::{GalleryStore, StateStore, StoreKey};
+use facelatch_host::say;
 
 /// Verify, show or export the log of who opened the door
 #[derive(ClapArgs)]

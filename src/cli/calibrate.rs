@@ -19,6 +19,7 @@ use crate::evaluate::report::trade_off;
 use crate::face::Face;
 use crate::matching::{Gallery, Metric};
 use crate::picture_file::list_pictures;
+use facelatch_host::say;
 
 /// Measure the installed model, threshold and 15-frame rule on people of your own
 ///

@@ -6,6 +6,7 @@ use clap::Subcommand;
 
 use super::{Answer, CommandError};
 use crate::detect::Cascade;
+use facelatch_host::say;
 
 /// Convert or inspect a trained cascade
 #[derive(clap::Args)]

@@ -5,6 +5,7 @@ use clap::Args as ClapArgs;
 use super::rig::Rig;
 use super::{Answer, CommandError, office};
 use crate::gpio::Backend;
+use facelatch_host::say;
 
 /// Check a configuration, the network and the cascade it names, and say what it would do
 #[derive(ClapArgs)]

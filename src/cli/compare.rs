@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::{Answer, CommandError};
 use crate::embed::{Card, Embedder};
 use crate::face::{Face, FaceReader};
+use facelatch_host::say;
 
 /// Tell whether two pictures show the same person
 ///

@@ -17,6 +17,7 @@ use crate::door::Report;
 use crate::draw::sheet::{Section, Sheet, Tone};
 use crate::draw::small_png_bytes;
 use crate::matching::Gallery;
+use facelatch_host::say;
 
 /// Show the whole chain: enrol a person, let her in, turn another away, see an empty hall
 #[derive(ClapArgs)]

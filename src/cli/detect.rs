@@ -8,6 +8,7 @@ use super::{Answer, CommandError};
 use crate::detect::{Cascade, Detector, ScanParams};
 use crate::picture::Rect;
 use crate::picture_file::{list_pictures, load_gray, load_rgb};
+use facelatch_host::say;
 
 /// Find faces in pictures
 #[derive(clap::Args)]

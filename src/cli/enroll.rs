@@ -14,14 +14,15 @@ use super::{Answer, CommandError};
 use crate::access::{ButtonPolicy, SubjectId};
 use crate::camera::fitted;
 use crate::config::Config;
-use crate::daemon::client::{Client, LinkError};
-use crate::daemon::protocol::{Person, Request};
 use crate::door::{Existing, Terms};
 use crate::embed::{Embed, Pixels, View};
 use crate::face::{FaceFinder, Found};
 use crate::matching::{Embedding, GalleryError, MOST_LOOKS, mean};
 use crate::picture_file::{list_pictures, load_gray};
+use crate::protocol::client::{Client, LinkError};
+use crate::protocol::{Person, Request};
 use crate::vision::Pose;
+use facelatch_host::say;
 
 /// Enrol a person: before the running door's camera, or from pictures
 ///

@@ -15,6 +15,7 @@ use crate::evaluate::report::{WorstPair, det, face_tile, roc, score_histogram, w
 use crate::evaluate::{Pair, PairSet, Report, Score, pairs};
 use crate::face::{Face, FaceReader};
 use crate::picture_file::load_gray;
+use facelatch_host::say;
 
 /// Pairs of each kind on the sheet of the worst pairs.
 const WORST: usize = 12;

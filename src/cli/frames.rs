@@ -10,6 +10,7 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::{Answer, CommandError, print_json};
 use crate::config::Config;
 use crate::store::{FrameStore, StoreKey};
+use facelatch_host::say;
 
 /// List, export or erase recorded frames
 ///

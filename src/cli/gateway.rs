@@ -1,56 +1,30 @@
-//! `facelatch gateway`: the operator's view, as a process of its own.
+//! `facelatch gateway`: the same as `facelatch-gateway`, the program for page, metrics and MQTT.
 
-use std::io::{self, IsTerminal};
-use std::path::PathBuf;
+use std::ffi::OsString;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 
-use clap::{Args as ClapArgs, Subcommand};
+use clap::Args as ClapArgs;
 
 use super::{Answer, CommandError};
-use crate::gateway::config::GatewayConfig;
-use crate::gateway::{self, secret};
 
-/// Where the package puts the configuration.
-const CONFIG_PATH: &str = "/etc/facelatch/gateway.toml";
+/// The program beside this one.
+const PROGRAM: &str = "facelatch-gateway";
 
-/// Run the gateway: web page, metrics and other systems, for a door that runs
+/// The gateway: web page, metrics and other systems, for a door that runs (starts facelatch-gateway)
 #[derive(ClapArgs)]
+#[command(disable_help_flag = true)]
 pub struct Args {
-    #[command(subcommand)]
-    what: Option<What>,
-    /// The gateway's configuration
-    #[arg(long, value_name = "FILE", default_value = CONFIG_PATH, global = true)]
-    config: PathBuf,
+    /// What facelatch-gateway is told
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGUMENT")]
+    arguments: Vec<OsString>,
 }
 
-#[derive(Subcommand)]
-enum What {
-    /// Set the web page's password: one line on standard input
-    Password,
-    /// Make a new token for Prometheus and print it
-    Token,
-    /// Check the configuration
-    Check,
-}
-
-/// Runs the command.
+/// Runs the command: this process becomes the other program. Gives back why that failed.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let config = GatewayConfig::load(&args.config)?;
-    match args.what {
-        None => gateway::run(config)?,
-        Some(What::Password) => {
-            if io::stdin().is_terminal() {
-                super::note(&format!(
-                    "The new password ({} characters or more; it is shown):",
-                    secret::SHORTEST
-                ));
-            }
-            let mut line = String::new();
-            io::stdin().read_line(&mut line)?;
-            secret::set_password(&config.web.password_file, line.trim_end_matches(['\n', '\r']))?;
-            say!("set; it counts at once: whoever is logged in has to log in again");
-        }
-        Some(What::Token) => say!("{}", secret::set_token(&config.web.token_file)?),
-        Some(What::Check) => say!("{}: fine", args.config.display()),
-    }
-    Ok(Answer::Done)
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name(PROGRAM));
+    let program = beside.filter(|path| path.is_file()).unwrap_or_else(|| PROGRAM.into());
+    let error = Command::new(&program).args(args.arguments).exec();
+    Err(format!("{} cannot be started: {error}; it comes with the package facelatch", program.display())
+        .into())
 }

@@ -7,8 +7,10 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::config::{Config, ConfigError};
-use crate::store::disk::{self, Disk, FileSystem};
+use facelatch_host::config_file::ConfigError;
+
+use crate::config::Config;
+use crate::disk::{self, Disk, FileSystem};
 use crate::strike::{self, StrikeSettings};
 
 /// Within the state folder.

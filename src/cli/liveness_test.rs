@@ -17,6 +17,7 @@ use crate::face::FaceFinder;
 use crate::liveness::fusion::STILL;
 use crate::liveness::{Cue, CueSet, Cues, Evidence, Liveness, LivenessRules, Watch};
 use crate::picture_file::{load_gray, load_rgb};
+use facelatch_host::say;
 
 /// Test the liveness check with recordings of people and of photographs, screens and masks
 ///

@@ -3,16 +3,13 @@
 //! `--json` output is one JSON object a line on stdout, logs go to stderr. Exit status: 0 done,
 //! 1 answered "no", 2 usage or input error.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
-
-/// Prints a line on stdout. A reader that has gone (`| head`) ends the program quietly.
-macro_rules! say {
-    ($($part:tt)*) => { $crate::cli::say_line(format_args!($($part)*)) };
-}
+use facelatch_host::console;
+pub use facelatch_host::console::{Answer, CommandError};
+pub(crate) use facelatch_host::console::{complain, note, print_json, say_text};
 
 mod attack;
 mod attempt;
@@ -99,27 +96,9 @@ pub(crate) fn definition() -> clap::Command {
     Cli::command()
 }
 
-/// What a command has to say, as its exit status.
-#[must_use]
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Answer {
-    /// Exit status 0.
-    Done,
-    /// Exit status 1: the question was understood and the answer is "no".
-    No,
-}
-
-/// The error of a command: one line for the user, exit status 2.
-pub type CommandError = Box<dyn std::error::Error + Send + Sync>;
-
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
-        Err(error) => return misused(&error),
-    };
-    crate::journal::start();
-    let answer = match cli.command {
+    console::main("facelatch", |cli: Cli| match cli.command {
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
@@ -144,75 +123,5 @@ pub fn main() -> ExitCode {
         Command::Cascade(args) => cascade::run(args),
         Command::Completions(args) => completions::run(args),
         Command::Manual(args) => manual::run(args),
-    };
-    match answer {
-        Ok(Answer::Done) => ExitCode::SUCCESS,
-        Ok(Answer::No) => ExitCode::from(1),
-        Err(error) => {
-            complain(&error.to_string());
-            ExitCode::from(2)
-        }
-    }
-}
-
-/// Help and version as they are asked for; what clap says of a mistake in several lines, in one.
-fn misused(error: &clap::Error) -> ExitCode {
-    let whole_help = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-    if whole_help || !error.use_stderr() {
-        // Whoever has stopped reading wants no more.
-        let _ = error.print();
-        return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
-    }
-    let text = error.render().to_string();
-    let (said, usage) = text.split_once("Usage: ").unwrap_or((&text, ""));
-    let said = said.split("For more information").next().unwrap_or_default();
-    let said = said.trim().trim_start_matches("error: ").split("\n\n").map(one_line);
-    let command: Vec<&str> = usage
-        .split_whitespace()
-        .take_while(|word| word.starts_with(|c: char| c.is_ascii_lowercase()))
-        .collect();
-    let command = if command.is_empty() { "facelatch".to_owned() } else { command.join(" ") };
-    complain(&format!("{}; `{command} --help` says more", said.collect::<Vec<_>>().join("; ")));
-    ExitCode::from(2)
-}
-
-/// A text without line ends and other control characters, which names of files may hold.
-fn one_line(text: &str) -> String {
-    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
-    words.collect::<Vec<_>>().join(" ")
-}
-
-/// Says what is wrong, in one line on stderr; where that cannot be written, there is nobody to tell.
-pub(crate) fn complain(text: &str) {
-    note(&format!("facelatch: {text}"));
-}
-
-/// Prints a line on stderr.
-pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", one_line(text));
-}
-
-pub(crate) fn say_line(line: std::fmt::Arguments<'_>) {
-    written(writeln!(io::stdout(), "{line}"));
-}
-
-/// Writes a finished text on stdout, with the same end when its reader has gone.
-pub(crate) fn say_text(text: &[u8]) {
-    let mut stdout = io::stdout();
-    written(stdout.write_all(text).and_then(|()| stdout.flush()));
-}
-
-fn written(outcome: io::Result<()>) {
-    if let Err(error) = outcome {
-        let quiet = error.kind() == io::ErrorKind::BrokenPipe;
-        if !quiet {
-            complain(&format!("cannot write the answer: {error}"));
-        }
-        std::process::exit(if quiet { 0 } else { 2 });
-    }
-}
-
-/// Prints one JSON object on a line of its own.
-pub(crate) fn print_json(value: &serde_json::Value) {
-    say!("{value}");
+    })
 }

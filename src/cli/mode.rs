@@ -7,8 +7,9 @@ use clap::{Args as ClapArgs, ValueEnum};
 use super::{Answer, CommandError};
 use crate::access::{Mode, ModeCommand};
 use crate::config::Config;
-use crate::daemon::client::Client;
-use crate::daemon::protocol::{Request, Status};
+use crate::protocol::client::Client;
+use crate::protocol::{Request, Status};
+use facelatch_host::say;
 
 /// An answer that takes longer is given up.
 const ANSWER: Duration = Duration::from_secs(5);

@@ -10,10 +10,11 @@ use sha2::{Digest, Sha256};
 
 use super::evaluate::{Which, read_all};
 use super::{Answer, CommandError};
+use crate::disk::{self, FileSystem};
 use crate::embed::{Card, Embed, Embedder};
 use crate::matching::Embedding;
 use crate::picture::{Gray, Rect};
-use crate::store::disk::{self, FileSystem};
+use facelatch_host::say;
 use facelatch_nn::anatomy::{Anatomy, anatomy};
 use facelatch_nn::quantize::quantize;
 

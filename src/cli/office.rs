@@ -8,12 +8,12 @@ use crate::access::{Resume, RolledBack};
 use crate::audit::{AuditLog, Context, Fact, FolderDisk, Hash, Mark};
 use crate::clock;
 use crate::config::Config;
-use crate::daemon::client::Client;
-use crate::daemon::protocol::{MAX_REQUEST, Person, Request, people};
 use crate::daemon::reconcile::{Books, Reconciled, change_mark, log_head, owed, reconcile};
 use crate::daemon::{fact, stamp};
 use crate::door::{Newcomer, Origin, PeopleChange, Report, Terms, enrol, import};
 use crate::matching::{Embedding, Gallery, GalleryError, name};
+use crate::protocol::client::Client;
+use crate::protocol::{MAX_REQUEST, Person, Request, people};
 use crate::store::{
     self, Change, FrameStore, GalleryStore, Ledger, LogHead, RecordingFile, StateStore, StoreKey,
 };

@@ -7,10 +7,11 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::office::{Facts, Office};
 use super::{Answer, CommandError, print_json};
 use crate::config::Config;
-use crate::daemon::protocol::Person;
 use crate::door::PeopleChange;
 use crate::matching::{Gallery, MOST_LOOKS, Note};
+use crate::protocol::Person;
 use crate::store::{GalleryStore, StoreKey};
+use facelatch_host::say;
 
 /// List, change, copy or remove the people enrolled
 #[derive(ClapArgs)]

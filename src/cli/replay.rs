@@ -10,6 +10,7 @@ use clap::Args as ClapArgs;
 use super::{Answer, CommandError, print_json};
 use crate::access::DenyCode;
 use crate::access::record::{Line, Replay, ReplayError, Tally, WhatIf};
+use facelatch_host::say;
 
 /// Run what `facelatch run` recorded through the controller again
 ///

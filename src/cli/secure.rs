@@ -7,9 +7,10 @@ use clap::Args as ClapArgs;
 use super::in_force::InForce;
 use super::{Answer, CommandError};
 use crate::config::Config;
-use crate::daemon::client::Client;
-use crate::daemon::protocol::Request;
+use crate::protocol::Request;
+use crate::protocol::client::Client;
 use crate::strike;
+use facelatch_host::say;
 
 /// Drive the strike to secured and exit (also the unit's ExecStopPost)
 #[derive(ClapArgs)]

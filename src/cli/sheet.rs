@@ -6,7 +6,7 @@ use image::imageops::{FilterType, resize};
 use crate::attempt::Played;
 use crate::draw::sheet::{Section, State, Tile, Tone, choose_frames};
 use crate::picture::Rect;
-use crate::strike::StrikeState;
+use facelatch_core::strike::StrikeState;
 
 /// Frames are kept at this width: a sheet shows them no larger.
 const WIDTH: u32 = 320;

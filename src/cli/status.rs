@@ -6,8 +6,9 @@ use clap::Args as ClapArgs;
 
 use super::{Answer, CommandError, print_json};
 use crate::config::Config;
-use crate::daemon::client::Client;
-use crate::daemon::protocol::{Request, Status};
+use crate::protocol::client::Client;
+use crate::protocol::{Request, Status};
+use facelatch_host::say;
 
 /// Show how the running door is
 #[derive(ClapArgs)]

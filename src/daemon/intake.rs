@@ -13,10 +13,10 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::protocol::{Reply, Request};
 use super::socket::Desk;
 use super::spawn;
 use crate::clock;
+use crate::protocol::{Reply, Request};
 use crate::time::Timestamp;
 
 /// A connection is not sent away to make room before it has had this time for its request.

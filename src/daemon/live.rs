@@ -11,8 +11,6 @@ use std::time::Duration;
 
 use base64::Engine as _;
 
-use super::metrics::{Feedings, Metrics, count};
-use super::protocol::{Aim, Attempt, Colour, Reply, State, View};
 use super::{DaemonError, spawn};
 use crate::access::{Cause, DenyCode, Event, Indication, Unusable, WindowRules};
 use crate::audit::Entry;
@@ -21,6 +19,8 @@ use crate::clock;
 use crate::door::{Door, Report};
 use crate::picture::{Gray, GrayView, Rect};
 use crate::picture_file::encode_jpeg;
+use crate::protocol::metrics::{Feedings, Metrics, count};
+use crate::protocol::{Aim, Attempt, Colour, Reply, State, View};
 use crate::time::Timestamp;
 use crate::vision::{QualityRules, sharpness};
 

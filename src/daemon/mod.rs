@@ -16,13 +16,10 @@
 //! first; a panic does so by dropping it, a kill by the unit's `ExecStopPost=`.
 
 mod budget;
-pub mod client;
 mod disk;
 mod frames;
 mod intake;
 pub mod live;
-pub mod metrics;
-pub mod protocol;
 pub mod reconcile;
 mod recorder;
 pub mod socket;
@@ -43,17 +40,18 @@ use crate::expiry::Expiry;
 use crate::lines::{Indicator, InputLine, Inputs, LineError, LineEvent, next_change};
 use crate::matching::{Embedding, Gallery};
 use crate::notify::Supervisor;
+use crate::observation::{Observation, Purpose};
 use crate::store::{self, Change, FrameStore, GalleryStore, RecordingFile, StateStore, StoreError};
 use crate::strike::{Strike, StrikeError, StrikeState};
 use crate::time::Timestamp;
-use crate::vision::{Observation, Purpose, QualityRules, Stage, Vision};
+use crate::vision::{QualityRules, Scene, Stage, Vision};
 
+use crate::protocol::metrics::StageTimes;
+use crate::protocol::{Reply, Request, Right, State, Status};
 use budget::{Allowance, Kind, Quotas};
 use disk::{DiskThread, Files, GalleryChange};
 use frames::FrameThread;
 use live::{Live, Publisher, Viewfinder, Words};
-use metrics::StageTimes;
-use protocol::{Reply, Request, Right, State, Status};
 use reconcile::{Books, Reconciled, change_mark, owed};
 use recorder::{Recorder, Ticket};
 pub use recorder::{fact, stamp};
@@ -537,7 +535,7 @@ fn start_camera(
                     Stage::Compare => times.compare = took,
                 }
             };
-            let (message, faces) = match vision.see_marked(&frame, &gallery, purpose, &mut mark) {
+            let (message, faces) = match vision.process_marked(scene(&frame), &gallery, purpose, &mut mark) {
                 Ok(observation) => {
                     times.vision = clock::now().since(began);
                     let faces = observation.faces.clone();
@@ -961,7 +959,7 @@ impl Keeper {
             Request::Mode { mode } => done(self.door.set_mode(now, mode)),
             Request::ClearLockout {} => (Reply::ok(), self.door.handle(now, Input::ClearLockout)),
             Request::People {} => {
-                let people = protocol::people(self.door.gallery());
+                let people = crate::protocol::people(self.door.gallery());
                 (Reply::Ok { result: serde_json::to_value(people).unwrap_or_default() }, Vec::new())
             }
             Request::Status {} => {
@@ -1397,6 +1395,16 @@ fn enrolment_failed(report: &Report, reason: &str, peer: Peer) -> Reply {
         _ => None,
     };
     Reply::Error { message: format!("enrolment failed: {reason}"), frames }
+}
+
+/// A frame as vision takes it.
+fn scene(frame: &Frame) -> Scene<'_> {
+    Scene {
+        captured: frame.captured,
+        sequence: frame.sequence,
+        gray: &frame.gray,
+        colour: frame.colour.as_ref(),
+    }
 }
 
 #[cfg(test)]

@@ -21,11 +21,11 @@ use std::time::Duration;
 use super::budget::Budget;
 use super::intake::{Intake, Kind, Limits};
 use super::live::{Live, Watcher};
-use super::protocol::{Entries, Hello, MAX_ENTRIES, MAX_REQUEST, PROTOCOL, Reply, Request, Right, Verified};
 use super::{DaemonError, Message};
 use crate::audit::{self, FolderDisk};
 use crate::clock;
 use crate::matching::Gallery;
+use crate::protocol::{Entries, Hello, MAX_ENTRIES, MAX_REQUEST, PROTOCOL, Reply, Request, Right, Verified};
 use crate::store;
 use crate::time::Timestamp;
 

@@ -11,11 +11,11 @@ use crate::access::{
     TrackId, UnsetClock, WindowRules,
 };
 use crate::audit::{self, FolderDisk, Hash};
+use crate::disk::FileSystem;
 use crate::door::Existing;
 use crate::lines::NoLights;
 use crate::matching::{Metric, ModelHash};
 use crate::picture::Rect;
-use crate::store::disk::FileSystem;
 use crate::store::{self, StoreKey};
 use crate::strike::{Simulated, Transitions};
 
@@ -90,7 +90,7 @@ impl audit::Disk for AuditDisk {
 #[derive(Debug)]
 struct StoreDisk(Trouble);
 
-impl store::disk::Disk for StoreDisk {
+impl crate::disk::Disk for StoreDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         FileSystem.read(path)
     }

@@ -26,8 +26,8 @@ home=${XDG_CACHE_HOME:-$HOME/.cache}/facelatch/browser-$playwright-$axe
         touch "$home/ready"
     fi
     cd "$root"
-    # FACELATCH_PROGRAM=FILE tests that build, as in the labs.
-    cargo build --bin facelatch --example walkup
+    # FACELATCH_PROGRAM=FILE tests that build, with facelatch-gateway beside it, as in the labs.
+    cargo build --package facelatch --package facelatch-gateway --bins --example walkup
 } >&2
 target=${CARGO_TARGET_DIR:-$root/target}/debug
 exec "$home/bin/python" "$here/page.py" --program "${FACELATCH_PROGRAM:-$target/facelatch}" --walkup "$target/examples/walkup" \

@@ -119,3 +119,8 @@ pub fn at_a_terminal<S: AsRef<std::ffi::OsStr>>(arguments: &[S], typed: &str) ->
     }
     (String::from_utf8_lossy(&text).into_owned(), child.wait().unwrap().code())
 }
+
+/// The program `facelatch-gateway`, which cargo builds for the tests as an example.
+pub fn gateway_program() -> PathBuf {
+    Path::new(env!("CARGO_BIN_EXE_facelatch")).with_file_name("examples").join("gateway")
+}

@@ -10,11 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use facelatch::audit::{Entry, FolderDisk, check};
-use facelatch::daemon::client::Client;
-use facelatch::daemon::protocol::{Person, Request, Status};
 use facelatch::door::Existing;
 use facelatch::embed::Embedder;
 use facelatch::matching::{Embedding, Gallery, ModelHash};
+use facelatch::protocol::client::Client;
+use facelatch::protocol::{Person, Request, Status};
 use facelatch::store::{FrameLimits, FrameNote, FrameStore, GalleryStore, StoreKey};
 
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_facelatch");

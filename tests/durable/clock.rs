@@ -3,8 +3,8 @@
 use std::fs;
 
 use facelatch::audit::Entry;
-use facelatch::daemon::protocol::Request;
 use facelatch::matching::Note;
+use facelatch::protocol::Request;
 
 use crate::bench::{Bench, now_ms};
 use crate::rollback::hall;

@@ -3,10 +3,10 @@
 use std::fs;
 use std::time::Duration;
 
-use facelatch::daemon::protocol::Request;
 use facelatch::demo::portrait::Portrait;
 use facelatch::demo::walkup::{Walk, WalkUp};
 use facelatch::matching::Note;
+use facelatch::protocol::Request;
 
 use crate::bench::{Bench, now_ms};
 

@@ -8,7 +8,7 @@ use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use facelatch::access::{Alarm, Mode, ModeCommand};
 use facelatch::audit::{AuditLog, Context, Fact, FolderDisk, Hash, Rotation, Stamp};
-use facelatch::daemon::protocol::Request;
+use facelatch::protocol::Request;
 use facelatch::time::Timestamp;
 
 use crate::bench::{Bench, look, now_ms};

@@ -11,15 +11,16 @@ use std::process::{Child, Command};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use facelatch::daemon::protocol::{Request, State};
 use facelatch::demo::portrait::Portrait;
 use facelatch::demo::walkup::{Walk, WalkUp};
-use facelatch::gateway::door::DoorLink;
-use facelatch::gateway::secret::set_password;
+use facelatch::protocol::{Request, State};
+use facelatch_gateway::daemon_link::DoorLink;
+use facelatch_gateway::secret::set_password;
 
 #[path = "../common/mod.rs"]
 mod common;
 
+pub use common::gateway_program;
 use common::{started, started_by};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_facelatch");
@@ -177,7 +178,7 @@ impl Gateway {
         fs::write(bench.path("gateway.toml"), text).unwrap();
         let config = bench.path("gateway.toml");
         let mut program = Command::new("nice");
-        program.args(["-n", &nice.to_string(), PROGRAM, "gateway", "--config"]).arg(config);
+        program.args(["-n", &nice.to_string()]).arg(gateway_program()).arg("--config").arg(config);
         let (child, line) = started_by(program, "event=web_listening");
         let address = line.rsplit("://").next().unwrap().trim().trim_end_matches('/').to_owned();
         Gateway { child, address }

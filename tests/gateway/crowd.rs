@@ -9,8 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use facelatch::access::{Mode, ModeCommand};
-use facelatch::daemon::protocol::Request;
-use facelatch::gateway::door::{LinkError, Want};
+use facelatch::protocol::Request;
+use facelatch_gateway::daemon_link::{LinkError, Want};
 
 use crate::bench::{Bench, wait_for};
 

@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 
 use facelatch::access::ModeCommand;
 use facelatch::audit::Entry;
-use facelatch::daemon::protocol::Request;
-use facelatch::gateway::door::{LinkError, News, Stop, Want};
+use facelatch::protocol::Request;
+use facelatch_gateway::daemon_link::{LinkError, News, Stop, Want};
 
 use crate::bench::{Bench, wait_for};
 

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use facelatch::gateway::secret::{set_password, set_token};
+use facelatch_gateway::secret::{set_password, set_token};
 
-use crate::bench::{Answer, Bench, Gateway, PASSWORD, wait_for};
+use crate::bench::{Answer, Bench, Gateway, PASSWORD, gateway_program, wait_for};
 
 /// A figure of `/proc/PID/status`, in KiB.
 fn kib(process: u32, what: &str) -> u64 {
@@ -146,8 +146,8 @@ fn another_password_counts_at_once_and_ends_every_session() {
     assert_eq!(gateway.post("/people/enrol", &cookie, &format!("csrf={csrf}&name=Ada")).status(), 303);
     assert!(bench.state().status.enrolling);
 
-    let mut command = Command::new(env!("CARGO_BIN_EXE_facelatch"))
-        .args(["gateway", "password", "--config"])
+    let mut command = Command::new(gateway_program())
+        .args(["password", "--config"])
         .arg(bench.path("gateway.toml"))
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -217,11 +217,8 @@ fn secrets_that_others_can_read_keep_the_gateway_from_starting() {
     );
     fs::write(path("gateway.toml"), text).unwrap();
     let start = || {
-        let output = Command::new(env!("CARGO_BIN_EXE_facelatch"))
-            .args(["gateway", "--config"])
-            .arg(path("gateway.toml"))
-            .output()
-            .unwrap();
+        let output =
+            Command::new(gateway_program()).arg("--config").arg(path("gateway.toml")).output().unwrap();
         assert_eq!(output.status.code(), Some(2), "{output:?}");
         String::from_utf8(output.stderr).unwrap()
     };

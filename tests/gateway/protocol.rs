@@ -11,9 +11,9 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use facelatch::access::ModeCommand;
-use facelatch::daemon::protocol::{Colour, Entries, PROTOCOL, Person, Request, Right, State, Verified, View};
 use facelatch::door::Existing;
-use facelatch::gateway::door::{LinkError, News, Stop, Want};
+use facelatch::protocol::{Colour, Entries, PROTOCOL, Person, Request, Right, State, Verified, View};
+use facelatch_gateway::daemon_link::{LinkError, News, Stop, Want};
 
 use crate::bench::{Bench, SOON, gone, wait_for};
 

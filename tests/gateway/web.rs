@@ -9,9 +9,9 @@ use std::time::{Duration, Instant, SystemTime};
 
 use facelatch::access::{Alarm, Cause, DenyCode, Fault};
 
-use facelatch::daemon::protocol::{Person, Request};
+use facelatch::protocol::{Person, Request};
 
-use crate::bench::{Answer, Bench, Gateway, gone, wait_for};
+use crate::bench::{Answer, Bench, Gateway, gateway_program, gone, wait_for};
 
 const GETS: [&str; 11] = [
     "/",
@@ -199,8 +199,8 @@ fn rights_that_the_gateway_has_not_got_are_refused_and_the_figures_take_a_token(
         events.contains("command=enroll by=gateway").then_some(())
     });
 
-    let token = Command::new(env!("CARGO_BIN_EXE_facelatch"))
-        .args(["gateway", "token", "--config"])
+    let token = Command::new(gateway_program())
+        .args(["token", "--config"])
         .arg(bench.path("gateway.toml"))
         .output()
         .unwrap();

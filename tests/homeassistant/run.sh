@@ -50,7 +50,7 @@ as_root=
     fi
     cd "$root"
     # FACELATCH_PROGRAM=FILE tests that build, as in the labs.
-    [ -n "${FACELATCH_PROGRAM:-}" ] || cargo build --quiet --bin facelatch
+    [ -n "${FACELATCH_PROGRAM:-}" ] || cargo build --quiet --package facelatch --package facelatch-gateway --bins
 } >&2
 target=${CARGO_TARGET_DIR:-$root/target}/debug
 exec $as_root python3 "$here/automation.py" --program "${FACELATCH_PROGRAM:-$target/facelatch}" --root "$home/root" \

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use facelatch::store::disk::Disk;
+use facelatch::disk::Disk;
 
 use crate::watch::Random;
 

@@ -23,11 +23,12 @@ use facelatch::door::{
 };
 use facelatch::liveness::{Asked, ChallengeRules, Gesture, LivenessRules, Unsure};
 use facelatch::matching::{Embedding, Gallery, Metric, ModelHash};
+use facelatch::observation::Observation;
 use facelatch::picture::Rect;
 use facelatch::store::{GalleryStore, Ledger, StateStore, StoreError, StoreKey};
 use facelatch::strike::StrikeState;
 use facelatch::time::Timestamp;
-use facelatch::vision::{Observation, TrackRules, Tracker};
+use facelatch::vision::{TrackRules, Tracker};
 
 use crate::watch::pictures::{Made, Pictures, Shown};
 use crate::watch::{Known, Random, TICK, Watcher};

@@ -8,7 +8,7 @@
 //! | [`surroundings`] | whether what is around the face moves with it | a tight cut-out, bare walls |
 //! | [`texture`] | rasters of print and screen | prints finer than the camera sees |
 //! | [`patterns`] | the finest structure of the face, as learned from prints and skin | faces too small or too blurred to show any |
-//! | network | borders, paper, tones: what a small network was taught (`crate::embed::liveness`) | what it was not taught |
+//! | network | borders, paper, tones: what a small network was taught (`facelatch_vision::embed::liveness`) | what it was not taught |
 //!
 //! [`Watch`] follows the face and measures all but the last ([`Cues`]); [`fusion`] judges the frames of the
 //! 15-frame rule and some before them. What was measured travels with the sighting, so that a recording replays to the same

@@ -1,0 +1,163 @@
+//! What the gateway knows of the door at present, for all that show it.
+//!
+//! One connection to the daemon brings states and entries; another brings pictures, and only while
+//! somebody looks. However many look, the daemon packs and sends each picture once.
+
+use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::body::Bytes;
+use tokio::sync::watch;
+
+use crate::daemon_link::{DoorLink, News, Stop, Want};
+use facelatch_protocol::{Hello, State, View};
+
+/// What is known of the daemon.
+#[derive(Clone, Debug, Default)]
+pub struct Known {
+    /// Which daemon answers; `None` while none does.
+    pub hello: Option<Hello>,
+    /// Why none does.
+    pub problem: Option<String>,
+    /// The latest state of the daemon that answers.
+    pub state: Option<Arc<State>>,
+}
+
+/// How an enrolment by the page goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Enrolment {
+    /// Under which name.
+    pub name: Option<String>,
+    /// What was said last.
+    pub text: String,
+    /// Somebody wants it to end.
+    pub cancelled: bool,
+    /// True when it is over: the door has been told, another may begin.
+    pub over: bool,
+}
+
+/// The latest of everything.
+#[derive(Debug)]
+pub struct Feed {
+    /// State of the daemon.
+    pub known: watch::Sender<Known>,
+    /// The latest picture, as JSON; `None` while nobody looks.
+    pub view: watch::Sender<Option<Arc<ViewText>>>,
+    /// The latest enrolment by the page.
+    pub enrolment: watch::Sender<Option<Enrolment>>,
+    viewers: AtomicUsize,
+    wanted: (Mutex<()>, Condvar),
+}
+
+/// A picture as text for browsers. It shows people: it has no `Debug` of its content.
+pub struct ViewText {
+    /// A server-sent event `view` with the picture as JSON; everybody gets the same bytes.
+    pub event: Bytes,
+    /// The JPEG.
+    pub jpeg: Vec<u8>,
+}
+
+impl std::fmt::Debug for ViewText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("ViewText(redacted)")
+    }
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        Feed {
+            known: watch::Sender::default(),
+            view: watch::Sender::default(),
+            enrolment: watch::Sender::default(),
+            viewers: AtomicUsize::new(0),
+            wanted: (Mutex::new(()), Condvar::new()),
+        }
+    }
+}
+
+/// While it lives, pictures come.
+#[derive(Debug)]
+pub struct Looking(Arc<Feed>);
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        self.0.viewers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Feed {
+    /// Somebody looks.
+    pub fn look(self: &Arc<Self>) -> Looking {
+        self.viewers.fetch_add(1, Ordering::Relaxed);
+        let _asleep = self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner);
+        self.wanted.1.notify_all();
+        Looking(Arc::clone(self))
+    }
+
+    /// How many look.
+    pub fn viewers(&self) -> usize {
+        self.viewers.load(Ordering::Relaxed)
+    }
+
+    /// Follows the door's state until told to stop.
+    pub(super) fn follow(&self, link: &DoorLink, stop: &Stop) {
+        link.follow(Want::default(), stop, |news| {
+            match news {
+                News::Up(hello) => {
+                    log::info!("event=door_up version={} rights={:?}", hello.version, hello.rights);
+                    self.known.send_replace(Known { hello: Some(hello), problem: None, state: None });
+                }
+                News::Down(problem) => {
+                    log::warn!("event=door_down reason={problem:?}");
+                    self.known.send_replace(Known { problem: Some(problem), ..Known::default() });
+                }
+                News::State(state) => {
+                    self.known.send_modify(|known| known.state = Some(Arc::from(state)));
+                }
+                News::Entry(_) | News::View(_) => {}
+            }
+            ControlFlow::Continue(())
+        });
+    }
+
+    /// Brings pictures while somebody looks, until told to stop.
+    pub(super) fn show(&self, link: &DoorLink, stop: &Stop) {
+        const TICK: Duration = Duration::from_millis(500);
+        while !stop.is_set() {
+            if self.viewers() == 0 {
+                self.view.send_replace(None);
+                let asleep = self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner);
+                // Who came since is asked with the lock held: a wake-up from before it is not missed.
+                drop(self.wanted.1.wait_timeout_while(asleep, TICK, |()| self.viewers() == 0));
+                continue;
+            }
+            let outcome = link.watch(
+                Want { since: None, picture: true },
+                || stop.is_set(),
+                |news| {
+                    if let News::View(view) = news
+                        && let Some(text) = text(&view)
+                    {
+                        self.view.send_replace(Some(Arc::new(text)));
+                    }
+                    let over = stop.is_set() || self.viewers() == 0;
+                    if over { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+                },
+            );
+            if let Err(error) = outcome {
+                log::debug!("event=no_picture reason={:?}", error.to_string());
+                self.view.send_replace(None);
+                stop.sleep(TICK);
+            }
+        }
+    }
+}
+
+fn text(view: &View) -> Option<ViewText> {
+    use base64::Engine as _;
+    let jpeg = base64::engine::general_purpose::STANDARD.decode(&view.jpeg).ok()?;
+    let json = serde_json::to_string(view).ok()?;
+    Some(ViewText { event: format!("event: view\ndata: {json}\n\n").into(), jpeg })
+}

@@ -44,7 +44,7 @@ screenshots: needs ## docs/images/gateway-*.png
 	tests/browser/run.sh --screenshots docs/images
 
 # Small bugs in the decision core, each of which a test must find (docs/results/mutants.md); installs cargo-mutants.
-# ARGS="--file crates/core/src/access/policy.rs" for a part.
+# ARGS="--re access/policy" for a part.
 .PHONY: mutants mutants-diff
 mutants: ## every mutant of the decision core is caught by a test: hours
 	tools/mutants.sh $(ARGS)

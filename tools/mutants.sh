@@ -2,7 +2,7 @@
 # Mutants of the decision core by cargo-mutants: each is a small bug, and a test must fail on it. What is mutated
 # says .cargo/mutants.toml; docs/results/mutants.md says what came out. Installs cargo-mutants outside the repository.
 #
-# tools/mutants.sh [ARGUMENTS]: all of it, or what the arguments of cargo-mutants choose (--file, --shard, ...).
+# tools/mutants.sh [ARGUMENTS]: all of it, or what the arguments of cargo-mutants choose (--re access/policy, --shard 1/8).
 # tools/mutants.sh --diff: only what differs from the merge base with origin/main, or from the last commit.
 set -eu
 

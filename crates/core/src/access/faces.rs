@@ -11,13 +11,14 @@ use super::approach::Approach;
 use super::attempts::{Attempts, Denial};
 use super::challenge::{Challenges, Outcome};
 use super::event::Event;
+use super::lockout::{Lockout, Resume, SavedLockout};
 use super::mode::Mode;
 use super::policy::{Decision, Doubt, Face, Facts, Life, Permission, Policy, View};
 use super::reason::{ChallengeEnd, DenyCode, DenyReason};
 use super::rules::AccessRules;
 use super::schedule::{Civil, Timetable};
 use super::sighting::{Seen, Sighting};
-use super::window::{Verdict, Window};
+use super::window::{Verdict, Window, WindowRules};
 use crate::ids::SubjectId;
 use crate::liveness::{Gesture, LivenessRules, Unsure};
 use crate::time::Timestamp;
@@ -32,7 +33,8 @@ pub(super) enum Stage {
     Denied(DenyCode),
 }
 
-/// The face in front of the camera, and what earlier ones earned.
+/// The face in front of the camera, and what earlier ones earned. Its parts can be seen for the sake of recordings;
+/// what changes them is here.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct FaceAccess {
     pub max_frame_age: Duration,
@@ -91,6 +93,41 @@ impl FaceAccess {
             factor: None,
             challenges: Challenges::default(),
         }
+    }
+
+    /// Takes up what was saved of the lockout before a restart.
+    pub fn resume(&mut self, now: Timestamp, resume: Resume<SavedLockout>) {
+        self.attempts.resume(now, resume);
+    }
+
+    /// Goes on with another window rule, from an empty window.
+    pub fn retune(&mut self, rules: WindowRules) {
+        self.window = Window::new(rules);
+    }
+
+    /// What denied attempts have earned.
+    pub fn lockout(&self) -> &Lockout {
+        self.attempts.lockout()
+    }
+
+    /// An operator lifts the lockout and forgets the denials.
+    pub fn clear_lockout(&mut self) {
+        self.attempts.clear();
+    }
+
+    /// The second factor was given.
+    pub fn on_second_factor(&mut self, now: Timestamp) {
+        self.factor = Some(now);
+    }
+
+    /// True while a face is asked to turn or to nod.
+    pub fn is_challenging(&self) -> bool {
+        self.challenges.is_active()
+    }
+
+    /// This approach gets no release: who was just enrolled still stands there.
+    pub fn end_approach(&mut self, now: Timestamp) {
+        self.approach.spend(now);
     }
 
     /// Another gallery: scores of earlier versions no longer count.

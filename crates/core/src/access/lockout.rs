@@ -235,4 +235,28 @@ mod tests {
         lockout.resume(at(0), Resume::Unreadable);
         assert_eq!(lockout.left(at(0)), None);
     }
+    #[test]
+    fn denials_during_a_lockout_do_not_count() {
+        let mut lockout = locked();
+        let saved = lockout.saved();
+        assert_eq!((lockout.deny(at(4)), lockout.saved()), (None, saved));
+        lockout.clear();
+        assert_eq!((lockout.saved(), lockout.deadline(), lockout.left(at(4))), Default::default());
+    }
+
+    #[test]
+    fn a_restart_keeps_denials_and_forgets_them_in_time() {
+        let saved = SavedLockout { denials: 2, locked: None };
+        let mut lockout = Lockout::new(RULES);
+        lockout.resume(at(10), Resume::OtherBoot(saved));
+        assert_eq!(lockout.deadline(), Some(at(3_610)));
+        assert!(!lockout.expire(at(3_609)));
+        assert_eq!(lockout.saved(), saved);
+        assert_eq!(lockout.deny(at(3_609)), Some(RULES.first), "the third");
+        lockout.resume(at(0), Resume::Fresh);
+        assert_eq!((lockout.saved(), lockout.deadline()), (SavedLockout::default(), None));
+        let parts = [Resume::Fresh, Resume::SameBoot(1), Resume::OtherBoot(2), Resume::Unreadable];
+        let doubled = [Resume::Fresh, Resume::SameBoot(2), Resume::OtherBoot(4), Resume::Unreadable];
+        assert_eq!(parts.map(|part| part.map(|n| 2 * n)), doubled);
+    }
 }

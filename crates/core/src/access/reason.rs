@@ -263,7 +263,7 @@ impl DenyReason {
     /// a face, and a face that did not do what it was asked for. An empty gallery has nothing to be guessed.
     pub fn is_an_attempt(&self) -> bool {
         match self {
-            // Who passes by and goes on has tried nothing.
+            // Whoever passes by and goes on has tried nothing.
             DenyReason::ChallengeFailed { end, .. } => *end != ChallengeEnd::FaceLeft,
             DenyReason::Unknown { best_mean } => best_mean.is_some(),
             DenyReason::Ambiguous { .. } | DenyReason::Spoof { .. } => true,

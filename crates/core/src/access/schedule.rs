@@ -288,6 +288,10 @@ mod tests {
             (&["fri 22:00-02:00"], at(Saturday, 2, 0), false),
             (&["fri 22:00-02:00"], at(Friday, 1, 0), false),
             (&["sun 22:00-02:00"], at(Monday, 1, 0), true),
+            (&["sun 22:00-02:00"], at(Sunday, 21, 59), false),
+            (&["sun 22:00-02:00"], at(Sunday, 1, 0), false),
+            (&["tue 00:00-24:00"], at(Tuesday, 23, 59), true),
+            (&["tue 00:00-24:00"], at(Wednesday, 0, 0), false),
             (&["mon 08:00-09:00", "mon,wed 10:00-11:00"], at(Wednesday, 10, 30), true),
             (&["always"], at(Wednesday, 3, 0), true),
             (&[], at(Wednesday, 3, 0), false),
@@ -312,7 +316,7 @@ mod tests {
             assert_eq!(bad.parse::<Hours>(), Err(HoursError(bad.to_owned())));
         }
         for bad in
-            ["mon 08:00-08:00", "mon 24:00-08:00", "mon 08:00-24:01", "mon- 08:00-09:00", "mon +8:00-09:00"]
+            ["mon 08:00-08:00", "mon 24:00-08:00", "mon 08:00-24:01", "mon- 08:00-09:00", "mon +8:00-09:00", "mon 08:-9-09:00"]
         {
             assert!(bad.parse::<Hours>().is_err(), "{bad}");
         }
@@ -333,5 +337,13 @@ mod tests {
         assert_eq!(admits(1, Civil::Unset, UnsetClock::Allow), Admission::Open);
         assert_eq!(admits(2, Civil::Unset, UnsetClock::Allow), Admission::Closed, "never is never");
         assert_eq!(admits(3, Civil::Unset, UnsetClock::Deny), Admission::Open);
+        let night = Civil::At(at(Weekday::Monday, 3, 0));
+        assert_eq!([1, 2, 3].map(|id| admits(id, night, UnsetClock::Allow)), [
+            Admission::Closed,
+            Admission::Closed,
+            Admission::Open
+        ]);
+        assert_eq!(Schedule::default(), Schedule::always());
+        assert_eq!(Schedule::never(), schedule(&[]));
     }
 }

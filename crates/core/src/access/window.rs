@@ -472,4 +472,61 @@ mod tests {
         let verdict = window.push(TrackId(1), Timestamp::ZERO, vec![], None, Cues::default());
         assert_eq!(verdict, Verdict::Unknown { best_mean: None });
     }
+    /// A window of the same face every 100 ms, so much like subject 7 in each frame, of which the network says this.
+    fn filled(frames: &[(f32, f32)]) -> Window {
+        let mut window = Window::new(RULES);
+        for (&(similarity, network), ms) in frames.iter().zip((0..).step_by(100)) {
+            let cues = Cues { network: Some(network), ..Cues::default() };
+            let at = Timestamp::from_millis(ms);
+            let _ = window.push(TrackId(1), at, scores(&[(7, similarity)]), None, cues);
+        }
+        window
+    }
+
+    #[test]
+    fn liveness_is_asked_of_frames_that_look_like_the_subject() {
+        let says = |window: &Window, subject: Option<u32>| window.evidence(subject.map(SubjectId)).network;
+        // A living stranger's frames between those of a photograph of subject 7: half the threshold is the limit.
+        let mixed = filled(&[(0.15, 0.2), (0.149, 0.98), (0.6, 0.2), (0.1, 0.98), (0.6, 0.2)]);
+        assert!(says(&mixed, Some(7)).is_some_and(|evidence| (evidence + 1.3863).abs() < 1e-3));
+        assert!(says(&mixed, None).is_some_and(|evidence| evidence > 0.0));
+        assert_eq!(says(&mixed, Some(8)), None, "nobody like that was seen");
+        // Fifteen frames before the window's own count as well.
+        for (later, counts) in [(17, true), (18, false)] {
+            let mut frames = vec![(0.6, 0.98)];
+            frames.extend(vec![(0.6, 0.2); later]);
+            assert_eq!(says(&filled(&frames), Some(7)).is_some_and(|evidence| evidence > -1.38), counts);
+        }
+        // No older than two windows may be.
+        let mut window = Window::new(RULES);
+        for (at, network) in [(0, 0.98), (450, 0.2), (900, 0.2), (1_350, 0.2), (1_800, 0.2)] {
+            let cues = Cues { network: Some(network), ..Cues::default() };
+            let at = Timestamp::from_millis(at);
+            let _ = window.push(TrackId(1), at, scores(&[(7, 0.6)]), None, cues);
+        }
+        assert!(says(&window, Some(7)).is_some_and(|evidence| evidence > -0.5), "1.8 s old, and counts");
+        let cues = Cues { network: Some(0.2), ..Cues::default() };
+        let _ = window.push(TrackId(1), Timestamp::from_millis(1_801), scores(&[(7, 0.6)]), None, cues);
+        assert!(says(&window, Some(7)).is_some_and(|evidence| evidence < -1.38), "too old");
+    }
+
+    #[test]
+    fn what_the_frames_say_of_one_subject() {
+        let mut window = filled(&[(0.6, 0.5), (0.3, 0.5), (0.0, 0.5)]);
+        assert_eq!(window.latest_likeness(SubjectId(7)), Some(0.0));
+        assert_eq!(window.latest_likeness(SubjectId(8)), None);
+        assert!((window.mean_of(SubjectId(7)) - 0.3).abs() < 1e-6);
+        assert_eq!((window.mean_of(SubjectId(8)), window.unusable()), (0.0, None));
+        assert_eq!((window.len(), window.is_empty(), window.rules()), (3, false, &RULES));
+        let (since, latest) = (Timestamp::ZERO, Timestamp::from_millis(200));
+        assert_eq!((window.run(), window.latest()), (Some(Run { track: TrackId(1), since }), Some(latest)));
+        let dark = Some(Unusable::TooDark);
+        let at = Timestamp::from_millis(300);
+        let _ = window.push(TrackId(1), at, scores(&[(7, 0.9)]), dark, Cues::default());
+        assert_eq!((window.unusable(), window.run().map(|run| run.since)), (dark, Some(since)));
+        window.clear();
+        assert_eq!((window.len(), window.is_empty(), window.run(), window.latest()), (0, true, None, None));
+        assert_eq!((window.latest_likeness(SubjectId(7)), window.mean_of(SubjectId(7))), (None, 0.0));
+        assert_eq!(window.best_means(), (None, None));
+    }
 }

@@ -27,7 +27,7 @@ use super::release::{Cause, Ended, Relock, StrikeTimer};
 use super::rules::AccessRules;
 use super::schedule::{Civil, Timetable};
 use super::sighting::Sighting;
-use super::window::{Verdict, Window};
+use super::window::Verdict;
 use crate::time::Timestamp;
 use recorded::Recorded;
 
@@ -80,7 +80,7 @@ impl Controller {
         let rolled_back = saved.map(|saved| saved.rolled_back).unwrap_or_default();
         let secure_mode = saved.is_none_or(|saved| saved.secure_mode) || rolled_back.any();
         self.restriction = Restriction::resumed(secure_mode, rolled_back);
-        self.faces.attempts.resume(now, resume.map(|saved| saved.lockout));
+        self.faces.resume(now, resume.map(|saved| saved.lockout));
         self.finish(&mut actions);
         actions
     }
@@ -88,7 +88,7 @@ impl Controller {
     /// Goes on with other rules; the window begins anew.
     pub(super) fn retune(&mut self, change: impl FnOnce(&mut AccessRules)) {
         change(&mut self.rules);
-        self.faces.window = Window::new(self.rules.window);
+        self.faces.retune(self.rules.window);
     }
 
     /// The next time at which [`Controller::handle_timeout`] has something to do.
@@ -117,7 +117,7 @@ impl Controller {
 
     /// How long no face opens yet, while locked out.
     pub fn lockout_left(&self, now: Timestamp) -> Option<Duration> {
-        self.faces.attempts.lockout().left(now)
+        self.faces.lockout().left(now)
     }
 
     /// The alarm in force; what goes on at the door itself comes first.
@@ -142,7 +142,7 @@ impl Controller {
 
     /// True while a face is asked to turn or to nod.
     pub fn is_challenging(&self) -> bool {
-        self.faces.challenges.is_active()
+        self.faces.is_challenging()
     }
 
     /// How long the enrolment button counts, where it needs authorisation and has it for a time.
@@ -200,13 +200,13 @@ impl Controller {
                 let time = self.authority.allow(now, time);
                 report(&mut actions, [Event::EnrolAllowed { by: EnrolGrant::Operator, time }]);
             }
-            Input::SecondFactor => self.faces.factor = Some(now),
+            Input::SecondFactor => self.faces.on_second_factor(now),
             Input::EnrolKey { active } => self.authority.set_key(active),
             Input::CancelEnrol => self.fail_enrolment(EnrolFailure::Cancelled, &mut actions),
             Input::Secure => self.secure_and_end_approach(now, Relock::Command, &mut actions),
             Input::SetMode(command) => self.set_mode(now, command, &mut actions),
             Input::ClearLockout => {
-                self.faces.attempts.clear();
+                self.faces.clear_lockout();
                 report(&mut actions, [Event::LockoutCleared]);
             }
             Input::NotRecorded => self.on_not_recorded(now, &mut actions),
@@ -241,7 +241,7 @@ impl Controller {
             actions.push(Action::Indicate(indication));
         }
         let saved = Saved {
-            lockout: self.faces.attempts.lockout().saved(),
+            lockout: self.faces.lockout().saved(),
             secure_mode: self.restriction.secure_mode(),
             rolled_back: self.restriction.rolled_back(),
         };
@@ -488,7 +488,7 @@ impl Controller {
         report(actions, progress.notice.map(Event::from));
         if progress.is_taken {
             // The person just enrolled stands before the door: coming in is another approach.
-            self.faces.approach.spend(now);
+            self.faces.end_approach(now);
             report(actions, [Event::EnrolTaken]);
         }
     }

@@ -6,6 +6,7 @@ mod identification;
 mod liveness;
 mod lockout;
 mod modes;
+mod status;
 mod strike;
 
 use std::collections::BTreeSet;

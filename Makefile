@@ -25,7 +25,8 @@ test-mqtt: needs ## MQTT against a real mosquitto
 	@tools/mosquitto.sh
 	cargo test --test mqtt -- --nocapture
 
-# The automation of docs/mqtt.md in a real Home Assistant, which it installs (some minutes, 1.5 GB); needs root or sudo.
+# The automation of docs/guide/home-assistant.md in a real Home Assistant, which it installs (some minutes, 1.5 GB);
+# needs root or sudo.
 .PHONY: test-homeassistant
 test-homeassistant: needs ## the documented automation in a real Home Assistant
 	tests/homeassistant/run.sh
@@ -53,7 +54,7 @@ mutants: ## every mutant of the decision core is caught by a test: hours
 mutants-diff: ## the same for what a change touches
 	tools/mutants.sh --diff $(ARGS)
 
-# The network in tract beside onnxruntime, taking turns in one run (docs/network-runtime.md).
+# The network in tract beside onnxruntime, taking turns in one run (docs/design/network-runtime.md).
 .PHONY: bench-embedder
 bench-embedder: needs ## the network in tract beside onnxruntime
 	benches/networks/run.sh
@@ -68,7 +69,7 @@ count-embedder-aarch64: needs ## instructions of an embedding on 64-bit ARM
 bench-gallery: needs ## search among a million templates beside FAISS and usearch
 	benches/gallery/run.sh
 
-# Trains the shipped network; needs ../shared and hours (docs/network.md).
+# Trains the shipped network; needs ../shared and hours (docs/design/network.md).
 train: ## train the shipped network: hours (needs ../shared)
 	training/train.sh default
 
@@ -81,7 +82,7 @@ reference: needs
 	FACELATCH_WRITE_REFERENCE=1 cargo test --lib cli::reference
 
 # What .ci/run does after `make test`.
-check: fmt lint doc ## formatting, clippy and rustdoc
+check: fmt lint doc links ## formatting, clippy, rustdoc and the pages' links
 
 # The fuzzers of what reads bytes from outside: do they still build? On the stable compiler, without sanitizers.
 .PHONY: fuzz-check fuzz
@@ -100,6 +101,11 @@ models: ## the files in models/ are those of their checksums
 	@cd models && sha256sum --check --quiet SHA256SUMS
 	@cd models && for file in *.onnx *.toml *.cascade *.bin; do \
 		grep -q "  $$file$$" SHA256SUMS || { echo "models/$$file is not in models/SHA256SUMS"; exit 1; }; done
+
+# Links and names of pages lead somewhere.
+.PHONY: links
+links: ## the pages' links
+	@tools/links.sh
 
 fmt: ## formatting
 	cargo fmt --all --check
@@ -132,7 +138,7 @@ bench-detector: needs ## the detector's speed beside OpenCV's
 count-detector-aarch64: needs ## instructions of a scan on 64-bit ARM beside OpenCV's
 	benches/opencv/aarch64.sh
 
-# The daemon on a real kernel's camera and GPIO lines, in user-mode Linux: see docs/lab.md.
+# The daemon on a real kernel's camera and GPIO lines, in user-mode Linux: see docs/design/lab.md.
 lab: needs ## the daemon on a real kernel's camera and lines, in user-mode Linux
 	@lab/run.sh || [ $$? = 77 ]
 
@@ -150,7 +156,7 @@ lab-full: needs ## all kinds of the lab
 test-aarch64: ## the unit tests on 64-bit ARM, by qemu-user
 	@tools/aarch64.sh cargo test --release --lib --bins || [ $$? = 77 ]
 
-# The Debian package on a real systemd in namespaces: see docs/lab.md.
+# The Debian package on a real systemd in namespaces: see docs/design/lab.md.
 .PHONY: lab-service lab-arm64 deb
 lab-service: needs ## the package on a real systemd
 	@lab/service/run.sh || [ $$? = 77 ]

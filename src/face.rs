@@ -112,7 +112,7 @@ pub struct Face {
     /// Where it is.
     pub place: Rect,
     /// The mean of its vector and its mirror image's: a still can afford two runs, pairs come out better
-    /// (docs/network.md), and it is what the door's templates and 15-frame means rest on.
+    /// (docs/results/2026-11-network.md), and it is what the door's templates and 15-frame means rest on.
     pub vector: Embedding,
 }
 

@@ -11,7 +11,7 @@
 //! | core, pure | the crate `facelatch_core`: [`detect`], [`matching`], [`access`], [`liveness`], [`picture`], [`time`] |
 //!
 //! The core has no clock, file, thread, environment or device: time is an argument.
-//! `docs/architecture.md` explains the whole to a newcomer.
+//! `docs/design/architecture.md` explains the whole to a newcomer.
 
 pub use facelatch_core::{
     access, detect, door, expiry, liveness, matching, observation, picture, resample, time,

@@ -1,7 +1,7 @@
 //! Who is let in and what is not: living people on real webcam clips, drawn photographs and screens of them.
 //!
 //! `FACELATCH_ATTACKS=26 cargo test --release --test liveness -- --nocapture` prints the tables of
-//! `docs/liveness.md`; without the variable fewer attacks are drawn.
+//! `docs/results/2026-11-liveness.md`; without the variable fewer attacks are drawn.
 
 mod common;
 

@@ -56,7 +56,7 @@ normalise = false # the network itself ends in a division by the length
 # {people} people that the network never learned from; each threshold holds its rate with 95 % confidence.
 # Each was before another camera. Before one and the same camera strangers look more alike, so the
 # default is the strictest rate that these pictures can show. The attempt's threshold is for the mean of 15 frames; chosen between the right and the
-# wrong people of the webcam clips (docs/network.md). Harder, with pictures from different occasions:
+# wrong people of the webcam clips (docs/results/2026-11-network.md). Harder, with pictures from different occasions:
 # {attempts}
 [thresholds]
 default_fmr = {default_fmr}
@@ -95,7 +95,7 @@ TEACHERS = (
 )
 LEFT_OUT = "None of the pictures is in this repository, and none can be had back from the file."
 OWN = (
-    "Lay out pictures as in docs/network.md (a folder a person), name the folder in FACELATCH_SHARED "
+    "Lay out pictures as in docs/design/network.md (a folder a person), name the folder in FACELATCH_SHARED "
     "and run training/train.sh default, or default-no-teacher."
 )
 

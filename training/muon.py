@@ -2,7 +2,7 @@
 
 K. Jordan et al., 2024; scaled to the size of AdamW's steps as in Liu et al., "Muon is scalable for
 LLM training", 2025. On this network it learned more than AdamW from the same pictures
-(docs/network.md).
+(docs/design/network.md).
 """
 
 import torch

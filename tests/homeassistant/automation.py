@@ -1,4 +1,4 @@
-"""The automation of docs/mqtt.md in a real Home Assistant, through every kind of outage.
+"""The automation of docs/guide/home-assistant.md in a real Home Assistant, through every kind of outage.
 
 Beside it runs a control, which takes the sensor "Last event" as its trigger: it must fire again after an outage, or
 the outages tested here are none.

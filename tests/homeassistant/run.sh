@@ -1,5 +1,6 @@
 #!/bin/sh
-# The documented automation (docs/mqtt.md) in a real Home Assistant, with the real daemon, gateway and mosquitto.
+# The documented automation (docs/guide/home-assistant.md) in a real Home Assistant, with the real daemon, gateway
+# and mosquitto.
 #
 #   tests/homeassistant/run.sh
 #
@@ -54,4 +55,4 @@ as_root=
 } >&2
 target=${CARGO_TARGET_DIR:-$root/target}/debug
 exec $as_root python3 "$here/automation.py" --program "${FACELATCH_PROGRAM:-$target/facelatch}" --root "$home/root" \
-    --page "$root/docs/mqtt.md"
+    --page "$root/docs/guide/home-assistant.md"

@@ -1,4 +1,4 @@
-//! The gateway's side of the daemon's socket (`docs/protocol.md`).
+//! The gateway's side of the daemon's socket (`docs/reference/protocol.md`).
 
 use std::ops::ControlFlow;
 use std::path::Path;

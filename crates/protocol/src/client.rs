@@ -1,4 +1,4 @@
-//! The client of the daemon's socket (`docs/protocol.md`), for the command line and for the gateway.
+//! The client of the daemon's socket (`docs/reference/protocol.md`), for the command line and for the gateway.
 //!
 //! A connection carries one request, so each request gets a connection of its own. Nothing is held open
 //! between two of them: the daemon serves few clients at a time, and drops one that has not asked in time.

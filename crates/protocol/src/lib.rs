@@ -2,7 +2,7 @@
 //!
 //! A client sends one request and reads replies until `ok`, `error` or `refused`; an enrolment sends
 //! `progress` lines in between, and `watch` its news without an end. A client that goes away cancels the
-//! enrolment it started. `docs/protocol.md` describes all of it.
+//! enrolment it started. `docs/reference/protocol.md` describes all of it.
 
 pub mod client;
 pub mod metrics;

@@ -34,7 +34,8 @@ impl Default for Pose {
 
 impl Pose {
     /// Hits of a cascade of frontal faces less those of a cascade of profiles, left or right, whichever are
-    /// more. Most frontal faces have 25 to 60, heads turned or tilted fewer than 20 (`docs/people.md`).
+    /// more. Most frontal faces have 25 to 60, heads turned or tilted fewer than 20
+    /// (`docs/results/2026-11-enrolment.md`).
     pub fn frontality(&mut self, picture: GrayView<'_>, face: Rect) -> i32 {
         let rim = (face.width as f32 * RIM) as i32;
         let around = Rect::new(face.x - rim, face.y - rim, face.width + 2 * rim, face.height + 2 * rim);

@@ -15,7 +15,7 @@ pub struct QualityRules {
     pub brightest: u8,
     /// Least standard deviation of the gray values.
     pub min_contrast: f32,
-    /// Least sharpness, see `sharpness` in `src/vision/quality.rs`.
+    /// Least sharpness, see `sharpness` in `crates/vision/src/quality.rs`.
     pub min_sharpness: f32,
     /// Least [`Pose::frontality`].
     pub min_frontality: i32,

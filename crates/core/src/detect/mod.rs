@@ -2,7 +2,7 @@
 //! ICIP 2002 for tilted features), returning exactly the rectangles of OpenCV's `detectMultiScale`.
 //!
 //! [`Cascade`] holds the trained classifier, [`Detector`] scans pictures with it. Everything here is
-//! pure: no file, clock, thread or environment. `docs/detector.md` explains the rules and the speed.
+//! pure: no file, clock, thread or environment. `docs/design/detector.md` explains the rules and the speed.
 
 mod cascade;
 mod compact;

@@ -12,7 +12,7 @@
 //!
 //! [`Watch`] follows the face and measures all but the last ([`Cues`]); [`fusion`] judges the frames of the
 //! 15-frame rule and some before them. What was measured travels with the sighting, so that a recording replays to the same
-//! verdicts, also under other rules. What this stops and what it does not is in `docs/liveness.md`.
+//! verdicts, also under other rules. What this stops and what it does not is in `docs/design/liveness.md`.
 
 pub mod align;
 pub mod challenge;

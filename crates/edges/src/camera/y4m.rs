@@ -1,8 +1,8 @@
 //! Reads Y4M (YUV4MPEG2), the plainest uncompressed video: a header line, then `FRAME` and planes.
 //!
-//! Read here rather than by a crate: the format is one line of parameters, and the crates allocate
-//! what the header asks for, which a damaged file makes any number. Samples of 8 bits; an interlaced
-//! frame holds all its rows and is read as any other.
+//! Read here rather than by the `y4m` crate (0.8): it bounds its memory, but reads neither 4:1:1 nor 4:4:4 with
+//! alpha, and reports a truncated file as an ordinary end, where the log must say so. Samples of 8 bits; an
+//! interlaced frame holds all its rows and is read like any other.
 
 use std::io::{self, BufRead, Read};
 

@@ -1,4 +1,4 @@
-//! MQTT for Home Assistant (`docs/mqtt.md`): the door's state and events to a broker, and where the
+//! MQTT for Home Assistant (`docs/guide/home-assistant.md`): the door's state and events to a broker, and where the
 //! owner grants it commands back.
 //!
 //! Events are the entries of the audit log, told by their numbers. The log itself is the queue: the

@@ -5,7 +5,7 @@
 //! below 1 Hz, some pixels), shows its borders, a finger or two, glare, and the raster of print (halftone
 //! dots) or of a screen (pixels, which beat with the sensor's: moiré; the refresh's bands; a bezel). The
 //! figures of an attack follow from its seed alone. It is a test of the liveness cues, not a proof: a real
-//! print under real light looks different, see `docs/liveness.md`.
+//! print under real light looks different, see `docs/design/liveness.md`.
 
 use std::f32::consts::{PI, TAU};
 use std::time::Duration;

@@ -3,7 +3,7 @@
 //! [`replace()`] puts them into a network that tract has simplified, together with the sums and ReLUs that
 //! follow them. Maps lie channels last between them, so that vectors run along the channels and the lines of
 //! a kernel are read where they lie. Arithmetic is of 32-bit floats. What it gains is measured by
-//! `make bench-embedder` (docs/network-runtime.md). Without AVX2 or NEON tract's own are left.
+//! `make bench-embedder` (docs/design/network-runtime.md). Without AVX2 or NEON tract's own are left.
 //!
 //! `unsafe` is for vector loads and stores, which take pointers, and for calls of functions that need an
 //! instruction set, made only through [`kernels::Kernels`], which exist for those alone that the processor

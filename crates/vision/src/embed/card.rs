@@ -10,7 +10,7 @@ use facelatch_core::matching::Metric;
 
 /// The description of one embedding network, a TOML file beside its ONNX file.
 ///
-/// Any face-embedding network can be used by writing such a card for it; `docs/network-runtime.md`
+/// Any face-embedding network can be used by writing such a card for it; `docs/design/network-runtime.md`
 /// walks through one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

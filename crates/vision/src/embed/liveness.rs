@@ -1,7 +1,7 @@
 //! A small network's opinion: the probability that a face is alive.
 //!
 //! The network that ships is `models/liveness.onnx`. Another classifier can be configured by a card that
-//! says what it takes and which of its classes is the living face (`docs/liveness.md`).
+//! says what it takes and which of its classes is the living face (`docs/design/liveness.md`).
 
 use std::path::Path;
 

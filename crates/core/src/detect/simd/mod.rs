@@ -8,7 +8,7 @@
 //! few features that do not fit are put together from rectangles that do. Votes are summed in fixed
 //! point; where the sum comes near the threshold the stage is done again as OpenCV does it.
 //!
-//! The other SIMD code is `crate::matching`'s search; `docs/detector.md` has the gain.
+//! The other SIMD code is `crate::matching`'s search; `docs/design/detector.md` has the gain.
 
 mod contrast;
 mod isa;

@@ -5,7 +5,7 @@
 help:
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "make %-24s %s\n", $$1, $$2 }' Makefile
 
-.PHONY: test-planted parity bench-detector demo test lab test-opencv train train-reference check fmt lint doc needs
+.PHONY: parity bench-detector demo test lab test-opencv train train-reference check fmt lint doc needs
 
 demo: needs ## the whole chain on pictures that ship: enrols, lets in, keeps out; draws out/demo
 	@echo "== the first build takes 5 to 8 minutes on two cores (seconds from then on), the demo half a minute"
@@ -44,9 +44,15 @@ test-browser: needs ## the gateway's page in a real Chromium
 screenshots: needs ## docs/images/gateway-*.png
 	tests/browser/run.sh --screenshots docs/images
 
-# The simulator (tests/simulation.rs) must find each bug that the feature plants.
-test-planted: needs ## the simulator finds planted bugs
-	cargo test --features planted-bugs --test simulation -- --nocapture every_planted_bug
+# Small bugs in the decision core, each of which a test must find (docs/results/mutants.md); installs cargo-mutants.
+# ARGS="--re access/policy" for a part.
+.PHONY: mutants mutants-diff
+mutants: ## every mutant of the decision core is caught by a test: hours
+	tools/mutants.sh $(ARGS)
+
+# Only what differs from the merge base with origin/main, or from the commit before.
+mutants-diff: ## the same for what a change touches
+	tools/mutants.sh --diff $(ARGS)
 
 # The network in tract beside onnxruntime, taking turns in one run (docs/design/network-runtime.md).
 .PHONY: bench-embedder

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use crate::access::SubjectId;
+use crate::ids::SubjectId;
 use crate::matching::Gallery;
 use crate::time::Timestamp;
 

@@ -2,6 +2,7 @@
 //!
 //! | Module | Holds |
 //! |---|---|
+//! | [`ids`] | numbers for people and faces, and how much a face is like a person |
 //! | [`picture`] | gray pictures and rectangles |
 //! | [`time`] | a point in time, given by whoever has a clock |
 //! | [`detect`] | the integral-image Haar cascade |
@@ -23,6 +24,7 @@ pub mod capture;
 pub mod detect;
 pub mod door;
 pub mod expiry;
+pub mod ids;
 pub mod liveness;
 pub mod matching;
 pub mod observation;

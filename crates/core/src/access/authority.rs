@@ -71,14 +71,14 @@ impl Authority {
     }
 
     /// An administrator was identified; true when this opens a window that was closed.
-    pub fn administrator(&mut self, now: Timestamp) -> bool {
+    pub fn on_administrator(&mut self, now: Timestamp) -> bool {
         let news = self.left(now).is_none();
         self.until = Some(now + self.rules.window);
         news && self.rules.policy == ButtonPolicy::Authorised
     }
 
     /// The key line moved.
-    pub fn key(&mut self, active: bool) {
+    pub fn set_key(&mut self, active: bool) {
         self.key = active;
     }
 
@@ -119,9 +119,9 @@ mod tests {
         let nothing: Prepare = |_| {};
         let word: Prepare = |a| assert_eq!(a.allow(S(0), Duration::from_secs(20)), Duration::from_secs(20));
         let face: Prepare = |a| {
-            let _ = a.administrator(S(0));
+            let _ = a.on_administrator(S(0));
         };
-        let key: Prepare = |a| a.key(true);
+        let key: Prepare = |a| a.set_key(true);
         for (name, policy, prepare, at, expected) in [
             ("nothing said", ButtonPolicy::Authorised, nothing, 1, Enrol::Refused),
             ("an operator's word", ButtonPolicy::Authorised, word, 19, Enrol::Granted),
@@ -148,9 +148,9 @@ mod tests {
         let _ = a.allow(S(3), Duration::from_secs(30));
         let _ = a.allow(S(4), Duration::ZERO);
         assert_eq!(a.press(S(5)), Enrol::Refused, "taken back");
-        a.key(true);
+        a.set_key(true);
         assert_eq!([a.press(S(6)), a.press(S(7))], [Enrol::Granted, Enrol::Granted]);
-        a.key(false);
+        a.set_key(false);
         assert_eq!(a.press(S(8)), Enrol::Refused);
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Alarm;
+use super::fault::Alarm;
 use crate::time::Timestamp;
 
 /// A door seen to open so soon after the strike was secured was pulled in time: contact and debouncing
@@ -45,7 +45,7 @@ impl Doorway {
     }
 
     /// Takes what the contact says.
-    pub fn contact(&mut self, now: Timestamp, open: bool) -> Moved {
+    pub fn on_contact(&mut self, now: Timestamp, open: bool) -> Moved {
         let before = self.open.replace(open);
         match (before, open) {
             (Some(false) | None, true) => {
@@ -62,7 +62,7 @@ impl Doorway {
     }
 
     /// An open door is nothing unusual up to now.
-    pub fn excuse(&mut self, now: Timestamp) {
+    pub fn restart_timer(&mut self, now: Timestamp) {
         if self.open == Some(true) && self.alarm.is_none() {
             self.held = Some(now + self.held_open_after);
         }
@@ -79,17 +79,70 @@ impl Doorway {
     }
 
     /// Ends the alarm, if there is one.
-    pub fn calm(&mut self) -> Option<Alarm> {
+    pub fn end_alarm(&mut self) -> Option<Alarm> {
         self.alarm.take()
     }
 
-    /// When [`Doorway::is_held`] becomes true.
+    /// When [`Doorway::is_open_too_long`] becomes true.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.held
     }
 
     /// True when the door has stood open for too long.
-    pub fn is_held(&self, now: Timestamp) -> bool {
+    pub fn is_open_too_long(&self, now: Timestamp) -> bool {
         self.held.is_some_and(|at| now >= at)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: fn(u64) -> Timestamp = |s| Timestamp::from_millis(s * 1_000);
+
+    fn doorway() -> Doorway {
+        Doorway::new(Duration::from_secs(20))
+    }
+
+    #[test]
+    fn a_door_found_open_has_not_moved_and_may_stand_open_too_long() {
+        let mut door = doorway();
+        assert_eq!((door.open(), door.deadline()), (None, None));
+        assert_eq!(door.on_contact(S(1), true), Moved::No);
+        assert_eq!((door.open(), door.deadline()), (Some(true), Some(S(21))));
+        assert_eq!([20, 21, 22].map(|s| door.is_open_too_long(S(s))), [false, true, true]);
+        assert_eq!(door.on_contact(S(2), true), Moved::No, "said again");
+        assert_eq!(door.deadline(), Some(S(21)), "and its time goes on");
+        assert_eq!(door.on_contact(S(3), false), Moved::Closed);
+        assert_eq!((door.deadline(), door.is_open_too_long(S(99))), (None, false));
+        assert_eq!(door.on_contact(S(4), false), Moved::No);
+        assert_eq!(door.on_contact(S(5), true), Moved::Opened);
+        assert_eq!(doorway().on_contact(S(5), false), Moved::No, "found closed");
+    }
+
+    #[test]
+    fn one_alarm_at_a_time_and_none_again_until_the_door_moves() {
+        let mut door = doorway();
+        assert_eq!(door.on_contact(S(0), false), Moved::No);
+        assert_eq!(door.on_contact(S(1), true), Moved::Opened);
+        assert_eq!([Alarm::ForcedOpen, Alarm::HeldOpen].map(|alarm| door.raise(alarm)), [true, false]);
+        assert_eq!((door.alarm(), door.deadline()), (Some(Alarm::ForcedOpen), None));
+        door.restart_timer(S(2));
+        assert_eq!(door.deadline(), None, "an alarm is enough");
+        assert_eq!(door.end_alarm(), Some(Alarm::ForcedOpen));
+        assert_eq!((door.end_alarm(), door.alarm()), (None, None));
+    }
+
+    #[test]
+    fn what_was_held_open_by_an_operator_has_its_whole_time_afterwards() {
+        let mut door = doorway();
+        door.restart_timer(S(1));
+        assert_eq!(door.deadline(), None, "it is not open");
+        assert_eq!(door.on_contact(S(1), true), Moved::No);
+        door.restart_timer(S(10));
+        assert_eq!(door.deadline(), Some(S(30)));
+        assert_eq!(door.on_contact(S(11), false), Moved::Closed);
+        door.restart_timer(S(12));
+        assert_eq!(door.deadline(), None);
     }
 }

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{SubjectId, Unusable};
-use super::planted::{self, Bug};
+use super::quality::QualityIssue;
+use crate::ids::SubjectId;
 
 /// Why nobody was let in.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -32,7 +32,7 @@ pub enum DenyReason {
     /// the person.
     PoorPicture {
         /// What was wrong with it.
-        unusable: Unusable,
+        unusable: QualityIssue,
         /// The best mean similarity of any subject, if there is a subject.
         best_mean: Option<f32>,
     },
@@ -198,24 +198,62 @@ impl DenyCode {
 
     /// The name in logs, status and the audit log; it does not change between versions.
     pub fn name(self) -> &'static str {
+        self.words().0
+    }
+
+    /// The code with this name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.name() == name)
+    }
+
+    /// The reason in a few words, for whoever reads the log. What the person at the door is told says
+    /// [`DenyReason`].
+    pub fn summary(self) -> &'static str {
+        self.words().1
+    }
+
+    fn words(self) -> (&'static str, &'static str) {
         match self {
-            DenyCode::Unknown => "unknown",
-            DenyCode::Ambiguous => "ambiguous",
-            DenyCode::NobodyEnrolled => "nobody_enrolled",
-            DenyCode::PoorPicture => "poor_picture",
-            DenyCode::SeveralFaces => "several_faces",
-            DenyCode::AlreadyReleased => "already_released",
-            DenyCode::LockedOut => "locked_out",
-            DenyCode::OutOfHours => "out_of_hours",
-            DenyCode::ClockNotSet => "clock_not_set",
-            DenyCode::SecureMode => "secure_mode",
-            DenyCode::NotRecorded => "not_recorded",
-            DenyCode::Spoof => "spoof",
-            DenyCode::NotSureAlive => "not_sure_alive",
-            DenyCode::SecondFactor => "second_factor",
-            DenyCode::TurnHead => "turn_head",
-            DenyCode::Nod => "nod",
-            DenyCode::ChallengeFailed => "challenge_failed",
+            DenyCode::Unknown => ("unknown", "a face that is not known here"),
+            DenyCode::NobodyEnrolled => ("nobody_enrolled", "nobody is enrolled"),
+            DenyCode::Ambiguous => ("ambiguous", "like two people"),
+            DenyCode::PoorPicture => ("poor_picture", "too dark, too bright or too far away"),
+            DenyCode::SeveralFaces => ("several_faces", "more than one face"),
+            DenyCode::AlreadyReleased => ("already_released", "had been let in before"),
+            DenyCode::LockedOut => ("locked_out", "locked out after denied attempts"),
+            DenyCode::OutOfHours => ("out_of_hours", "not at this hour"),
+            DenyCode::ClockNotSet => ("clock_not_set", "the clock is not set"),
+            DenyCode::SecureMode => ("secure_mode", "secure mode"),
+            DenyCode::NotRecorded => ("not_recorded", "the log could not be written"),
+            DenyCode::Spoof => ("spoof", "a picture, not a person"),
+            DenyCode::NotSureAlive => ("not_sure_alive", "not clear whether a person or a picture"),
+            DenyCode::SecondFactor => ("second_factor", "the second factor was missing"),
+            DenyCode::TurnHead => ("turn_head", "asked to turn the head"),
+            DenyCode::Nod => ("nod", "asked to nod"),
+            DenyCode::ChallengeFailed => {
+                ("challenge_failed", "the head was not turned, or not nodded with, when asked")
+            }
+        }
+    }
+
+    /// How lights and buzzer tell it: by so many blinks and beeps; `None` for a steady light and one long beep.
+    pub fn blinks(self) -> Option<u8> {
+        match self {
+            DenyCode::Unknown
+            | DenyCode::Ambiguous
+            | DenyCode::NobodyEnrolled
+            | DenyCode::Spoof
+            | DenyCode::ChallengeFailed => None,
+            DenyCode::AlreadyReleased => Some(1),
+            DenyCode::SeveralFaces => Some(2),
+            // What the person can help: show the face better, or give the second factor.
+            DenyCode::PoorPicture | DenyCode::NotSureAlive | DenyCode::SecondFactor => Some(3),
+            DenyCode::LockedOut => Some(4),
+            DenyCode::OutOfHours | DenyCode::ClockNotSet => Some(5),
+            DenyCode::SecureMode => Some(6),
+            DenyCode::NotRecorded => Some(7),
+            // Without a pause, and in both lights: something is asked for.
+            DenyCode::TurnHead | DenyCode::Nod => Some(8),
         }
     }
 }
@@ -225,12 +263,24 @@ impl DenyReason {
     /// a face, and a face that did not do what it was asked for. An empty gallery has nothing to be guessed.
     pub fn is_an_attempt(&self) -> bool {
         match self {
-            DenyReason::Spoof { .. } => !planted::is(Bug::SpoofsAreNoAttempts),
-            // Who passes by and goes on has tried nothing.
+            // Whoever passes by and goes on has tried nothing.
             DenyReason::ChallengeFailed { end, .. } => *end != ChallengeEnd::FaceLeft,
             DenyReason::Unknown { best_mean } => best_mean.is_some(),
-            DenyReason::Ambiguous { .. } => true,
+            DenyReason::Ambiguous { .. } | DenyReason::Spoof { .. } => true,
             _ => false,
+        }
+    }
+
+    /// True for what keeps a face out of this approach whoever it turns out to be: nothing opens until it has left.
+    pub fn ends_the_approach(&self) -> bool {
+        matches!(self, DenyReason::Spoof { .. } | DenyReason::ChallengeFailed { .. })
+    }
+
+    /// True for what is said without asking who it is: the frames so far count for nobody.
+    pub fn voids_frames(&self) -> bool {
+        match self {
+            DenyReason::SeveralFaces { .. } | DenyReason::LockedOut { .. } | DenyReason::SecureMode => true,
+            _ => self.ends_the_approach(),
         }
     }
 
@@ -315,7 +365,42 @@ mod tests {
     fn names_are_unique_and_are_what_serde_writes() {
         for (n, code) in DenyCode::ALL.iter().enumerate() {
             assert_eq!(serde_json::to_value(code).unwrap(), code.name());
+            assert_eq!(DenyCode::from_name(code.name()), Some(*code));
             assert!(DenyCode::ALL[..n].iter().all(|other| other.name() != code.name()));
+        }
+        assert_eq!(DenyCode::from_name("else"), None);
+    }
+
+    #[test]
+    fn strangers_pictures_and_failed_challenges_are_attempts_and_nothing_else_is() {
+        let (subject, evidence) = (SubjectId(1), -2.0);
+        let failed = |end| DenyReason::ChallengeFailed { subject, end };
+        let (best_mean, left) = (Some(0.1), Duration::from_secs(1));
+        // Whether it counts towards a lockout, voids the frames so far, and keeps the face out until it has left.
+        for (reason, attempt, voids, ends) in [
+            (DenyReason::Unknown { best_mean }, true, false, false),
+            (DenyReason::Unknown { best_mean: None }, false, false, false),
+            (DenyReason::Ambiguous { subject, other: SubjectId(2), best_mean: 0.6 }, true, false, false),
+            (DenyReason::PoorPicture { unusable: QualityIssue::TooDark, best_mean }, false, false, false),
+            (DenyReason::SeveralFaces { count: 2 }, false, true, false),
+            (DenyReason::AlreadyReleased { subject }, false, false, false),
+            (DenyReason::LockedOut { left }, false, true, false),
+            (DenyReason::OutOfHours { subject }, false, false, false),
+            (DenyReason::ClockNotSet { subject }, false, false, false),
+            (DenyReason::SecureMode, false, true, false),
+            (DenyReason::NotRecorded, false, false, false),
+            (DenyReason::Spoof { subject, evidence }, true, true, true),
+            (DenyReason::NotSureAlive { subject, evidence }, false, false, false),
+            (DenyReason::SecondFactor { subject, evidence }, false, false, false),
+            (DenyReason::TurnHead { subject, evidence }, false, false, false),
+            (DenyReason::Nod { subject, evidence }, false, false, false),
+            (failed(ChallengeEnd::TimeOver), true, true, true),
+            (failed(ChallengeEnd::OtherFace), true, true, true),
+            // Whoever passes by and goes on has tried nothing.
+            (failed(ChallengeEnd::FaceLeft), false, true, true),
+        ] {
+            let is = (reason.is_an_attempt(), reason.voids_frames(), reason.ends_the_approach());
+            assert_eq!(is, (attempt, voids, ends), "{reason:?}");
         }
     }
 }

@@ -10,8 +10,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::SubjectId;
-use super::planted::{self, Bug};
+use crate::ids::SubjectId;
 
 /// A day of the week.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -104,9 +103,8 @@ impl Hours {
             return starts(time.weekday) && (self.from..self.to).contains(&time.minute);
         }
         // After midnight the hours belong to the day on which they began.
-        let began =
-            if planted::is(Bug::NightBelongsToItsMorning) { time.weekday } else { time.weekday.before() };
-        (starts(time.weekday) && time.minute >= self.from) || (starts(began) && time.minute < self.to)
+        (starts(time.weekday) && time.minute >= self.from)
+            || (starts(time.weekday.before()) && time.minute < self.to)
     }
 }
 
@@ -290,6 +288,10 @@ mod tests {
             (&["fri 22:00-02:00"], at(Saturday, 2, 0), false),
             (&["fri 22:00-02:00"], at(Friday, 1, 0), false),
             (&["sun 22:00-02:00"], at(Monday, 1, 0), true),
+            (&["sun 22:00-02:00"], at(Sunday, 21, 59), false),
+            (&["sun 22:00-02:00"], at(Sunday, 1, 0), false),
+            (&["tue 00:00-24:00"], at(Tuesday, 23, 59), true),
+            (&["tue 00:00-24:00"], at(Wednesday, 0, 0), false),
             (&["mon 08:00-09:00", "mon,wed 10:00-11:00"], at(Wednesday, 10, 30), true),
             (&["always"], at(Wednesday, 3, 0), true),
             (&[], at(Wednesday, 3, 0), false),
@@ -313,9 +315,14 @@ mod tests {
         for bad in ["", "mon", "mon 8:00-18:00", "mon 08:00", "mo 08:00-09:00", "mon 08:60-09:00"] {
             assert_eq!(bad.parse::<Hours>(), Err(HoursError(bad.to_owned())));
         }
-        for bad in
-            ["mon 08:00-08:00", "mon 24:00-08:00", "mon 08:00-24:01", "mon- 08:00-09:00", "mon +8:00-09:00"]
-        {
+        for bad in [
+            "mon 08:00-08:00",
+            "mon 24:00-08:00",
+            "mon 08:00-24:01",
+            "mon- 08:00-09:00",
+            "mon +8:00-09:00",
+            "mon 08:-9-09:00",
+        ] {
             assert!(bad.parse::<Hours>().is_err(), "{bad}");
         }
     }
@@ -335,5 +342,12 @@ mod tests {
         assert_eq!(admits(1, Civil::Unset, UnsetClock::Allow), Admission::Open);
         assert_eq!(admits(2, Civil::Unset, UnsetClock::Allow), Admission::Closed, "never is never");
         assert_eq!(admits(3, Civil::Unset, UnsetClock::Deny), Admission::Open);
+        let night = Civil::At(at(Weekday::Monday, 3, 0));
+        assert_eq!(
+            [1, 2, 3].map(|id| admits(id, night, UnsetClock::Allow)),
+            [Admission::Closed, Admission::Closed, Admission::Open]
+        );
+        assert_eq!(Schedule::default(), Schedule::always());
+        assert_eq!(Schedule::never(), schedule(&[]));
     }
 }

@@ -17,8 +17,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{Likeness, Score, SubjectId, TrackId, Unusable};
-use super::planted::{self, Bug};
+use super::quality::QualityIssue;
+use crate::ids::{Likeness, Score, SubjectId, TrackId};
 use crate::liveness::{Cues, Evidence};
 use crate::time::Timestamp;
 
@@ -86,7 +86,7 @@ pub enum Verdict {
 struct Entry {
     captured: Timestamp,
     likeness: Likeness,
-    unusable: Option<Unusable>,
+    unusable: Option<QualityIssue>,
     cues: Cues,
 }
 
@@ -99,7 +99,7 @@ struct Mean {
 }
 
 /// Frames before the window's own whose liveness still counts: motion is remembered for a while.
-const EARLIER: usize = 15;
+const MAX_EARLIER_FRAMES: usize = 15;
 
 /// One face seen without a break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -127,6 +127,11 @@ impl Window {
     /// An empty window.
     pub fn new(rules: WindowRules) -> Self {
         Window { rules, track: None, since: None, entries: VecDeque::new(), earlier: VecDeque::new() }
+    }
+
+    /// The numbers of the rule.
+    pub fn rules(&self) -> &WindowRules {
+        &self.rules
     }
 
     /// Forgets everything.
@@ -175,7 +180,7 @@ impl Window {
     }
 
     /// The first flaw of a picture among the frames collected.
-    pub fn unusable(&self) -> Option<Unusable> {
+    pub fn unusable(&self) -> Option<QualityIssue> {
         self.entries.iter().find_map(|entry| entry.unusable)
     }
 
@@ -205,7 +210,7 @@ impl Window {
         track: TrackId,
         captured: Timestamp,
         likeness: impl Into<Likeness>,
-        unusable: Option<Unusable>,
+        unusable: Option<QualityIssue>,
         cues: Cues,
     ) -> Verdict {
         if !self.continues(track, captured) {
@@ -220,14 +225,14 @@ impl Window {
             self.earlier.extend(self.entries.pop_front());
         }
         let old = |entry: &Entry| captured.since(entry.captured) > 2 * self.rules.max_age;
-        while self.earlier.len() > EARLIER || self.earlier.front().is_some_and(old) {
+        while self.earlier.len() > MAX_EARLIER_FRAMES || self.earlier.front().is_some_and(old) {
             self.earlier.pop_front();
         }
         self.verdict()
     }
 
     fn continues(&self, track: TrackId, captured: Timestamp) -> bool {
-        (self.track == Some(track) || planted::is(Bug::TracksMix))
+        self.track == Some(track)
             && self.entries.back().is_some_and(|last| {
                 captured > last.captured && captured.since(last.captured) <= self.rules.max_gap
             })
@@ -323,8 +328,8 @@ impl Window {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::Others;
     use super::*;
+    use crate::ids::Others;
 
     const RULES: WindowRules = WindowRules {
         frames: 3,
@@ -466,5 +471,62 @@ mod tests {
         let mut window = Window::new(WindowRules { frames: 1, ..RULES });
         let verdict = window.push(TrackId(1), Timestamp::ZERO, vec![], None, Cues::default());
         assert_eq!(verdict, Verdict::Unknown { best_mean: None });
+    }
+    /// A window of the same face every 100 ms, so much like subject 7 in each frame, of which the network says this.
+    fn filled(frames: &[(f32, f32)]) -> Window {
+        let mut window = Window::new(RULES);
+        for (&(similarity, network), ms) in frames.iter().zip((0..).step_by(100)) {
+            let cues = Cues { network: Some(network), ..Cues::default() };
+            let at = Timestamp::from_millis(ms);
+            let _ = window.push(TrackId(1), at, scores(&[(7, similarity)]), None, cues);
+        }
+        window
+    }
+
+    #[test]
+    fn liveness_is_asked_of_frames_that_look_like_the_subject() {
+        let says = |window: &Window, subject: Option<u32>| window.evidence(subject.map(SubjectId)).network;
+        // A living stranger's frames between those of a photograph of subject 7: half the threshold is the limit.
+        let mixed = filled(&[(0.15, 0.2), (0.149, 0.98), (0.6, 0.2), (0.1, 0.98), (0.6, 0.2)]);
+        assert!(says(&mixed, Some(7)).is_some_and(|evidence| (evidence + 1.3863).abs() < 1e-3));
+        assert!(says(&mixed, None).is_some_and(|evidence| evidence > 0.0));
+        assert_eq!(says(&mixed, Some(8)), None, "nobody like that was seen");
+        // Fifteen frames before the window's own count as well.
+        for (later, counts) in [(17, true), (18, false)] {
+            let mut frames = vec![(0.6, 0.98)];
+            frames.extend(vec![(0.6, 0.2); later]);
+            assert_eq!(says(&filled(&frames), Some(7)).is_some_and(|evidence| evidence > -1.38), counts);
+        }
+        // No older than two windows may be.
+        let mut window = Window::new(RULES);
+        for (at, network) in [(0, 0.98), (450, 0.2), (900, 0.2), (1_350, 0.2), (1_800, 0.2)] {
+            let cues = Cues { network: Some(network), ..Cues::default() };
+            let at = Timestamp::from_millis(at);
+            let _ = window.push(TrackId(1), at, scores(&[(7, 0.6)]), None, cues);
+        }
+        assert!(says(&window, Some(7)).is_some_and(|evidence| evidence > -0.5), "1.8 s old, and counts");
+        let cues = Cues { network: Some(0.2), ..Cues::default() };
+        let _ = window.push(TrackId(1), Timestamp::from_millis(1_801), scores(&[(7, 0.6)]), None, cues);
+        assert!(says(&window, Some(7)).is_some_and(|evidence| evidence < -1.38), "too old");
+    }
+
+    #[test]
+    fn what_the_frames_say_of_one_subject() {
+        let mut window = filled(&[(0.6, 0.5), (0.3, 0.5), (0.0, 0.5)]);
+        assert_eq!(window.latest_likeness(SubjectId(7)), Some(0.0));
+        assert_eq!(window.latest_likeness(SubjectId(8)), None);
+        assert!((window.mean_of(SubjectId(7)) - 0.3).abs() < 1e-6);
+        assert_eq!((window.mean_of(SubjectId(8)), window.unusable()), (0.0, None));
+        assert_eq!((window.len(), window.is_empty(), window.rules()), (3, false, &RULES));
+        let (since, latest) = (Timestamp::ZERO, Timestamp::from_millis(200));
+        assert_eq!((window.run(), window.latest()), (Some(Run { track: TrackId(1), since }), Some(latest)));
+        let dark = Some(QualityIssue::TooDark);
+        let at = Timestamp::from_millis(300);
+        let _ = window.push(TrackId(1), at, scores(&[(7, 0.9)]), dark, Cues::default());
+        assert_eq!((window.unusable(), window.run().map(|run| run.since)), (dark, Some(since)));
+        window.clear();
+        assert_eq!((window.len(), window.is_empty(), window.run(), window.latest()), (0, true, None, None));
+        assert_eq!((window.latest_likeness(SubjectId(7)), window.mean_of(SubjectId(7))), (None, 0.0));
+        assert_eq!(window.best_means(), (None, None));
     }
 }

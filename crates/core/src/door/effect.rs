@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::report::Report;
 use crate::access::record::Line;
-use crate::access::{Indication, Saved};
+use crate::access::{Indication, PersistentState};
 use crate::matching::Gallery;
 use crate::strike::StrikeState;
 
@@ -20,7 +20,7 @@ pub enum Effect {
     /// Compare with the people of this gallery from now on.
     Gallery(Arc<Gallery>),
     /// Write this where it outlives a restart.
-    Save(Saved),
+    Save(PersistentState),
     /// Write this gallery and tell [`Door::gallery_saved`] how that went: it counts from then on.
     SaveGallery(Arc<Gallery>),
     /// Add this to the recording.

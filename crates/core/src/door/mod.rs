@@ -27,8 +27,8 @@ pub use self::hours::{NamedHours, WallTime};
 pub use self::report::{Origin, Report, details};
 use crate::access::record::{Because, Call, FORMAT, Line, Snapshot, Step};
 use crate::access::{
-    AccessRules, Action, Controller, EnrolStep, Input, ModeCommand, Resume, Saved, Schedule, SubjectId,
-    Timetable,
+    AccessRules, Action, Controller, EnrolStep, Input, ModeCommand, PersistentState, Restored, Schedule,
+    SubjectId, Timetable,
 };
 use crate::matching::{Embedding, Gallery, Subject};
 use crate::observation::{Observation, Purpose};
@@ -149,7 +149,7 @@ impl Door {
     }
 
     /// The first effects: the strike is secured, and what was saved is taken up.
-    pub fn start(&mut self, now: Timestamp, resume: Resume<Saved>) -> Vec<Effect> {
+    pub fn start(&mut self, now: Timestamp, resume: Restored<PersistentState>) -> Vec<Effect> {
         let actions = self.controller.start(now, resume);
         self.effects(actions, None, 0)
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::access::{Cause, DenyReason, EnrolFailure, EnrolGrant, Event, SubjectId};
+use crate::access::{DenyReason, EnrolFailure, EnrolGrant, Event, ReleaseReason, SubjectId};
 
 /// Something worth telling.
 #[derive(Clone, Debug, PartialEq)]
@@ -223,11 +223,13 @@ pub fn details(event: &Event) -> String {
         }
         Event::Identifying { track } => format!(" track={}", track.0),
         Event::Denied(reason) => format!(" reason={}{}", reason.code().name(), numbers(reason)),
-        Event::Released(Cause::Identified { subject, mean_similarity }) => {
+        Event::Released(ReleaseReason::Identified { subject, mean_similarity }) => {
             format!(" subject={subject} mean_similarity={mean_similarity:.3}")
         }
-        Event::Released(Cause::Rex) => " cause=rex".into(),
-        Event::Released(Cause::HoldOpen { time }) => format!(" cause=hold_open time_s={}", seconds(time)),
+        Event::Released(ReleaseReason::Rex) => " cause=rex".into(),
+        Event::Released(ReleaseReason::HoldOpen { time }) => {
+            format!(" cause=hold_open time_s={}", seconds(time))
+        }
         Event::Secured(why) => format!(" why={}", why.name()),
         Event::Alarm(alarm) | Event::AlarmOver(alarm) => format!(" alarm={}", alarm.name()),
         Event::LockedOut { denials, time } => format!(" denials={denials} time_s={}", seconds(time)),

@@ -379,4 +379,125 @@ mod tests {
             assert!(matches!(judge(&[cut_out; 15], &only(cue)), Liveness::Live { .. }), "{cue:?}");
         }
     }
+    fn close(evidence: Option<f32>, expected: f32) -> bool {
+        evidence.is_some_and(|evidence| (evidence - expected).abs() < 2e-3)
+    }
+
+    #[test]
+    fn what_each_cue_says_in_numbers() {
+        let nothing = Cues::default();
+        let moved = |motion, residual| Cues { motion: Some(motion), residual: Some(residual), ..nothing };
+        let along = |motion, along| Cues { motion: Some(motion), along: Some(along), ..nothing };
+        let peak = |peak| Cues { peak: Some(peak), ..nothing };
+        let odds = |odds| Cues { patterns: Some(odds), ..nothing };
+        let network = |p| Cues { network: Some(p), ..nothing };
+        for (cue, cues, expected) in [
+            // 1.5 for each doubling of what a flat thing leaves over, which grows with the motion.
+            (Cue::Planar, moved(0.01, 0.0024), 0.0),
+            (Cue::Planar, moved(0.01, 0.0012), -1.5),
+            (Cue::Planar, moved(0.01, 0.0006), -2.0),
+            (Cue::Planar, moved(0.01, 0.0048), 1.5),
+            (Cue::Planar, moved(0.01, 0.0192), 1.5),
+            (Cue::Planar, moved(0.05, 0.004_082 * 1.2), 0.3946),
+            // The neutral point moves from -0.62 to -0.75 while the motion grows from 0.01 to 0.04.
+            (Cue::Surroundings, along(0.005, -0.62), 0.0),
+            (Cue::Surroundings, along(0.01, -0.7), 0.32),
+            (Cue::Surroundings, along(0.025, -0.7), 0.06),
+            (Cue::Surroundings, along(0.04, -0.8), 0.2),
+            (Cue::Surroundings, along(0.09, -0.8), 0.2),
+            (Cue::Surroundings, along(0.01, -1.0), 0.8),
+            (Cue::Surroundings, along(0.01, 0.5), -2.0),
+            (Cue::Texture, peak(1.62), 0.0),
+            (Cue::Texture, peak(1.7), -0.4),
+            (Cue::Texture, peak(1.2), 0.4),
+            (Cue::Texture, peak(2.5), -3.0),
+            (Cue::Patterns, odds(2.0), -0.1),
+            (Cue::Patterns, odds(4.0), 0.4),
+            (Cue::Patterns, odds(-6.0), -2.5),
+            (Cue::Network, network(0.5), 0.0),
+            (Cue::Network, network(0.3), -0.8473),
+            (Cue::Network, network(0.8), 1.3863),
+            (Cue::Network, network(1.0), 2.5),
+            (Cue::Network, network(0.0), -2.5),
+        ] {
+            let evidence = Evidence::of([cues; 15].iter());
+            assert!(close(evidence.get(cue), expected), "{cue:?} {cues:?}: {evidence:?}, not {expected}");
+            let others = Cue::ALL.iter().filter(|other| **other != cue);
+            assert!(others.into_iter().all(|other| evidence.get(*other).is_none()), "{evidence:?}");
+        }
+    }
+
+    #[test]
+    fn too_few_frames_and_hardly_any_motion_say_nothing() {
+        let planar = |motion, frames| {
+            let cues = Cues { motion: Some(motion), residual: Some(0.0024), ..Cues::default() };
+            Evidence::of(vec![cues; frames].iter()).planar.is_some()
+        };
+        assert_eq!([planar(0.01, 3), planar(0.01, 4)], [false, true]);
+        assert_eq!([planar(0.0019, 15), planar(0.002, 15)], [false, true]);
+        let network = |frames| {
+            let cues = Cues { network: Some(0.5), ..Cues::default() };
+            Evidence::of(vec![cues; frames].iter()).network.is_some()
+        };
+        assert_eq!([network(2), network(3)], [false, true]);
+        // A third of the way up the sorted values, between two of them: -0.2 + 0.32 * 0.2.
+        let residual = |exponent: f32| Some(0.0024 * exponent.exp2());
+        let frames = [0.2, -0.4, 0.0, 0.4, -0.2].map(|exponent| Cues {
+            motion: Some(0.01),
+            residual: residual(exponent),
+            ..Cues::default()
+        });
+        assert!(close(Evidence::of(frames.iter()).planar, 1.5 * -0.136));
+        // The mean of the others.
+        let frames = [0.5, 0.5, 0.8].map(|p| Cues { network: Some(p), ..Cues::default() });
+        assert!(close(Evidence::of(frames.iter()).network, 1.3863 / 3.0));
+    }
+
+    #[test]
+    fn a_still_picture_has_no_motion() {
+        let still = Evidence::of_still(&ALIVE);
+        assert_eq!((still.planar, still.surroundings), (None, None));
+        assert!(still.texture.is_some() && still.patterns.is_some() && still.network.is_some());
+    }
+
+    #[test]
+    fn the_verdict_at_its_limits() {
+        let rules = LivenessRules { live: 2.0, spoof: -1.0, veto: -0.5, ..LivenessRules::default() };
+        let evidence = |planar, network| Evidence { planar, network, ..Evidence::default() };
+        for (evidence, verdict) in [
+            (evidence(Some(1.0), Some(1.0)), Liveness::Live { evidence: 2.0 }),
+            (evidence(Some(1.0), Some(0.75)), Liveness::NotSure { evidence: 1.75 }),
+            (evidence(Some(0.0), Some(2.0)), Liveness::Live { evidence: 2.0 }),
+            (evidence(Some(-0.25), Some(2.25)), Liveness::NotSure { evidence: 2.0 }),
+            (evidence(None, Some(2.5)), Liveness::NotSure { evidence: 2.5 }),
+            (evidence(Some(-1.0), None), Liveness::Spoof { evidence: -1.0 }),
+            (evidence(Some(-0.75), None), Liveness::NotSure { evidence: -0.75 }),
+            (evidence(None, None), Liveness::NotSure { evidence: 0.0 }),
+        ] {
+            assert_eq!(evidence.judge(&rules), verdict, "{evidence:?}");
+        }
+        // A cue below the veto, whatever the others say; the patterns have none.
+        let with = |texture, patterns| Evidence { texture, patterns, ..evidence(Some(1.5), Some(2.5)) };
+        for (evidence, unopposed) in [
+            (with(Some(-0.5), None), true),
+            (with(Some(-0.625), None), false),
+            (with(None, Some(-0.625)), true),
+            (evidence(Some(0.0), Some(-0.5)), true),
+            (evidence(Some(-0.125), Some(2.0)), false),
+            (evidence(None, Some(2.0)), false),
+        ] {
+            assert_eq!(evidence.is_unopposed(&rules), unopposed, "{evidence:?}");
+        }
+        // Whoever does not count has no veto, and depth is not asked for where it does not count.
+        let rules = LivenessRules { cues: CueSet::of(|cue| cue == Cue::Network), ..rules };
+        assert!(evidence(Some(-2.0), Some(2.0)).is_unopposed(&rules));
+        assert!(evidence(None, Some(2.0)).is_unopposed(&rules));
+        assert!(!evidence(None, Some(-0.625)).is_unopposed(&rules));
+        // Nothing that counts was measured: no verdict, even where the limits would have one.
+        for (live, spoof) in [(0.0, -1.0), (1.0, 0.0)] {
+            let rules = LivenessRules { live, spoof, ..rules };
+            let verdict = evidence(Some(1.0), None).judge(&rules);
+            assert_eq!(verdict, Liveness::NotSure { evidence: 0.0 });
+        }
+    }
 }

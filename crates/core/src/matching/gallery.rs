@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::name::{self, Looks};
 use super::{Embedding, Metric};
-use crate::access::{Score, SubjectId};
+use crate::ids::{Score, SubjectId};
 
 /// The SHA-256 of an embedder's file: templates of one model mean nothing to another.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]

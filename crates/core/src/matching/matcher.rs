@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use super::compact::{Bytes, CompactTemplates};
 use super::{Embedding, Gallery, Metric};
-use crate::access::{Likeness, Others, Score};
+use crate::ids::{Likeness, Others, Score};
 
 /// The most templates that are all compared in full precision: some 0.1 ms of work.
 const WHOLE: usize = 4_096;

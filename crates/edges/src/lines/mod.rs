@@ -12,14 +12,16 @@
 //! | identifying, enrolment counting down | x | x | |
 //! | released | x | | |
 //! | enrolment waiting for a face | | x | |
-//! | denied: unknown, nobody enrolled | | x | one long beep |
+//! | denied: unknown, nobody enrolled, like two people, a picture, challenge failed | | x | one long beep |
 //! | denied: was let in already | | 1 blink | |
 //! | denied: several faces | | 2 blinks | 2 beeps |
-//! | denied: picture too dark, too bright, too small | | 3 blinks | 3 beeps |
+//! | denied: picture too dark, too bright, too small; not sure alive; second factor | | 3 blinks | 3 beeps |
 //! | denied: locked out | | 4 blinks | 4 beeps |
 //! | denied: not at this hour, clock not set | | 5 blinks | 5 beeps |
 //! | denied: secure mode | | 6 blinks | 6 beeps |
 //! | denied: the audit log is not written | | 7 blinks | 7 beeps |
+//! | asked to turn the head | in turn with red | in turn with green | 2 beeps |
+//! | asked to nod | together with red | together with green | 2 beeps |
 //! | alarm | | flashes | sounds on and off |
 //!
 //! Blinks come again every 2.4 s, beeps do not.
@@ -143,23 +145,7 @@ const LONG_BEEP: u128 = 4;
 
 /// How a denial blinks; `None` for steadily.
 fn blinks(code: DenyCode) -> Option<u128> {
-    match code {
-        DenyCode::Unknown
-        | DenyCode::Ambiguous
-        | DenyCode::NobodyEnrolled
-        | DenyCode::Spoof
-        | DenyCode::ChallengeFailed => None,
-        DenyCode::AlreadyReleased => Some(1),
-        DenyCode::SeveralFaces => Some(2),
-        // What the person can help: show the face better, or give the second factor.
-        DenyCode::PoorPicture | DenyCode::NotSureAlive | DenyCode::SecondFactor => Some(3),
-        // Without a pause, and in both lights: something is asked for.
-        DenyCode::TurnHead | DenyCode::Nod => Some(PERIOD / 2),
-        DenyCode::LockedOut => Some(4),
-        DenyCode::OutOfHours | DenyCode::ClockNotSet => Some(5),
-        DenyCode::SecureMode => Some(6),
-        DenyCode::NotRecorded => Some(7),
-    }
+    code.blinks().map(u128::from)
 }
 
 /// Whether an indicator is on when `indication` has been shown for `elapsed`.

@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::feed::Known;
-use facelatch_core::access::{Alarm, Cause, DenyCode, Fault, Mode};
+use facelatch_core::access::{Alarm, DenyCode, Fault, Mode, ReleaseReason};
 use facelatch_core::strike::StrikeState;
 use facelatch_core::time::Timestamp;
 use facelatch_host::clock;
@@ -186,7 +186,7 @@ pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)], start
     text.family("release_latency_seconds", "histogram", help);
     text.histogram("release_latency_seconds", "", &metrics.release);
     let help = "Releases of the strike by cause.";
-    text.counters("releases_total", "cause", help, Cause::NAMES, &metrics.releases);
+    text.counters("releases_total", "cause", help, ReleaseReason::NAMES, &metrics.releases);
     let reasons = DenyCode::ALL.map(DenyCode::name);
     text.counters("denials_total", "reason", "Denials by reason.", reasons, &metrics.denials);
     let alarms = Alarm::ALL.map(Alarm::name);

@@ -16,6 +16,7 @@ use super::{Session, Shared, Site, metrics};
 use crate::daemon_link::LinkError;
 use crate::feed::{Enrolment, Known};
 use facelatch_audit::Entry;
+use facelatch_core::access::DenyCode;
 use facelatch_core::matching::MOST_LOOKS;
 use facelatch_core::strike::StrikeState;
 use facelatch_protocol::metrics::{BOUNDS_US, Histogram};
@@ -555,26 +556,7 @@ fn why(entry: &Entry) -> String {
 
 /// A denial's reason in words; the code itself for what is none.
 fn words(code: &str) -> &str {
-    match code {
-        "unknown" => "a face that is not known here",
-        "nobody_enrolled" => "nobody is enrolled",
-        "ambiguous" => "like two people",
-        "poor_picture" => "too dark, too bright or too far away",
-        "several_faces" => "more than one face",
-        "already_released" => "had been let in before",
-        "locked_out" => "locked out after denied attempts",
-        "out_of_hours" => "not at this hour",
-        "clock_not_set" => "the clock is not set",
-        "secure_mode" => "secure mode",
-        "not_recorded" => "the log could not be written",
-        "spoof" => "a picture, not a person",
-        "not_sure_alive" => "not clear whether a person or a picture",
-        "second_factor" => "the second factor was missing",
-        "turn_head" => "asked to turn the head",
-        "nod" => "asked to nod",
-        "challenge_failed" => "the head was not turned, or not nodded with, when asked",
-        other => other,
-    }
+    DenyCode::from_name(code).map_or(code, |code| code.summary())
 }
 
 pub(super) async fn export(

@@ -7,12 +7,12 @@ pub mod pictures;
 
 use std::time::Duration;
 
-use facelatch::access::{
-    AccessRules, Action, ApproachRules, ButtonRules, Cause, ChallengeEnd, Civil, DenyReason, EnrolmentRules,
-    Event, Fault, Input, LockoutRules, ModeCommand, Score, Seen, Sighting, SubjectId, TrackId, UnsetClock,
-    WindowRules,
+use facelatch_core::access::{
+    AccessRules, Action, ApproachRules, ButtonRules, ChallengeEnd, Civil, DenyReason, EnrolmentRules, Event,
+    Fault, Input, LockoutRules, ModeCommand, ReleaseReason, Score, Seen, Sighting, SubjectId, TrackId,
+    UnsetClock, WindowRules,
 };
-use facelatch::time::Timestamp;
+use facelatch_core::time::Timestamp;
 
 /// Deadlines are served late by at most this: the tick of "hold time + one tick".
 pub const TICK: Duration = Duration::from_millis(10);
@@ -333,7 +333,7 @@ impl Watcher {
                     self.until = Some(until);
                     (self.exit, self.held) = (rex, by_operator);
                 }
-                Action::Report(Event::Released(Cause::Identified { subject, .. })) => {
+                Action::Report(Event::Released(ReleaseReason::Identified { subject, .. })) => {
                     self.identified(now, *subject, input)?;
                 }
                 Action::Report(Event::Denied(

@@ -5,16 +5,16 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::{EnrolWait, Event};
+use super::words::{EnrolNotice, EnrolWait};
 use crate::time::Timestamp;
 
 /// The shortest time that a prompt stays; the first one stays for half of it. It is also the time over which frames
 /// vote on the next prompt.
-const DWELL: Duration = Duration::from_secs(1);
+const MIN_PROMPT_TIME: Duration = Duration::from_secs(1);
 /// The countdown goes on as soon as most frames of so short a time are fit.
-const FIT: Duration = Duration::from_millis(400);
+const MIN_FIT_TIME: Duration = Duration::from_millis(400);
 /// What goes on is said again after so long: nobody waits before a silent door.
-const AGAIN: Duration = Duration::from_secs(5);
+const REMIND_AFTER: Duration = Duration::from_secs(5);
 
 /// Something to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -59,31 +59,31 @@ impl Prompt {
 
     /// When something is to be said again, whether or not frames come.
     pub fn due(&self) -> Timestamp {
-        self.spoken + AGAIN
+        self.spoken + REMIND_AFTER
     }
 
     /// What to say when that time has come: what was said last, or that no frames come.
-    pub fn remind(&mut self, now: Timestamp, seconds_left: u32) -> Option<Event> {
+    pub fn remind(&mut self, now: Timestamp, seconds_left: u32) -> Option<EnrolNotice> {
         if now < self.due() {
             return None;
         }
         self.spoken = now;
         let wait = match self.said {
-            Some(Line::Wait(wait)) if now.since(self.latest) < AGAIN / 2 => wait,
+            Some(Line::Wait(wait)) if now.since(self.latest) < REMIND_AFTER / 2 => wait,
             _ => EnrolWait::Picture,
         };
-        Some(Event::EnrolStillWaiting { wait, seconds_left })
+        Some(EnrolNotice::StillWaiting { wait, seconds_left })
     }
 
     /// True while the countdown is what is said.
-    pub fn counts(&self) -> bool {
+    pub fn is_counting(&self) -> bool {
         matches!(self.said, Some(Line::Countdown | Line::Wait(EnrolWait::More)))
     }
 
     /// What most of the latest frames ask for; of equals what is said already.
     fn most(&self, now: Timestamp) -> Option<Line> {
         let (mut fit, mut all) = (0, 0);
-        for (_, line) in self.asked.iter().filter(|(at, _)| now.since(*at) <= FIT) {
+        for (_, line) in self.asked.iter().filter(|(at, _)| now.since(*at) <= MIN_FIT_TIME) {
             fit += usize::from(*line == Line::Countdown);
             all += 1;
         }
@@ -96,24 +96,24 @@ impl Prompt {
     }
 
     /// Takes a frame, and tells what to say.
-    pub fn take(&mut self, now: Timestamp, asked: Asked) -> Option<Event> {
+    pub fn on_frame(&mut self, now: Timestamp, asked: Asked) -> Option<EnrolNotice> {
         let line = match asked.wait {
             Some(wait) => Line::Wait(wait),
             None if asked.seconds_left == 0 => Line::Wait(EnrolWait::More),
             None => Line::Countdown,
         };
         self.latest = now;
-        self.asked.retain(|(at, _)| now.since(*at) <= DWELL);
+        self.asked.retain(|(at, _)| now.since(*at) <= MIN_PROMPT_TIME);
         self.asked.push((now, line));
         if self.said.is_none() || now >= self.stays {
             let most = self.most(now);
             if most != self.said {
-                self.stays = now + if self.said.is_none() { DWELL / 2 } else { DWELL };
+                self.stays = now + if self.said.is_none() { MIN_PROMPT_TIME / 2 } else { MIN_PROMPT_TIME };
                 self.said = most;
                 self.seconds = None;
                 self.spoken = now;
                 if let Some(Line::Wait(wait)) = most {
-                    return Some(Event::EnrolWaiting(wait));
+                    return Some(EnrolNotice::Waiting(wait));
                 }
             }
         }
@@ -121,7 +121,7 @@ impl Prompt {
             Some(Line::Countdown) if line == Line::Countdown && self.seconds != Some(asked.seconds_left) => {
                 self.seconds = Some(asked.seconds_left);
                 self.spoken = now;
-                Some(Event::EnrolCountdown { seconds_left: asked.seconds_left })
+                Some(EnrolNotice::Countdown { seconds_left: asked.seconds_left })
             }
             _ => self.remind(now, asked.until_end),
         }
@@ -130,34 +130,34 @@ impl Prompt {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::Unusable;
     use super::*;
+    use crate::access::quality::QualityIssue;
 
     /// What is said of frames 100 ms apart.
-    fn said(frames: impl IntoIterator<Item = (Option<EnrolWait>, u32)>) -> Vec<(u64, Event)> {
+    fn said(frames: impl IntoIterator<Item = (Option<EnrolWait>, u32)>) -> Vec<(u64, EnrolNotice)> {
         let mut prompt = Prompt::new(Timestamp::from_millis(900));
         let times = (1_000..).step_by(100);
         let told = times.zip(frames).filter_map(|(ms, (wait, seconds_left))| {
             let asked = Asked { wait, seconds_left, until_end: (60_000 - ms as u32) / 1_000 };
-            Some((ms, prompt.take(Timestamp::from_millis(ms), asked)?))
+            Some((ms, prompt.on_frame(Timestamp::from_millis(ms), asked)?))
         });
         told.collect()
     }
 
-    const STILL: Option<EnrolWait> = Some(EnrolWait::Better(Unusable::Blurred));
+    const STILL: Option<EnrolWait> = Some(EnrolWait::Better(QualityIssue::Blurred));
 
     #[test]
     fn frames_that_differ_from_one_another_do_not_flicker() {
         // Every third frame is blurred: the countdown goes on, without a word against it.
         let told = said((0..50).map(|n| (STILL.filter(|_| n % 3 == 2), 5 - n / 10)));
-        let countdown = |(_, event): &(u64, Event)| matches!(event, Event::EnrolCountdown { .. });
+        let countdown = |(_, event): &(u64, EnrolNotice)| matches!(event, EnrolNotice::Countdown { .. });
         assert!(told.iter().all(countdown) && told.len() == 5, "{told:?}");
         // Two of three are: that is said, and no countdown against it; once, and again when it goes on.
         let told = said((0..70).map(|n| (STILL.filter(|_| n % 3 != 2), 5)));
-        let events: Vec<Event> = told.iter().map(|(_, event)| *event).collect();
-        let wait = EnrolWait::Better(Unusable::Blurred);
-        let again = Event::EnrolStillWaiting { wait, seconds_left: 54 };
-        assert_eq!(events, [Event::EnrolWaiting(wait), again]);
+        let events: Vec<EnrolNotice> = told.iter().map(|(_, event)| *event).collect();
+        let wait = EnrolWait::Better(QualityIssue::Blurred);
+        let again = EnrolNotice::StillWaiting { wait, seconds_left: 54 };
+        assert_eq!(events, [EnrolNotice::Waiting(wait), again]);
     }
 
     #[test]
@@ -168,10 +168,10 @@ mod tests {
         let told = said(frames);
         let times: Vec<u64> = told.iter().map(|(ms, _)| *ms).collect();
         assert!(times.windows(2).all(|pair| (500..=5_000).contains(&(pair[1] - pair[0]))), "{told:?}");
-        assert_eq!(told[0].1, Event::EnrolCountdown { seconds_left: 5 });
-        assert_eq!(told[1], (1_600, Event::EnrolWaiting(EnrolWait::Face)));
-        assert_eq!(told[2], (6_600, Event::EnrolStillWaiting { wait: EnrolWait::Face, seconds_left: 53 }));
-        assert_eq!(*told.last().unwrap(), (14_500, Event::EnrolCountdown { seconds_left: 5 }));
+        assert_eq!(told[0].1, EnrolNotice::Countdown { seconds_left: 5 });
+        assert_eq!(told[1], (1_600, EnrolNotice::Waiting(EnrolWait::Face)));
+        assert_eq!(told[2], (6_600, EnrolNotice::StillWaiting { wait: EnrolWait::Face, seconds_left: 53 }));
+        assert_eq!(*told.last().unwrap(), (14_500, EnrolNotice::Countdown { seconds_left: 5 }));
     }
 
     #[test]
@@ -181,15 +181,15 @@ mod tests {
         assert_eq!(prompt.remind(Timestamp::from_millis(5_999), 55), None);
         let wait = EnrolWait::Picture;
         let said = prompt.remind(Timestamp::from_millis(6_000), 55);
-        assert_eq!(said, Some(Event::EnrolStillWaiting { wait, seconds_left: 55 }));
+        assert_eq!(said, Some(EnrolNotice::StillWaiting { wait, seconds_left: 55 }));
         assert_eq!(prompt.due(), Timestamp::from_millis(11_000));
     }
 
     #[test]
     fn a_countdown_that_is_over_asks_for_what_is_missing() {
         let told = said((0..30).map(|n| (None, u32::from(n < 10))));
-        assert_eq!(told[0].1, Event::EnrolCountdown { seconds_left: 1 });
-        assert_eq!(told[1].1, Event::EnrolWaiting(EnrolWait::More));
+        assert_eq!(told[0].1, EnrolNotice::Countdown { seconds_left: 1 });
+        assert_eq!(told[1].1, EnrolNotice::Waiting(EnrolWait::More));
         assert_eq!(told.len(), 2);
     }
 }

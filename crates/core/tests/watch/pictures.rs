@@ -2,11 +2,11 @@
 
 use std::collections::VecDeque;
 
-use facelatch::access::{
-    AccessRules, Action, Cause, ChallengeEnd, DenyReason, Event, Fault, Input, ModeCommand, Seen,
+use facelatch_core::access::{
+    AccessRules, Action, ChallengeEnd, DenyReason, Event, Fault, Input, ModeCommand, ReleaseReason, Seen,
 };
-use facelatch::liveness::{Cues, Gesture, Unsure};
-use facelatch::time::Timestamp;
+use facelatch_core::liveness::{Cues, Gesture, Unsure};
+use facelatch_core::time::Timestamp;
 
 /// What a face is made of, by its cues.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -197,7 +197,7 @@ impl Pictures {
                     self.refused = true;
                     self.counts[5] += u64::from(*end == ChallengeEnd::TimeOver);
                 }
-                Event::Released(Cause::Identified { .. }) => {
+                Event::Released(ReleaseReason::Identified { .. }) => {
                     if self.refused {
                         return Err("a face that was refused and stays got in".into());
                     }

@@ -102,13 +102,13 @@ impl Watcher {
         let turn = self.frames % 4;
         self.frames += 1;
         match turn {
-            0 => Ok(self.watch.glance(pixels.view(), face, track.0)),
+            0 => Ok(self.watch.measure_texture(pixels.view(), face, track.0)),
             2 => {
-                self.watch.pass(pixels.view(), face, track.0);
+                self.watch.push(pixels.view(), face, track.0);
                 let network = self.network.as_mut().map(|network| network.score(pixels, face));
                 Ok(Cues { network: network.transpose()?, ..Cues::default() })
             }
-            _ => Ok(self.watch.look(pixels.view(), face, track.0)),
+            _ => Ok(self.watch.measure_motion(pixels.view(), face, track.0)),
         }
     }
 }

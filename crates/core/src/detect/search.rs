@@ -251,11 +251,8 @@ mod tests {
     use crate::picture::Gray;
 
     fn noise(seed: u32) -> Gray {
-        let mut state = seed;
-        let pixels = (0..320 * 240).map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            100 + (state >> 28) as u8
-        });
+        let mut rng = fastrand::Rng::with_seed(seed.into());
+        let pixels = (0..320 * 240).map(|_| rng.u8(100..116));
         Gray::from_pixels(320, 240, pixels.collect()).unwrap()
     }
 

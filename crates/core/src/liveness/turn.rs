@@ -17,16 +17,16 @@ use crate::picture::{GrayView, Rect};
 const MOTIONS: usize = 14;
 
 /// Steps of the fit.
-const STEPS: usize = 10;
+const MAX_STEPS: usize = 10;
 
 /// A step shorter than this, in half widths of the face, ends the fit.
-const SETTLED: f32 = 2e-4;
+const CONVERGED: f32 = 2e-4;
 
 /// Two views less alike than this after the fit are not the same face seen twice.
-const ALIKE: f32 = 0.9;
+const MIN_CORRELATION: f32 = 0.9;
 
 /// A pixel that fits worse than this, in deviations, counts less: blinks, glare, a mouth that speaks.
-const FITS: f32 = 0.4;
+const OUTLIER_ERROR: f32 = 0.4;
 
 /// How far the head has turned from where it was; no biometric data.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -132,7 +132,7 @@ fn fit(from: &Reduced, to: &Reduced, region: Rect, flat: &Aligned) -> Option<Tur
     let mut strength = [0.0_f32; MOTIONS];
     let mut seen = vec![None; points.len()];
     let mut likeness = 0.0;
-    for step in 0..=STEPS {
+    for step in 0..=MAX_STEPS {
         for (point, seen) in points.iter().zip(&mut seen) {
             let (mut u, mut v) = (point.u, point.v);
             for ((dx, dy), s) in motions(point.u, point.v).into_iter().zip(strength) {
@@ -152,7 +152,7 @@ fn fit(from: &Reduced, to: &Reduced, region: Rect, flat: &Aligned) -> Option<Tur
             let seen = (seen - mean) / deviation;
             product += seen * point.value;
             let error = seen - point.value;
-            let weight = FITS / error.abs().max(FITS);
+            let weight = OUTLIER_ERROR / error.abs().max(OUTLIER_ERROR);
             for (i, a) in point.slopes.iter().enumerate() {
                 wanted[i] += weight * a * error;
                 for (sum, b) in normal[i].iter_mut().zip(&point.slopes) {
@@ -161,7 +161,7 @@ fn fit(from: &Reduced, to: &Reduced, region: Rect, flat: &Aligned) -> Option<Tur
             }
         }
         likeness = product / inside as f32;
-        if step == STEPS {
+        if step == MAX_STEPS {
             break;
         }
         // Directions that the face says nothing about are left alone.
@@ -172,12 +172,12 @@ fn fit(from: &Reduced, to: &Reduced, region: Rect, flat: &Aligned) -> Option<Tur
         if strength.iter().any(|s| s.abs() > 1.0) {
             return None;
         }
-        if change.iter().all(|c| c.abs() < SETTLED) {
+        if change.iter().all(|c| c.abs() < CONVERGED) {
             break;
         }
     }
     let [.., turn, nod] = strength;
-    (likeness >= ALIKE).then_some(Turned { turn, nod, likeness })
+    (likeness >= MIN_CORRELATION).then_some(Turned { turn, nod, likeness })
 }
 
 #[cfg(test)]

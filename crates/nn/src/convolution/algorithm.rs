@@ -99,8 +99,8 @@ mod tests {
 
     /// Numbers from -1 to 1.
     fn numbers(seed: u64) -> impl Iterator<Item = f32> {
-        let next = |state: &u64| Some(state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1));
-        std::iter::successors(Some(seed), next).map(|state| (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0)
+        let mut rng = fastrand::Rng::with_seed(seed);
+        std::iter::repeat_with(move || 2.0 * rng.f32() - 1.0)
     }
 
     /// What a convolution is by its definition, in double precision.

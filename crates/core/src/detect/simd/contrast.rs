@@ -216,11 +216,8 @@ mod tests {
     /// Every window outside the candidates has pixels within less than the least range.
     #[test]
     fn windows_left_out_are_flat() {
-        let mut state = 7u32;
-        let mut dice = move |n: u32| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) % n
-        };
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut dice = |n: u32| rng.u32(0..n);
         let (mut contrast, mut map, mut lines) = (Contrast::default(), Map::default(), Default::default());
         let (mut levels, mut inside, mut outside) = (Vec::new(), 0, 0);
         for _ in 0..60 {

@@ -234,12 +234,10 @@ mod tests {
 
     #[test]
     fn inverse_roots_are_those_of_the_slow_way() {
-        let mut state = 12345u32;
+        let mut rng = fastrand::Rng::with_seed(12345);
         for round in 0..20_000 {
-            let nf: [u32; 64] = std::array::from_fn(|i| {
-                state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-                if round % 2 == 0 { state } else { (i + round * 37) as u32 }
-            });
+            let nf: [u32; 64] =
+                std::array::from_fn(|i| if round % 2 == 0 { rng.u32(..) } else { (i + round * 37) as u32 });
             let mut norms = [0.0; 64];
             inverse_roots(&nf, &mut norms);
             for (norm, nf) in norms.iter().zip(nf) {

@@ -191,11 +191,9 @@ mod tests {
 
     #[test]
     fn visits_follow_the_plain_rule() {
-        let mut state = 0x9e37_79b9_7f4a_7c15u64;
+        let mut rng = fastrand::Rng::with_seed(1);
         for round in 0..3000 {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
+            let state = rng.u64(..);
             let failed = match round % 4 {
                 0 => state,
                 1 => state | state.rotate_left(1) | state.rotate_left(2),

@@ -2,7 +2,12 @@
 
 /// [`super::Isa::running_sums32`] one at a time, from the `from`th on.
 #[inline(always)]
-pub(super) fn running_sums_rest<T: Copy + Into<u32>>(columns: &[T], paired: bool, sums: &mut [u32], from: usize) {
+pub(super) fn running_sums_rest<T: Copy + Into<u32>>(
+    columns: &[T],
+    paired: bool,
+    sums: &mut [u32],
+    from: usize,
+) {
     let mut total = from.checked_sub(1).map_or(0, |last| sums[last]);
     for (i, sum) in sums.iter_mut().enumerate().skip(from) {
         total = total.wrapping_add(if paired {

@@ -72,7 +72,7 @@ struct Watcher {
     /// that bounds the cost.
     frames: u64,
     /// The face when it was asked to turn.
-    asked: Option<(TrackId, turn::View)>,
+    asked: Option<(TrackId, turn::FaceView)>,
 }
 
 impl Watcher {
@@ -91,7 +91,7 @@ impl Watcher {
                 (cues.turn, cues.nod) = (turned.map(|t| t.turn), turned.map(|t| t.nod));
             }
             None if purpose == Purpose::Challenge => {
-                self.asked = Some((track, turn::View::new(pixels.view(), face)));
+                self.asked = Some((track, turn::FaceView::new(pixels.view(), face)));
             }
             None => {}
         }

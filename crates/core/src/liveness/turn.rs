@@ -41,15 +41,15 @@ pub struct Turned {
 
 /// A view of a face that later ones are compared with.
 #[derive(Debug)]
-pub struct View {
+pub struct FaceView {
     reduced: Reduced,
     face: Rect,
 }
 
-impl View {
+impl FaceView {
     /// The face in the box `face`.
     pub fn new(picture: GrayView<'_>, face: Rect) -> Self {
-        View { reduced: Reduced::new(picture, factor_of(face)), face }
+        FaceView { reduced: Reduced::new(picture, factor_of(face)), face }
     }
 
     /// How far the head, now in the box `face`, has turned since. `None` where the views cannot be compared.
@@ -197,7 +197,7 @@ mod tests {
             let (u, v) = before((x - 99.5) / half, (y - 99.5) / half);
             pattern((99.5 + u * half) / 2.0, (99.5 + v * half) / 2.0)
         });
-        View::new(first.view(), FACE).turned(second.view(), FACE).unwrap()
+        FaceView::new(first.view(), FACE).turned(second.view(), FACE).unwrap()
     }
 
     #[test]
@@ -235,11 +235,11 @@ mod tests {
     fn what_is_not_the_same_face_is_not_compared() {
         let first = drawn(200, 200, |x, y| pattern(x / 2.0, y / 2.0));
         let other = drawn(200, 200, |x, y| pattern(y / 1.3 + 40.0, 90.0 - x / 3.1));
-        let view = View::new(first.view(), FACE);
+        let view = FaceView::new(first.view(), FACE);
         assert_eq!(view.turned(other.view(), FACE), None);
         assert!(view.turned(first.view(), FACE).is_some_and(|t| t.turn.abs() < 1e-3));
         for face in [Rect::new(-50, -50, 90, 90), Rect::new(i32::MAX - 9, 0, 9, 9), Rect::new(5, 5, 0, 0)] {
-            let _ = View::new(first.view(), face).turned(other.view(), FACE);
+            let _ = FaceView::new(first.view(), face).turned(other.view(), FACE);
             let _ = view.turned(other.view(), face);
         }
     }

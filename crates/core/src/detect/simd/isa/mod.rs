@@ -12,7 +12,7 @@ pub(super) mod x86;
 /// A vector instruction set.
 ///
 /// # Safety
-/// Every function may only be called where the processor has the instruction set; `load`, `norm` and
+/// Every function may only be called where the processor has the instruction set; `load`, `load_norms` and
 /// `transpose` besides require their pointers to be valid for what they say they read and write.
 pub(super) trait Isa: Copy {
     /// Windows in a vector.
@@ -35,7 +35,7 @@ pub(super) trait Isa: Copy {
     unsafe fn select(mask: Self::Vector, a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// One bit a lane: signed `a < b`.
     unsafe fn cmp_lt_bits(a: Self::Vector, b: Self::Vector) -> u32;
-    /// `LANES` numbers from `p` on, in the order of `below`.
+    /// `LANES` numbers from `p` on, in the order of `scaled_cmp_lt`.
     unsafe fn load_norms(p: *const f32) -> Self::Accumulator;
     /// Mask of `65536 f * norm < threshold`, `f` signed.
     unsafe fn scaled_cmp_lt(f: Self::Vector, norm: Self::Accumulator, threshold: f32) -> Self::Vector;

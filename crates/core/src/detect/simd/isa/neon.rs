@@ -7,7 +7,7 @@ use super::portable::{blend_down_plain, running_sums_rest};
 
 /// NEON, which every aarch64 processor has: 8 windows.
 #[derive(Clone, Copy)]
-pub(in super::super::super) struct Neon;
+pub(in super::super) struct Neon;
 
 /// Running sums, four at a time, of the vectors that `$four` gives for an index into `$sums`.
 macro_rules! running {

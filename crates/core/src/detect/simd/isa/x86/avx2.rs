@@ -8,7 +8,7 @@ use super::common::{across8, at_least64, blend_down_signed, running8, running16,
 
 /// AVX2: 16 windows.
 #[derive(Clone, Copy)]
-pub(in super::super::super::super) struct Avx2;
+pub(in super::super::super) struct Avx2;
 
 /// Needs AVX2.
 #[inline(always)]

@@ -8,7 +8,7 @@ use super::common::{across8, at_least64, blend_down_signed, running8, running16,
 
 /// 8 windows: with SSE2, which every x86-64 processor has, or `V2` with SSSE3 as well.
 #[derive(Clone, Copy)]
-pub(in super::super::super::super) struct Sse<const V2: bool>;
+pub(in super::super::super) struct Sse<const V2: bool>;
 
 /// Needs SSSE3.
 #[inline(always)]

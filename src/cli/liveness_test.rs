@@ -128,7 +128,13 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
 /// A still has no motion to wait for, and fewer cues: one number decides.
 fn stills(rules: LivenessRules) -> LivenessRules {
     let cues = CueSet { planarity: false, background: false, ..rules.cues };
-    LivenessRules { cues, live: MIN_STILL_EVIDENCE, spoof: MIN_STILL_EVIDENCE, veto: f32::NEG_INFINITY, ..rules }
+    LivenessRules {
+        cues,
+        live: MIN_STILL_EVIDENCE,
+        spoof: MIN_STILL_EVIDENCE,
+        veto: f32::NEG_INFINITY,
+        ..rules
+    }
 }
 
 /// One cue decides by its sign.
@@ -276,8 +282,11 @@ mod tests {
 
     #[test]
     fn the_first_clear_verdict_counts() {
-        let sure =
-            |evidence: f32| Evidence { planarity: Some(evidence), network: Some(evidence), ..Evidence::default() };
+        let sure = |evidence: f32| Evidence {
+            planarity: Some(evidence),
+            network: Some(evidence),
+            ..Evidence::default()
+        };
         let nothing = Evidence::default();
         let rules = LivenessRules::default();
         let clips = [

@@ -2,14 +2,10 @@
 
 mod reference;
 
-use facelatch::detect::{Cascade, Detector, InstructionSet};
+use facelatch::detect::{Cascade, Detector};
 use facelatch::picture::Rect;
 use proptest::prelude::*;
 use reference::Dice;
-
-fn available() -> impl Iterator<Item = InstructionSet> {
-    InstructionSet::ALL.into_iter().filter(|set| set.is_available())
-}
 
 /// The first stages of the frontal face alone: a face is not needed for hits.
 fn first_stages(count: usize) -> Cascade {
@@ -20,7 +16,7 @@ fn first_stages(count: usize) -> Cascade {
 fn agree(cascade: &Cascade, dice: &mut Dice<'_>) -> Result<Vec<Rect>, TestCaseError> {
     let (picture, params) = (dice.picture(), dice.params());
     let expected = reference::detect(cascade, picture.view(), &params);
-    for set in available() {
+    for set in Detector::instruction_sets() {
         let mut detector = Detector::with_instruction_set(cascade.clone(), set);
         let found = detector.detect(picture.view(), &params);
         prop_assert_eq!(&found, &expected, "{} {:?}", set.name(), params);

@@ -113,7 +113,7 @@ fn asking(asked: Asked, rules: LivenessRules) -> LivenessRules {
 
 /// The same where the gesture is all there is: no other cue says anything against a face.
 fn gesture_alone(asked: Asked, rules: LivenessRules) -> LivenessRules {
-    let cues = CueSet::of(|cue| cue == Cue::Surroundings);
+    let cues = CueSet::of(|cue| cue == Cue::Background);
     LivenessRules { cues, spoof: -10.0, veto: f32::NEG_INFINITY, ..asking(asked, rules) }
 }
 

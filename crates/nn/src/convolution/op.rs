@@ -1,4 +1,4 @@
-//! One convolution as a step of tract's.
+//! One convolution as an operator of tract's.
 
 use std::fmt;
 use std::sync::Arc;
@@ -6,29 +6,31 @@ use std::sync::Arc;
 use tract_onnx::prelude::*;
 use tract_onnx::tract_core::internal::*;
 
+use super::algorithm::Algorithm;
+use super::geometry::{Filters, Geometry, Maps};
 use super::kernels::Kernels;
-use super::{Filters, Geometry, Maps, Method};
 
-/// A convolution made ready, as a step of tract's: inputs are the map and, if `residual`, one to add.
+/// A convolution made ready, as an operator of tract's: inputs are the map and, if `residual`, one to add.
 #[derive(Clone)]
 pub(super) struct Convolution {
     geometry: Geometry,
     pub(super) residual: bool,
     pub(super) relu: bool,
-    method: Arc<Method>,
+    algorithm: Arc<Algorithm>,
 }
 
 impl Convolution {
     /// Prepares it; nothing is added and values below 0 stay until `residual` and `relu` are set.
     pub(super) fn new(kernels: &'static Kernels, geometry: Geometry, filters: Filters<'_>) -> Self {
-        let method = Method::new(kernels, &geometry, filters);
-        Convolution { geometry, residual: false, relu: false, method: Arc::new(method) }
+        let algorithm = Algorithm::new(kernels, &geometry, filters);
+        Convolution { geometry, residual: false, relu: false, algorithm: Arc::new(algorithm) }
     }
 }
 
 impl PartialEq for Convolution {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.method, &other.method) && (self.residual, self.relu) == (other.residual, other.relu)
+        Arc::ptr_eq(&self.algorithm, &other.algorithm)
+            && (self.residual, self.relu) == (other.residual, other.relu)
     }
 }
 
@@ -36,7 +38,7 @@ impl Eq for Convolution {}
 
 impl fmt::Debug for Convolution {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Convolution({}, {:?})", self.method.name(), self.geometry)
+        write!(f, "Convolution({}, {:?})", self.algorithm.name(), self.geometry)
     }
 }
 
@@ -63,7 +65,7 @@ impl EvalOp for Convolution {
             residual: residual.as_ref().map(|r| r.as_slice::<f32>()).transpose()?,
             output: written.as_slice_mut::<f32>()?,
         };
-        self.method.run(g, self.relu, maps);
+        self.algorithm.run(g, self.relu, maps);
         Ok(tvec!(output.into_tvalue()))
     }
 }

@@ -7,7 +7,7 @@
 //! threshold (f32), left and right (i16 each); per leaf a vote (f32). Last the FNV-1a checksum of
 //! all before it (u64).
 
-use super::cascade::{Cascade, CascadeError, Feature, Node, Stage, Tree, WeightedRect};
+use super::model::{Cascade, CascadeError, Feature, Node, Stage, Tree, WeightedRect};
 
 pub(super) const MAGIC: [u8; 8] = *b"FLcascd1";
 const TILTED: u8 = 0x80;

@@ -9,31 +9,33 @@ use tract_onnx::tract_core::ops::cnn::{Conv, KernelFormat};
 use tract_onnx::tract_core::ops::math::{Add, Max};
 use tract_onnx::tract_core::ops::nn::DataFormat;
 
+use super::algorithm::Algorithm;
+use super::dispatch::available;
+use super::geometry::{Filters, Geometry, KERNEL};
 use super::kernels::Kernels;
-use super::step::Convolution;
-use super::{Filters, Geometry, KERNEL, Method};
+use super::op::Convolution;
 
 /// The most floats of weights, laid out anew, that a network may have: 256 MiB of them. tract does the
 /// convolutions beyond; a file can name one tensor as the weights of any number of them.
-const MOST_WEIGHTS: usize = 1 << 26;
+const MAX_WEIGHTS: usize = 1 << 26;
 
 /// The network with our own 3x3 convolutions where they apply: of floats, ungrouped, undilated, channels
 /// first, with constant weights and one picture at a time. `model` has been decluttered.
 ///
 /// # Errors
 /// When tract cannot put the network together again.
-pub(crate) fn replace(model: TypedModel) -> TractResult<TypedModel> {
-    match Kernels::available().first() {
+pub(crate) fn rewrite(model: TypedModel) -> TractResult<TypedModel> {
+    match available().next() {
         Some(kernels) => with_kernels(model, kernels),
         None => Ok(model),
     }
 }
 
-/// [`replace()`] with these kernels.
+/// [`rewrite()`] with these kernels.
 fn with_kernels(model: TypedModel, kernels: &'static Kernels) -> TractResult<TypedModel> {
     let mut chains = HashMap::new();
     let mut absorbed = HashSet::new();
-    let mut weights_left = MOST_WEIGHTS;
+    let mut weights_left = MAX_WEIGHTS;
     for node in &model.nodes {
         if let Some(convolution) = convolution(&model, node, kernels, &mut weights_left)? {
             let chain = Chain::of(&model, node, convolution, &absorbed)?;
@@ -169,7 +171,9 @@ fn convolution(
     if weights.shape() != [geometry.outputs, inputs, KERNEL, KERNEL] || !geometry.is_ours() {
         return Ok(None);
     }
-    let Some(left) = weights_left.checked_sub(Method::weights(kernels, &geometry)) else { return Ok(None) };
+    let Some(left) = weights_left.checked_sub(Algorithm::weights(kernels, &geometry)) else {
+        return Ok(None);
+    };
     *weights_left = left;
     let weights = weights.try_as_plain_ram()?.as_slice::<f32>()?;
     let bias = bias.cast_to::<f32>()?;
@@ -270,7 +274,7 @@ mod tests {
     /// The network gives what it gave; returns how many steps of ours and of tract's it has, and sums.
     fn counts_of_same(mut model: TypedModel, outputs: &[OutletId]) -> (usize, usize, usize) {
         model.select_output_outlets(outputs).unwrap();
-        let Some(kernels) = Kernels::available().first().copied() else { panic!("no kernels to test") };
+        let Some(kernels) = available().next() else { panic!("no kernels to test") };
         let replaced = with_kernels(model.clone(), kernels).unwrap();
         let input: Vec<f32> = (0..594).map(|i| (i * 31 % 23) as f32 / 23.0 - 0.5).collect();
         let input = tvec!(Tensor::from_shape(&[1, 6, 9, 11], &input).unwrap().into());

@@ -6,7 +6,7 @@ use std::str::FromStr;
 
 use roxmltree::Node as Element;
 
-use super::cascade::{Cascade, CascadeError, Feature, Node, Stage, Tree, WeightedRect};
+use super::model::{Cascade, CascadeError, Feature, Node, Stage, Tree, WeightedRect};
 
 /// The text of a cascade file. One that is no UTF-8 is taken as Latin-1: the letters that differ stand in
 /// comments (who trained it), which OpenCV does not look at either.

@@ -42,7 +42,7 @@ const fn classes() -> [u8; 256] {
 
 /// The logarithm of the odds that the face lives, by its patterns alone. `None` for a face that is too
 /// small to show any.
-pub fn odds(picture: GrayView<'_>, face: Rect) -> Option<f32> {
+pub fn log_odds(picture: GrayView<'_>, face: Rect) -> Option<f32> {
     let square = square(picture, face)?;
     let number = |at: usize| f32::from_le_bytes(std::array::from_fn(|i| LEARNED[at + i]));
     let (step, constant) = (number(0), number(4));
@@ -196,7 +196,7 @@ mod tests {
             (Rect::new(-20, -20, 100, 100), 2.5475),
             (Rect::new(10, 5, 140, 139), 5.1607),
         ] {
-            let odds = odds(gray.view(), face).unwrap();
+            let odds = log_odds(gray.view(), face).unwrap();
             assert!((odds - expected).abs() < 0.02, "{face:?}: {odds}, by the trainer {expected}");
         }
     }
@@ -212,10 +212,10 @@ mod tests {
             (Rect::new(500, 500, 90, 90), false),
             (Rect::new(0, 0, 0, 0), false),
         ] {
-            let odds = odds(gray.view(), face);
+            let odds = log_odds(gray.view(), face);
             assert_eq!(odds.is_some(), some, "{face:?}");
             assert!(odds.is_none_or(f32::is_finite));
         }
-        assert!(odds(Gray::filled(90, 90, 7).view(), Rect::new(0, 0, 90, 90)).unwrap().is_finite());
+        assert!(log_odds(Gray::filled(90, 90, 7).view(), Rect::new(0, 0, 90, 90)).unwrap().is_finite());
     }
 }

@@ -1,7 +1,7 @@
 //! Vectors of 32-bit floats on each instruction set.
 //!
 //! All functions are `#[inline(always)]` and come to life inside a function that carries the
-//! `#[target_feature]`s (see [`super::kernels`]); there they are one to a few instructions each. Sums of
+//! `#[target_feature]`s (see [`super::dispatch`]); there they are one to a few instructions each. Sums of
 //! products without fused multiply-adds are not offered: processors that lack them run tract's own code.
 
 /// A vector instruction set.
@@ -9,41 +9,41 @@
 /// # Safety
 /// Every function may only be called where the processor has the instruction set, and pointers must be valid
 /// for what it says it reads or writes.
-pub(super) trait Lanes {
+pub(super) trait Simd {
     /// Floats in a vector.
     const LANES: usize;
     /// `LANES` floats.
-    type V: Copy;
+    type Vector: Copy;
     /// Four floats, each of which can multiply a vector.
-    type Four: Copy;
+    type Quad: Copy;
 
     /// All lanes 0.
-    unsafe fn zero() -> Self::V;
+    unsafe fn zero() -> Self::Vector;
     /// `LANES` floats from `p` on.
-    unsafe fn load(p: *const f32) -> Self::V;
+    unsafe fn load(p: *const f32) -> Self::Vector;
     /// The first `n` floats from `p` on, of 1 to `LANES`; further lanes are 0, and nothing there is read.
-    unsafe fn load_part(p: *const f32, n: usize) -> Self::V;
+    unsafe fn load_part(p: *const f32, n: usize) -> Self::Vector;
     /// Writes `LANES` floats.
-    unsafe fn store(p: *mut f32, v: Self::V);
+    unsafe fn store(p: *mut f32, v: Self::Vector);
     /// Writes the first `n` lanes, of 1 to `LANES`.
-    unsafe fn store_part(p: *mut f32, v: Self::V, n: usize);
+    unsafe fn store_part(p: *mut f32, v: Self::Vector, n: usize);
     /// Lane by lane.
-    unsafe fn add(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn add(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `a - b`, lane by lane.
-    unsafe fn sub(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn sub(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// `sum + v * by`, rounded once.
-    unsafe fn multiple(sum: Self::V, v: Self::V, by: f32) -> Self::V;
+    unsafe fn mul_add(sum: Self::Vector, v: Self::Vector, by: f32) -> Self::Vector;
     /// The larger of each lane.
-    unsafe fn max(a: Self::V, b: Self::V) -> Self::V;
+    unsafe fn max(a: Self::Vector, b: Self::Vector) -> Self::Vector;
     /// The four floats from `p` on, which stay as they are while the value is used.
-    unsafe fn four(p: *const f32) -> Self::Four;
-    /// `sum + v * four[J]`, rounded once.
-    unsafe fn accumulate<const J: i32>(sum: Self::V, v: Self::V, four: Self::Four) -> Self::V;
+    unsafe fn load_quad(p: *const f32) -> Self::Quad;
+    /// `sum + v * quad[J]`, rounded once.
+    unsafe fn accumulate<const J: i32>(sum: Self::Vector, v: Self::Vector, quad: Self::Quad) -> Self::Vector;
 }
 
 #[cfg(target_arch = "x86_64")]
 pub(super) mod x86 {
-    use super::Lanes;
+    use super::Simd;
     use std::arch::x86_64::*;
 
     /// 8 lanes: AVX2 with FMA.
@@ -60,10 +60,10 @@ pub(super) mod x86 {
     }
 
     // SAFETY (all blocks of both): the caller has the instruction set and vouches for the pointers.
-    impl Lanes for Avx2 {
+    impl Simd for Avx2 {
         const LANES: usize = 8;
-        type V = __m256;
-        type Four = *const f32;
+        type Vector = __m256;
+        type Quad = *const f32;
 
         #[inline(always)]
         unsafe fn zero() -> __m256 {
@@ -101,7 +101,7 @@ pub(super) mod x86 {
             unsafe { _mm256_sub_ps(a, b) }
         }
         #[inline(always)]
-        unsafe fn multiple(sum: __m256, v: __m256, by: f32) -> __m256 {
+        unsafe fn mul_add(sum: __m256, v: __m256, by: f32) -> __m256 {
             // SAFETY: see above.
             unsafe { _mm256_fmadd_ps(v, _mm256_set1_ps(by), sum) }
         }
@@ -111,20 +111,20 @@ pub(super) mod x86 {
             unsafe { _mm256_max_ps(a, b) }
         }
         #[inline(always)]
-        unsafe fn four(p: *const f32) -> *const f32 {
+        unsafe fn load_quad(p: *const f32) -> *const f32 {
             p
         }
         #[inline(always)]
-        unsafe fn accumulate<const J: i32>(sum: __m256, v: __m256, four: *const f32) -> __m256 {
-            // SAFETY: see above; `four` points to four floats.
-            unsafe { _mm256_fmadd_ps(v, _mm256_broadcast_ss(&*four.add(J as usize)), sum) }
+        unsafe fn accumulate<const J: i32>(sum: __m256, v: __m256, quad: *const f32) -> __m256 {
+            // SAFETY: see above; `quad` points to four floats.
+            unsafe { _mm256_fmadd_ps(v, _mm256_broadcast_ss(&*quad.add(J as usize)), sum) }
         }
     }
 
-    impl Lanes for Avx512 {
+    impl Simd for Avx512 {
         const LANES: usize = 16;
-        type V = __m512;
-        type Four = *const f32;
+        type Vector = __m512;
+        type Quad = *const f32;
 
         #[inline(always)]
         unsafe fn zero() -> __m512 {
@@ -162,7 +162,7 @@ pub(super) mod x86 {
             unsafe { _mm512_sub_ps(a, b) }
         }
         #[inline(always)]
-        unsafe fn multiple(sum: __m512, v: __m512, by: f32) -> __m512 {
+        unsafe fn mul_add(sum: __m512, v: __m512, by: f32) -> __m512 {
             // SAFETY: see above.
             unsafe { _mm512_fmadd_ps(v, _mm512_set1_ps(by), sum) }
         }
@@ -172,30 +172,30 @@ pub(super) mod x86 {
             unsafe { _mm512_max_ps(a, b) }
         }
         #[inline(always)]
-        unsafe fn four(p: *const f32) -> *const f32 {
+        unsafe fn load_quad(p: *const f32) -> *const f32 {
             p
         }
         #[inline(always)]
-        unsafe fn accumulate<const J: i32>(sum: __m512, v: __m512, four: *const f32) -> __m512 {
-            // SAFETY: see above; `four` points to four floats.
-            unsafe { _mm512_fmadd_ps(v, _mm512_set1_ps(*four.add(J as usize)), sum) }
+        unsafe fn accumulate<const J: i32>(sum: __m512, v: __m512, quad: *const f32) -> __m512 {
+            // SAFETY: see above; `quad` points to four floats.
+            unsafe { _mm512_fmadd_ps(v, _mm512_set1_ps(*quad.add(J as usize)), sum) }
         }
     }
 }
 
 #[cfg(target_arch = "aarch64")]
-pub(super) mod arm {
-    use super::Lanes;
+pub(super) mod neon {
+    use super::Simd;
     use std::arch::aarch64::*;
 
     /// 4 lanes: every 64-bit ARM has them.
     pub(in super::super) struct Neon;
 
     // SAFETY (all blocks): every 64-bit ARM has the instruction set; the caller vouches for the pointers.
-    impl Lanes for Neon {
+    impl Simd for Neon {
         const LANES: usize = 4;
-        type V = float32x4_t;
-        type Four = float32x4_t;
+        type Vector = float32x4_t;
+        type Quad = float32x4_t;
 
         #[inline(always)]
         unsafe fn zero() -> float32x4_t {
@@ -241,7 +241,7 @@ pub(super) mod arm {
             unsafe { vsubq_f32(a, b) }
         }
         #[inline(always)]
-        unsafe fn multiple(sum: float32x4_t, v: float32x4_t, by: f32) -> float32x4_t {
+        unsafe fn mul_add(sum: float32x4_t, v: float32x4_t, by: f32) -> float32x4_t {
             // SAFETY: see above.
             unsafe { vfmaq_n_f32(sum, v, by) }
         }
@@ -251,7 +251,7 @@ pub(super) mod arm {
             unsafe { vmaxq_f32(a, b) }
         }
         #[inline(always)]
-        unsafe fn four(p: *const f32) -> float32x4_t {
+        unsafe fn load_quad(p: *const f32) -> float32x4_t {
             // SAFETY: see above.
             unsafe { vld1q_f32(p) }
         }
@@ -259,10 +259,10 @@ pub(super) mod arm {
         unsafe fn accumulate<const J: i32>(
             sum: float32x4_t,
             v: float32x4_t,
-            four: float32x4_t,
+            quad: float32x4_t,
         ) -> float32x4_t {
             // SAFETY: see above.
-            unsafe { vfmaq_laneq_f32::<J>(sum, v, four) }
+            unsafe { vfmaq_laneq_f32::<J>(sum, v, quad) }
         }
     }
 }

@@ -12,9 +12,9 @@ use crate::picture::{GrayView, Rect};
 const SIDE: usize = 64;
 
 /// The frequencies looked at, in cycles a square: a face's own features lie below.
-const LOWEST: usize = 9;
+const MIN_FREQUENCY: usize = 9;
 /// What lies at the very end is the sensor's and the codec's.
-const HIGHEST: usize = 31;
+const MAX_FREQUENCY: usize = 31;
 
 /// The highest peak of the spectrum over the mean of its ring of like frequencies, as a decimal logarithm.
 ///
@@ -65,8 +65,8 @@ pub fn peak(picture: GrayView<'_>, face: Rect) -> Option<f32> {
 
 /// The highest figure of the half plane over its ring's mean.
 fn highest(power: &[f32]) -> Option<f32> {
-    let mut sums = [0.0_f32; HIGHEST + 1];
-    let mut counts = [0_u32; HIGHEST + 1];
+    let mut sums = [0.0_f32; MAX_FREQUENCY + 1];
+    let mut counts = [0_u32; MAX_FREQUENCY + 1];
     let ring = |i: usize, j: usize| {
         let (u, v) = (fold(i) as f32, fold(j) as f32);
         (u.hypot(v) + 0.5) as usize
@@ -76,7 +76,7 @@ fn highest(power: &[f32]) -> Option<f32> {
     let counted = |i: usize, j: usize| fold(i) > 1 && fold(j) > 1;
     for (i, j) in half().filter(|&(i, j)| counted(i, j)) {
         let r = ring(i, j);
-        if (LOWEST..=HIGHEST).contains(&r) {
+        if (MIN_FREQUENCY..=MAX_FREQUENCY).contains(&r) {
             sums[r] += power[j * SIDE + i];
             counts[r] += 1;
         }
@@ -84,7 +84,7 @@ fn highest(power: &[f32]) -> Option<f32> {
     let mut best = 0.0_f32;
     for (i, j) in half().filter(|&(i, j)| counted(i, j)) {
         let r = ring(i, j);
-        if (LOWEST..=HIGHEST).contains(&r) && counts[r] > 1 {
+        if (MIN_FREQUENCY..=MAX_FREQUENCY).contains(&r) && counts[r] > 1 {
             let own = power[j * SIDE + i];
             // The figure itself does not count to its ring; neighbours of a peak are few.
             let others = (sums[r] - own) / (counts[r] - 1) as f32;

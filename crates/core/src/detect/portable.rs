@@ -1,11 +1,8 @@
-//! The cascade laid out for scanning, and the scan of one level.
+//! The scan in plain code: the cascade laid out for it, and the scan of one level.
 
 use super::cascade::Cascade;
 use super::integral::Integral;
 use super::pyramid::Level;
-
-/// OpenCV lowers every stage threshold by this much.
-pub(super) const THRESHOLD_EPS: f32 = 1e-5;
 
 /// A rectangle's corners as `(x, y)`; its sum is `p0 - p1 - p2 + p3`.
 type Corners = [(u32, u32); 4];
@@ -99,7 +96,7 @@ impl Plan {
                 plan.leaves.extend(&tree.leaves);
             }
             plan.stages.push(PlannedStage {
-                threshold: f64::from(stage.threshold - THRESHOLD_EPS),
+                threshold: f64::from(stage.opencv_threshold()),
                 trees: first..plan.trees.len(),
             });
         }

@@ -7,47 +7,12 @@
 
 use std::mem::MaybeUninit;
 
-use super::kernels::Kernels;
-use super::lanes::Lanes;
-
-/// Floats read at a time from a part of a row: parts are filled up to a multiple of it by weights of 0.
-pub(super) const STEP: usize = 4;
+use super::kernels::{GemmCall, Kernels, STEP};
+use super::memory::{Aligned, LINE, Line};
+use super::simd::Simd;
 
 /// Weights taken at a time: 16 KiB stay in the innermost cache while all rows pass by.
 const CACHED: usize = 4096;
-
-/// 16 floats on one cache line.
-#[repr(C, align(64))]
-#[derive(Clone, Copy)]
-struct Line([f32; 16]);
-
-/// Floats of which the first begins a cache line.
-#[derive(Clone, Default)]
-pub(super) struct Aligned(Vec<Line>);
-
-impl Aligned {
-    /// `len` zeros, and up to 15 more.
-    pub(super) fn zeros(len: usize) -> Self {
-        Aligned(vec![Line([0.0; 16]); len.div_ceil(16)])
-    }
-
-    /// Makes it at least `len` long; what it held may be lost.
-    pub(super) fn grow(&mut self, len: usize) {
-        if self.0.len() * 16 < len {
-            *self = Self::zeros(len);
-        }
-    }
-
-    pub(super) fn floats(&self) -> &[f32] {
-        // SAFETY: a `Line` is 16 floats and nothing else, so this is the same memory.
-        unsafe { std::slice::from_raw_parts(self.0.as_ptr().cast(), self.0.len() * 16) }
-    }
-
-    pub(super) fn floats_mut(&mut self) -> &mut [f32] {
-        // SAFETY: as above.
-        unsafe { std::slice::from_raw_parts_mut(self.0.as_mut_ptr().cast(), self.0.len() * 16) }
-    }
-}
 
 /// A matrix of weights, laid out for one set of kernels.
 pub(super) struct Weights {
@@ -72,7 +37,7 @@ impl Weights {
         weight: impl Fn(usize, usize, usize) -> f32,
     ) -> Self {
         let lanes = kernels.lanes;
-        let panels = even_parts(columns.div_ceil(lanes), kernels.most_vectors).collect::<Vec<_>>();
+        let panels = even_parts(columns.div_ceil(lanes), kernels.max_vectors).collect::<Vec<_>>();
         let filled = part_len.next_multiple_of(STEP);
         let width = |vectors: usize| vectors * lanes;
         let all = columns.next_multiple_of(lanes);
@@ -143,7 +108,7 @@ impl Weights {
             for part in 0..self.parts {
                 for (place, count) in even_parts(self.part_len / STEP, longest / STEP) {
                     let place = place * STEP;
-                    let call = Call {
+                    let call = GemmCall {
                         weights: panel[(part * self.part_len + place) * width..].as_ptr(),
                         length: count * STEP,
                         start: (part, self.parts, place),
@@ -152,14 +117,14 @@ impl Weights {
                         stride,
                         relu: relu && part + 1 == self.parts && place + count * STEP == self.part_len,
                     };
-                    for (row, count) in even_parts(rows, self.kernels.most_rows) {
+                    for (row, count) in even_parts(rows, self.kernels.max_rows) {
                         let starts = starts[row * self.parts..].as_ptr();
                         let out = out[row * stride + column..].as_mut_ptr();
                         // SAFETY: the caller vouches for the pointers in `starts`; the panel has `vectors`
                         // vectors of weights and of bias, and `count` rows of `out` begin `stride` apart and
                         // hold `columns - column` floats each, by the assertion above. Kernels exist only for
                         // what the processor has.
-                        unsafe { (self.kernels.product)(vectors, count, &call, starts, out) };
+                        unsafe { (self.kernels.gemm_panel)(vectors, count, &call, starts, out) };
                     }
                 }
             }
@@ -175,47 +140,32 @@ fn even_parts(total: usize, most: usize) -> impl Iterator<Item = (usize, usize)>
     (0..parts).map(move |i| (i * least + i.min(more), least + usize::from(i < more)))
 }
 
-/// A stretch of a panel's weights, for all rows.
-pub(super) struct Call {
-    weights: *const f32,
-    /// Weights of each column, a multiple of [`STEP`].
-    length: usize,
-    /// The part of a row that they are for, how many parts a row has, and the place in the part.
-    start: (usize, usize, usize),
-    /// Added at the first stretch; at the others what `out` holds is.
-    bias: Option<*const f32>,
-    /// Columns to write, from the panel's first on; there may be more than the panel has.
-    columns: usize,
-    stride: usize,
-    relu: bool,
-}
-
 /// Floats in the largest panel: the kernels' most vectors and rows.
 const PANEL: usize = 3 * 16 * 8;
 
 /// A stretch of a panel of `VECTORS` vectors of columns for `ROWS` rows.
 ///
 /// # Safety
-/// The processor has `L`. `starts` holds `ROWS` times the parts of a row, each of which is readable as far as
+/// The processor has `S`. `starts` holds `ROWS` times the parts of a row, each of which is readable as far as
 /// `call.start` and `call.length` say; from `call.weights` on there are `call.length` times `VECTORS` vectors,
 /// and from `call.bias` on, if it is there, `VECTORS`. `call.columns` is more than `VECTORS - 1` vectors; from
 /// `out` on so many floats, or `VECTORS` vectors if that is less, are readable and writable `ROWS` times,
 /// `call.stride` apart.
 #[expect(clippy::needless_range_loop, reason = "an index is into several arrays, or a place in memory too")]
 #[inline(always)]
-pub(super) unsafe fn panel<L: Lanes, const VECTORS: usize, const ROWS: usize>(
-    call: &Call,
+pub(super) unsafe fn gemm_panel<S: Simd, const VECTORS: usize, const ROWS: usize>(
+    call: &GemmCall,
     starts: *const *const f32,
     out: *mut f32,
 ) {
-    const { assert!(VECTORS * ROWS * L::LANES <= PANEL) };
-    let mut products = MaybeUninit::<[Line; PANEL / 16]>::uninit();
+    const { assert!(VECTORS * ROWS * S::LANES <= PANEL) };
+    let mut products = MaybeUninit::<[Line; PANEL / LINE]>::uninit();
     let products = products.as_mut_ptr().cast::<f32>();
     // SAFETY: the caller vouches for everything that is read and written; the products fit.
     unsafe {
         // The sums stay in registers as long as no other than the plainest loops touch them, hence the way
         // through `products`.
-        let mut sums = [[L::zero(); VECTORS]; ROWS];
+        let mut sums = [[S::zero(); VECTORS]; ROWS];
         let (part, parts, first) = call.start;
         let mut rows = [std::ptr::null(); ROWS];
         for (r, row) in rows.iter_mut().enumerate() {
@@ -223,19 +173,19 @@ pub(super) unsafe fn panel<L: Lanes, const VECTORS: usize, const ROWS: usize>(
         }
         let mut weights = call.weights;
         for place in (0..call.length).step_by(STEP) {
-            let mut fours = [L::four(rows[0].add(place)); ROWS];
+            let mut fours = [S::load_quad(rows[0].add(place)); ROWS];
             for r in 1..ROWS {
-                fours[r] = L::four(rows[r].add(place));
+                fours[r] = S::load_quad(rows[r].add(place));
             }
             macro_rules! step {
                 ($j:literal) => {
                     for v in 0..VECTORS {
-                        let weight = L::load(weights.add(v * L::LANES));
+                        let weight = S::load(weights.add(v * S::LANES));
                         for r in 0..ROWS {
-                            sums[r][v] = L::accumulate::<$j>(sums[r][v], weight, fours[r]);
+                            sums[r][v] = S::accumulate::<$j>(sums[r][v], weight, fours[r]);
                         }
                     }
-                    weights = weights.add(VECTORS * L::LANES);
+                    weights = weights.add(VECTORS * S::LANES);
                 };
             }
             step!(0);
@@ -245,35 +195,35 @@ pub(super) unsafe fn panel<L: Lanes, const VECTORS: usize, const ROWS: usize>(
         }
         for r in 0..ROWS {
             for v in 0..VECTORS {
-                L::store(products.add((r * VECTORS + v) * L::LANES), sums[r][v]);
+                S::store(products.add((r * VECTORS + v) * S::LANES), sums[r][v]);
             }
         }
-        finish::<L>(call, VECTORS, ROWS, products, out);
+        finish::<S>(call, VECTORS, ROWS, products, out);
     }
 }
 
 /// Adds the bias, or what is in `out` already, to a panel's products and writes them.
 ///
 /// # Safety
-/// As [`panel`].
+/// As [`gemm_panel`].
 #[inline(always)]
-unsafe fn finish<L: Lanes>(call: &Call, vectors: usize, rows: usize, products: *const f32, out: *mut f32) {
-    // SAFETY: as in `panel`.
+unsafe fn finish<S: Simd>(call: &GemmCall, vectors: usize, rows: usize, products: *const f32, out: *mut f32) {
+    // SAFETY: as in `gemm_panel`.
     unsafe {
         for r in 0..rows {
             for v in 0..vectors {
-                let to = out.add(r * call.stride + v * L::LANES);
-                let left = call.columns - v * L::LANES;
+                let to = out.add(r * call.stride + v * S::LANES);
+                let left = call.columns - v * S::LANES;
                 let before = match call.bias {
-                    Some(bias) => L::load(bias.add(v * L::LANES)),
-                    None if left >= L::LANES => L::load(to),
-                    None => L::load_part(to, left),
+                    Some(bias) => S::load(bias.add(v * S::LANES)),
+                    None if left >= S::LANES => S::load(to),
+                    None => S::load_part(to, left),
                 };
-                let mut sum = L::add(L::load(products.add((r * vectors + v) * L::LANES)), before);
+                let mut sum = S::add(S::load(products.add((r * vectors + v) * S::LANES)), before);
                 if call.relu {
-                    sum = L::max(sum, L::zero());
+                    sum = S::max(sum, S::zero());
                 }
-                if left >= L::LANES { L::store(to, sum) } else { L::store_part(to, sum, left) }
+                if left >= S::LANES { S::store(to, sum) } else { S::store_part(to, sum, left) }
             }
         }
     }

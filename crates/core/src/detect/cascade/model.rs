@@ -1,9 +1,10 @@
 //! The trained classifier: stages of weak classifiers (trees, mostly stumps) over Haar features.
 
-use super::{compact, xml};
-
 /// The largest window edge, in pixels. Sums over such a window stay exact in 32 bits.
-pub(super) const MAX_WINDOW: u32 = 255;
+const MAX_WINDOW: u32 = 255;
+
+/// OpenCV lowers every stage threshold by this much.
+const OPENCV_TOLERANCE: f32 = 1e-5;
 
 /// Why a cascade cannot be used.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -108,6 +109,13 @@ pub struct Stage {
     pub trees: Vec<Tree>,
 }
 
+impl Stage {
+    /// The threshold as OpenCV uses it.
+    pub(in super::super) fn opencv_threshold(&self) -> f32 {
+        self.threshold - OPENCV_TOLERANCE
+    }
+}
+
 /// A trained classifier, immutable, checked when it is made: every feature lies inside the window,
 /// every index exists, every tree ends.
 #[derive(Clone, Debug, PartialEq)]
@@ -127,67 +135,6 @@ impl Cascade {
         let cascade = Cascade { width: window.0, height: window.1, features, stages };
         cascade.check()?;
         Ok(cascade)
-    }
-
-    /// A cascade from OpenCV's XML, in the format of `opencv_traincascade` ("new") or of
-    /// `opencv_haartraining` ("old").
-    ///
-    /// # Errors
-    /// Says which stage, tree or feature is unusable, and why.
-    pub fn from_xml(text: &str) -> Result<Self, CascadeError> {
-        xml::parse(text)
-    }
-
-    /// A cascade from the compact form that [`Cascade::to_compact`] makes.
-    ///
-    /// # Errors
-    /// When bytes are missing, surplus or altered, or the content breaks a promise of the type.
-    pub fn from_compact(bytes: &[u8]) -> Result<Self, CascadeError> {
-        compact::decode(bytes)
-    }
-
-    /// The compact form: the figures alone, little-endian, with a checksum.
-    pub fn to_compact(&self) -> Vec<u8> {
-        compact::encode(self)
-    }
-
-    /// A cascade from either form, told apart by the first bytes.
-    ///
-    /// # Errors
-    /// As [`Cascade::from_xml`] and [`Cascade::from_compact`].
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, CascadeError> {
-        if bytes.starts_with(&compact::MAGIC) {
-            return Self::from_compact(bytes);
-        }
-        let text = xml::text(bytes);
-        if text.trim_start_matches('\u{feff}').trim_start().starts_with('<') {
-            Self::from_xml(&text)
-        } else {
-            Err(CascadeError::Unrecognised)
-        }
-    }
-
-    /// The embedded default: OpenCV's frontal face cascade (`haarcascade_frontalface_default`,
-    /// 24x24, 25 stages of 2,913 stumps). Its licence is `models/cascades.LICENSE`.
-    pub fn frontal_face() -> Self {
-        Self::embedded(include_bytes!("../../../../models/frontalface_default.cascade"))
-    }
-
-    /// OpenCV's `haarcascade_frontalface_alt2` (20x20, 20 stages of small trees), which is particular
-    /// about faces being turned to the camera.
-    pub fn frontal_face_alt2() -> Self {
-        Self::embedded(include_bytes!("../../../../models/frontalface_alt2.cascade"))
-    }
-
-    /// OpenCV's `haarcascade_profileface` (20x20): faces turned to one side; those turned to the other
-    /// are found in the mirrored picture.
-    pub fn profile_face() -> Self {
-        Self::embedded(include_bytes!("../../../../models/profileface.cascade"))
-    }
-
-    fn embedded(bytes: &[u8]) -> Self {
-        // The files are part of the program; a unit test loads them.
-        Self::from_compact(bytes).expect("the embedded cascade is sound")
     }
 
     /// Window width and height in pixels.
@@ -318,19 +265,6 @@ mod tests {
             vec![Feature { rects, tilted }],
             vec![Stage { threshold: 0.0, trees: vec![tree] }],
         )
-    }
-
-    #[test]
-    fn the_embedded_cascades_are_whole() {
-        let cascade = Cascade::frontal_face();
-        assert_eq!(cascade.window(), (24, 24));
-        assert_eq!(cascade.stages().len(), 25);
-        assert_eq!(cascade.stages().iter().map(|s| s.trees.len()).sum::<usize>(), 2913);
-        assert_eq!(Cascade::from_compact(&cascade.to_compact()), Ok(cascade));
-        for other in [Cascade::frontal_face_alt2(), Cascade::profile_face()] {
-            assert_eq!(other.window(), (20, 20));
-            assert_eq!(Cascade::from_compact(&other.to_compact()), Ok(other));
-        }
     }
 
     #[test]

@@ -14,7 +14,7 @@ const BLOCK: usize = 6;
 
 /// A block with less texture than this (the lesser eigenvalue of its slopes' products, a pixel) says
 /// nothing about motion.
-const TEXTURE: f32 = 12.0;
+const MIN_TEXTURE: f32 = 12.0;
 
 /// What is left over of the motion of a region, once aligned.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,7 +73,7 @@ fn block(from: &Reduced, to: &Reduced, x0: usize, y0: usize, aligned: &Aligned) 
     }
     let middle = (xx + yy) / 2.0;
     let lesser = middle - ((xx - yy).powi(2) / 4.0 + xy * xy).sqrt();
-    if lesser / area < TEXTURE || lesser.is_nan() {
+    if lesser / area < MIN_TEXTURE || lesser.is_nan() {
         return None;
     }
     let determinant = xx * yy - xy * xy;

@@ -12,13 +12,13 @@ use crate::picture::Rect;
 const BLOCK: usize = 6;
 
 /// A block whose gray values deviate less says nothing.
-const CONTRAST: f32 = 5.0;
+const MIN_CONTRAST: f32 = 5.0;
 
 /// The face's motion must carry a block at least so far, in reduced pixels.
-const CARRIED: f32 = 0.6;
+const MIN_DISPLACEMENT: f32 = 0.6;
 
 /// Squared error, a pixel, that noise and compression make anyway.
-const NOISE: f32 = 4.0;
+const NOISE_ERROR: f32 = 4.0;
 
 /// Half the width of the ring and of the head in it, in widths of the face.
 const RING: f32 = 1.45;
@@ -53,12 +53,12 @@ pub fn along(from: &Reduced, to: &Reduced, face: Rect, aligned: &Aligned) -> Opt
                 continue;
             }
             let (tx, ty) = aligned.follow(bx, by);
-            if (tx - bx).hypot(ty - by) < CARRIED {
+            if (tx - bx).hypot(ty - by) < MIN_DISPLACEMENT {
                 continue;
             }
             let Some((stays, goes)) = errors(from, to, x, y, aligned) else { continue };
             // Each block counts once, however strong its contrast is: what matters is which fits.
-            let sum = stays + goes + 2.0 * NOISE;
+            let sum = stays + goes + 2.0 * NOISE_ERROR;
             still += goes / sum;
             moved += stays / sum;
             blocks += 1;
@@ -79,7 +79,7 @@ fn errors(from: &Reduced, to: &Reduced, x0: usize, y0: usize, aligned: &Aligned)
     }
     let means: [f32; 3] = std::array::from_fn(|k| values.iter().map(|v| v[k]).sum::<f32>() / area);
     let variance = values.iter().map(|v| (v[0] - means[0]).powi(2)).sum::<f32>() / area;
-    if variance < CONTRAST * CONTRAST {
+    if variance < MIN_CONTRAST * MIN_CONTRAST {
         return None;
     }
     let error =

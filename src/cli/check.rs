@@ -4,6 +4,7 @@ use clap::Args as ClapArgs;
 
 use super::rig::Rig;
 use super::{Answer, CommandError, office};
+use crate::config::ConfigFile;
 use crate::gpio::Backend;
 
 /// Check a configuration, the network and the cascade it names, and say what it would do
@@ -15,7 +16,8 @@ pub struct Args {
 
 /// Runs the command. Opens no device; looks who is enrolled, where hours name people.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let rig = Rig::load(Some(&args.config.path))?;
+    let ConfigFile { config, renamed, .. } = ConfigFile::load(&args.config.path)?;
+    let rig = Rig::from_config(config, &args.config.path)?;
     let (config, rules) = (&rig.config, &rig.rules);
     say!("{} is right. facelatch run would", args.config.path.display());
     match &config.camera.recording {
@@ -84,5 +86,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     }
     say!("- keep the encrypted gallery in {}", config.store.gallery.display());
     say!("- take commands on {}", config.daemon.socket.display());
+    for key in renamed {
+        say!("hint: {key}");
+    }
     Ok(Answer::Done)
 }

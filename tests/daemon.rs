@@ -219,7 +219,11 @@ fn doctor_asks_what_the_configuration_asks_for() {
     // What `check` asks: keys, values, networks, the zone.
     named(&format!("{hall}fsp = 3\n"), "fsp", "door.toml");
     named(&format!("{hall}[access]\nhold_ms = 1\n"), "access.hold_ms = 1", "200");
-    named(&format!("{hall}hang_ms = 900\nframe_timeout_ms = 900\n"), "camera.hang_ms", "camera.frame_timeout_ms");
+    named(
+        &format!("{hall}hang_ms = 900\nframe_timeout_ms = 900\n"),
+        "camera.hang_ms",
+        "camera.frame_timeout_ms",
+    );
     named(&format!("{hall}[model]\ncard = \"/no/such/card.toml\"\n"), "/no/such/card.toml", "");
     let out = facelatch(["doctor", "--json", "--config", "/no/such/door.toml"]);
     let found: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
@@ -247,7 +251,11 @@ fn frames_with_a_face_are_kept_sealed_and_go_with_a_person() {
     assert!(check.contains(hint), "{check}");
     let doctor = facelatch(["doctor", "--config", conf]);
     assert_eq!(doctor.status.code(), Some(1));
-    assert!(words(&doctor).lines().any(|line| line.starts_with("note") && line.ends_with(hint)), "{}", words(&doctor));
+    assert!(
+        words(&doctor).lines().any(|line| line.starts_with("note") && line.ends_with(hint)),
+        "{}",
+        words(&doctor)
+    );
     assert!(words(&doctor).contains("nobody enrolled is called \"Eilen\""), "{}", words(&doctor));
     let frames = |arguments: &[&str]| facelatch([&["frames"], arguments, &["--config", conf]].concat());
     assert_eq!(frames(&["list"]).status.code(), Some(1), "none yet");

@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 
 use super::rig::Rig;
 use super::{Answer, CommandError, office};
-use crate::config::ConfigFile;
+use crate::config::LoadedConfig;
 use crate::gpio::Backend;
 
 /// Check a configuration, the network and the cascade it names, and say what it would do
@@ -16,7 +16,7 @@ pub struct Args {
 
 /// Runs the command. Opens no device; looks who is enrolled, where hours name people.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let ConfigFile { config, renamed, .. } = ConfigFile::load(&args.config.path)?;
+    let LoadedConfig { config, renamed, .. } = LoadedConfig::load(&args.config.path)?;
     let rig = Rig::from_config(config, &args.config.path)?;
     let (config, rules) = (&rig.config, &rig.rules);
     say!("{} is right. facelatch run would", args.config.path.display());

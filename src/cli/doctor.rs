@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::rig::Rig;
 use super::{Answer, CONFIG_PATH, CommandError, office};
 use crate::camera::Recording;
-use crate::config::{Config, ConfigFile, PersistentOutputs};
+use crate::config::{Config, LoadedConfig, PersistentOutputs};
 use crate::gpio::persistence::{self, Persistence};
 use crate::gpio::{Backend, LineAddress};
 
@@ -137,7 +137,7 @@ fn configuration(findings: &mut Findings, path: &Path) -> Option<Config> {
             .push(format!("there is no configuration yet ({CONFIG_PATH}): the machine alone is looked at"));
         return None;
     }
-    let ConfigFile { config, renamed, .. } = match ConfigFile::load(path) {
+    let LoadedConfig { config, renamed, .. } = match LoadedConfig::load(path) {
         Ok(file) => file,
         Err(error) => {
             findings.problems.push(error.to_string());

@@ -10,7 +10,7 @@ use super::rig::Rig;
 use super::{Answer, CommandError};
 use crate::audit::{Context, Hash};
 use crate::camera::{CameraSettings, FrameSource, Recording};
-use crate::config::{Config, ConfigFile, PersistentOutputs, Unrecorded};
+use crate::config::{Config, LoadedConfig, PersistentOutputs, Unrecorded};
 use crate::daemon::{self, AuditPlace, Frames, Parts, UnrecordedRules};
 use crate::gpio::Backend;
 use crate::gpio::persistence::{self, Persistence};
@@ -26,13 +26,13 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let (loaded, in_force) = (ConfigFile::load(&args.config.path), InForce::of_service());
+    let (loaded, in_force) = (LoadedConfig::load(&args.config.path), InForce::of_service());
     // First of all: whatever a former process left, the door is locked from here on.
     if let Some(in_force) = &in_force {
         let present = loaded.as_ref().ok().map(|file| file.config.strike_settings());
         in_force.secure_unless(present.as_ref());
     }
-    let ConfigFile { config, bytes, renamed } = loaded?;
+    let LoadedConfig { config, bytes, renamed } = loaded?;
     let strike = strike::open(&config.strike_settings())?;
     if let Some(in_force) = &in_force {
         in_force.keep(&bytes, &args.config.path);

@@ -43,7 +43,8 @@ pub enum Unrecorded {
 impl AuditConfig {
     pub(super) fn check_wait(&self) -> Result<(), Fault> {
         if self.sync_timeout_ms == 0 && self.on_unrecorded == Unrecorded::Deny {
-            let problem = "no release could wait for its entry: allow more time, or set on_unrecorded = \"release\"";
+            let problem =
+                "no release could wait for its entry: allow more time, or set on_unrecorded = \"release\"";
             return Err(Fault::new("audit.sync_timeout_ms", self.sync_timeout_ms, problem));
         }
         Ok(())

@@ -11,7 +11,7 @@ section! {
     /// How people are enrolled.
     [enrolment] EnrolmentConfig;
 
-    /// One face must be seen for this long in all.
+    /// One face must be in view for this long in all.
     countdown_ms: u64 = 5_000, range 100 to 60_000 ms;
     /// Frames that make the templates.
     frames: u32 = 15, range 1 to 100;
@@ -35,7 +35,7 @@ section! {
     /// `facelatch enroll --allow-button` or after an administrator's face was identified, and while
     /// lines.enrol_key is closed. "anyone": whoever can press it can enrol anybody. "nobody": it never works.
     button: ButtonPolicy = ButtonPolicy::Authorised;
-    /// How long an administrator's face, or at most `facelatch enroll --allow-button`, lets the button work.
+    /// How long an administrator's face lets the button work; also the longest `facelatch enroll --allow-button`.
     button_window_s: u64 = 60, range 5 to 3_600 s;
     /// Names of people whose face lets the button work.
     administrators: Vec<String> = Vec::new();

@@ -24,9 +24,9 @@ section! {
     second_factor: Option<InputConfig> = None, example r#"{ line = "CODE" }"#;
     /// Active while the door is open: the strike relocks once the door has closed.
     door_sensor: Option<InputConfig> = None, example r#"{ line = "DOOR" }"#;
-    /// Lit while the strike is released; with red, while identifying and while an enrolment counts.
+    /// Lit while the strike is released. With the red one: a face is being identified, or an enrolment counts.
     green_led: Option<OutputConfig> = None, example r#"{ line = "GREEN" }"#;
-    /// Lit when nobody is let in and while an enrolment waits.
+    /// Lit when nobody is let in, and while an enrolment waits.
     red_led: Option<OutputConfig> = None, example r#"{ line = "RED" }"#;
     /// Sounds when nobody is let in.
     buzzer: Option<OutputConfig> = None, example r#"{ line = "BUZZER" }"#;

@@ -38,7 +38,8 @@ impl LivenessConfig {
             return Err(Fault::new("liveness.reject_below", self.reject_below, problem));
         }
         if self.check && self.cues.is_empty() {
-            return Err(Fault::new("liveness.cues", &self.cues, "name at least one cue, or set check = false"));
+            let problem = "name at least one cue, or set check = false";
+            return Err(Fault::new("liveness.cues", &self.cues, problem));
         }
         Ok(())
     }

@@ -32,6 +32,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::liveness::Unsure;
 use table::{Fault, Section};
 
 pub use access::AccessConfig;
@@ -99,7 +100,7 @@ sections! {
 
 /// A configuration with what only some commands want of its file.
 #[derive(Clone, Debug)]
-pub struct ConfigFile {
+pub struct LoadedConfig {
     /// The configuration.
     pub config: Config,
     /// The very bytes that were read.
@@ -108,7 +109,7 @@ pub struct ConfigFile {
     pub renamed: Vec<RenamedKey>,
 }
 
-impl ConfigFile {
+impl LoadedConfig {
     /// Reads and checks a configuration file.
     ///
     /// # Errors
@@ -123,7 +124,7 @@ impl ConfigFile {
             .map_err(|problem| ConfigError::Parse { path: path.to_owned(), problem })?;
         let config: Config = load::settings(document, &text, path)?;
         config.check().map_err(|fault| fault.in_file(path))?;
-        Ok(ConfigFile { config, bytes: text.into_bytes(), renamed })
+        Ok(LoadedConfig { config, bytes: text.into_bytes(), renamed })
     }
 }
 
@@ -133,7 +134,7 @@ impl Config {
     /// # Errors
     /// One that names the file, the key or line and what would be right.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        ConfigFile::load(path).map(|file| file.config)
+        LoadedConfig::load(path).map(|file| file.config)
     }
 
     /// Reads and checks a configuration text; `path` is for messages.
@@ -141,7 +142,7 @@ impl Config {
     /// # Errors
     /// As [`Config::load`].
     pub fn parse(text: &str, path: &Path) -> Result<Self, ConfigError> {
-        ConfigFile::parse(text.to_owned(), path).map(|file| file.config)
+        LoadedConfig::parse(text.to_owned(), path).map(|file| file.config)
     }
 
     /// Checks every value against its range, and the values against each other.
@@ -155,9 +156,7 @@ impl Config {
         self.audit.check_wait()?;
         self.lines.check_debounce()?;
         self.liveness.check_cues_and_limits()?;
-        if self.liveness.on_uncertain == crate::liveness::Unsure::SecondFactor
-            && self.lines.second_factor.is_none()
-        {
+        if self.liveness.on_uncertain == Unsure::SecondFactor && self.lines.second_factor.is_none() {
             let problem = "needs lines.second_factor";
             return Err(Fault::new("liveness.on_uncertain", "second-factor", problem));
         }

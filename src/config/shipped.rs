@@ -20,31 +20,30 @@ const HEADER: &str = "\
 pub(crate) fn file() -> String {
     let mut text = HEADER.to_owned();
     for section in SECTIONS {
-        let _ = write!(text, "\n[{}]\n", section.name);
-        text += &comment(section.about);
-        for key in section.keys {
-            text += &lines_of(section, key);
-        }
+        let _ = write!(text, "\n{}[{}]\n", comment(section.about), section.name);
+        text.extend(section.keys.iter().map(|key| lines_of(section, key)));
     }
     text
 }
 
+/// A key with its words, beside it where the line has room, otherwise above it.
 fn lines_of(section: &Section, key: &Key) -> String {
-    let words = match key.range {
-        Some(range) => format!("{} ({range})", key.words.trim_end_matches('.')),
-        None => key.words.trim_end_matches('.').to_owned(),
-    };
     let example = key.example.unwrap_or_default();
     let code = match (key.default)() {
         None => format!("#: {} = {example}", key.name),
         Some(table) if table == "{}" => {
             let entries: String = example.lines().map(|line| format!("#: {line}\n")).collect();
-            return format!("\n[{}.{}]\n{}{entries}", section.name, key.name, comment(&words));
+            return format!("\n{}[{}.{}]\n{entries}", comment(key.words), section.name, key.name);
         }
         Some(default) => format!("{} = {default}", key.name),
     };
-    let beside = format!("{code:COMMENT_AT$}  # {words}\n");
-    if beside.chars().count() <= LONGEST { beside } else { comment(&words) + &code + "\n" }
+    let range = key.range.map(|range| format!(" [{range}]")).unwrap_or_default();
+    let beside = format!("{code:COMMENT_AT$}  # {}{range}\n", key.words.trim_end_matches('.'));
+    if beside.chars().count() <= LONGEST {
+        beside
+    } else {
+        format!("{}{code}\n", comment(&format!("{}{range}", key.words)))
+    }
 }
 
 /// Lines of comment, broken between words.

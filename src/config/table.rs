@@ -1,4 +1,4 @@
-//! The table of keys. [`section!`] takes one section as a list of keys, each with its words, type, default,
+//! The table of keys. `section!` takes one section as a list of keys, each with its words, type, default,
 //! range and unit. From this list follow the section's type, its default, the check of its ranges, its part of
 //! `config/facelatch.toml` and its part of `docs/reference/config.md`.
 

@@ -7,8 +7,8 @@ fn parse(text: &str) -> Result<Config, String> {
     Config::parse(text, Path::new("t.toml")).map_err(|e| e.to_string())
 }
 
-fn parse_file(text: &str) -> Result<ConfigFile, String> {
-    ConfigFile::parse(text.to_owned(), Path::new("t.toml")).map_err(|e| e.to_string())
+fn parse_file(text: &str) -> Result<LoadedConfig, String> {
+    LoadedConfig::parse(text.to_owned(), Path::new("t.toml")).map_err(|e| e.to_string())
 }
 
 /// Section, old name, new name, and a value that is not the default.
@@ -79,7 +79,7 @@ fn every_range_holds() {
                 assert!(!error.contains(&format!("must be {range}")), "{name} = {value}: {error}");
             }
             let (below, above) = if least.contains('.') {
-                let step = |bound: &str, by: f64| (bound.parse::<f64>().unwrap() + by).to_string();
+                let step = |bound: &str, by: f64| format!("{:?}", bound.parse::<f64>().unwrap() + by);
                 (step(least, -0.5), step(most, 0.5))
             } else {
                 let step = |bound: &str, by: i64| (bound.parse::<i64>().unwrap() + by).to_string();
@@ -119,8 +119,7 @@ fn every_renamed_key_is_accepted_with_a_hint() {
 fn a_key_under_both_names_is_refused() {
     for (section, old, new, value) in RENAMED {
         for (first, second) in [(old, new), (new, old)] {
-            let error =
-                parse(&format!("[{section}]\n{first} = {value}\n{second} = {value}")).expect_err(old);
+            let error = parse(&format!("[{section}]\n{first} = {value}\n{second} = {value}")).expect_err(old);
             let line = if first == old { "line 2: " } else { "line 3: " };
             for words in ["t.toml", line, &format!("{section}.{old}"), &format!("{section}.{new}")] {
                 assert!(error.contains(words), "{error:?} does not say {words:?}");
@@ -132,9 +131,12 @@ fn a_key_under_both_names_is_refused() {
 
 #[test]
 fn an_old_name_is_found_however_it_is_written() {
-    for text in
-        ["liveness.live = 3.5", "liveness = { live = 3.5 }", "[liveness]\n\"live\" = 3.5", "[\"liveness\"]\nlive = 3.5"]
-    {
+    for text in [
+        "liveness.live = 3.5",
+        "liveness = { live = 3.5 }",
+        "[liveness]\n\"live\" = 3.5",
+        "[\"liveness\"]\nlive = 3.5",
+    ] {
         let file = parse_file(text).unwrap();
         assert_eq!((file.config.liveness.accept_above, file.renamed.len()), (3.5, 1), "{text}");
     }
@@ -158,10 +160,9 @@ fn mistakes_under_an_old_name_are_named() {
 
 #[test]
 fn hours_are_by_name_and_a_person_without_any_has_the_default() {
-    let config = parse(
-        "[schedule]\nzone = \"UTC\"\ndefault = []\n[schedule.people]\nAda = [\"mon-fri 08:00-18:00\"]",
-    )
-    .unwrap();
+    let config =
+        parse("[schedule]\nzone = \"UTC\"\ndefault = []\n[schedule.people]\nAda = [\"mon-fri 08:00-18:00\"]")
+            .unwrap();
     let hours = config.named_hours();
     assert_eq!(hours.others, Vec::new().into(), "nobody else at any hour");
     assert_eq!(hours.people["Ada"], vec!["mon-fri 08:00-18:00".parse().unwrap()].into());

@@ -30,7 +30,7 @@ mod tracking;
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::liveness::Unsure;
 use table::{Fault, Section};
@@ -58,7 +58,7 @@ pub use tracking::TrackingConfig;
 macro_rules! sections {
     ($($name:ident: $Section:ident,)+) => {
         /// A whole configuration.
-        #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+        #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
         #[serde(default, deny_unknown_fields)]
         pub struct Config {
             $(

@@ -120,10 +120,13 @@ impl LoadedConfig {
 
     fn parse(text: String, path: &Path) -> Result<Self, ConfigError> {
         let mut document = load::document(&text, path)?;
-        let renamed = renamed::rename(document.get_mut(), &text, SECTIONS)
-            .map_err(|problem| ConfigError::Parse { path: path.to_owned(), problem })?;
+        let parse_error = |problem| ConfigError::Parse { path: path.to_owned(), problem };
+        let renamed = renamed::rename(document.get_mut(), &text, SECTIONS).map_err(parse_error)?;
         let config: Config = load::settings(document, &text, path)?;
-        config.check().map_err(|fault| fault.in_file(path))?;
+        config.check().map_err(|fault| match renamed.iter().find_map(|key| key.explain(&fault)) {
+            Some(problem) => parse_error(problem),
+            None => fault.in_file(path),
+        })?;
         Ok(LoadedConfig { config, bytes: text.into_bytes(), renamed })
     }
 }

@@ -6,7 +6,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::load::line_at;
-use super::table::Section;
+use super::table::{Fault, Section};
 
 /// A key that a configuration gives under its old name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +19,16 @@ pub struct RenamedKey {
     pub old: &'static str,
     /// The name to write instead.
     pub new: &'static str,
+}
+
+impl RenamedKey {
+    /// What is wrong with this key, by the name that the file gives it; `None` for a fault of another key.
+    pub(super) fn explain(&self, fault: &Fault) -> Option<String> {
+        let RenamedKey { line, section, old, new } = self;
+        let Fault { key, value, problem } = fault;
+        let is_mine = key.split_once('.') == Some((*section, *new));
+        is_mine.then(|| format!("line {line}: {section}.{old} (now {key}) = {value}: {problem}"))
+    }
 }
 
 impl fmt::Display for RenamedKey {

@@ -148,7 +148,16 @@ fn an_old_name_is_found_however_it_is_written() {
 fn mistakes_under_an_old_name_are_named() {
     for (text, words) in [
         ("[camera]\nhang_ms = \"long\"", &["line 2", "u64"][..]),
-        ("[camera]\nhang_ms = 499", &["camera.frame_timeout_ms = 499", "500 to 60000 ms"]),
+        (
+            "[camera]\nhang_ms = 499",
+            &["line 2: camera.hang_ms (now camera.frame_timeout_ms) = 499", "60000 ms"],
+        ),
+        ("[audit]\nwait_ms = 0", &["line 2: audit.wait_ms (now audit.sync_timeout_ms) = 0", "on_unrecorded"]),
+        (
+            "[enrolment]\ndarkest = 50\nluma_max = 45",
+            &["line 2: enrolment.darkest (now enrolment.luma_min) = 50"],
+        ),
+        ("[lockout]\nagain_ms = 2000\nattempts = 101", &["lockout.attempts = 101: must be 0 to 100"]),
         ("[camera]\nstill_ms = 500", &["line 2", "unknown field `still_ms`"]),
     ] {
         let error = parse(text).unwrap_err();

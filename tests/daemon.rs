@@ -28,6 +28,8 @@ impl Daemon {
             .unwrap();
         let log = BufReader::new(child.stderr.take().unwrap());
         let mut daemon = Daemon { child, log };
+        let renamed = daemon.wait_for("event=config_key_renamed");
+        assert!(renamed.contains("daemon.stall_ms is now daemon.watchdog_stall_ms: rename it"), "{renamed}");
         // A name in the configuration that nobody has is spoken of, once, and not by itself.
         let warning = daemon.wait_for("event=schedule_strangers");
         assert!(warning.contains("key=schedule.people names=1") && !warning.contains("Eilen"), "{warning}");
@@ -71,6 +73,7 @@ fn record(folder: &Path, who: Portrait, walk: Walk) {
     }
 }
 
+/// `stall_ms` is the old name of a key: this version accepts it with a hint.
 fn config(dir: &Path, recording: &Path) -> std::path::PathBuf {
     let path = dir.join("facelatch.toml");
     let text = format!(
@@ -78,7 +81,7 @@ fn config(dir: &Path, recording: &Path) -> std::path::PathBuf {
          [store]\ngallery = \"{0}/gallery\"\nkey = \"{0}/key\"\n\
          state = \"{0}/state\"\n[recording]\nenabled = true\nfile = \"{0}/recording\"\n\
          frames = true\nframes_folder = \"{0}/frames\"\n[audit]\nfolder = \"{0}/audit\"\n[daemon]\nsocket = \"{0}/socket\"\n\
-         [schedule.people]\nEilen = [\"mon-sun 00:00-24:00\"]\n",
+         stall_ms = 5000\n[schedule.people]\nEilen = [\"mon-sun 00:00-24:00\"]\n",
         dir.display(),
         recording.display()
     );
@@ -216,6 +219,11 @@ fn doctor_asks_what_the_configuration_asks_for() {
     // What `check` asks: keys, values, networks, the zone.
     named(&format!("{hall}fsp = 3\n"), "fsp", "door.toml");
     named(&format!("{hall}[access]\nhold_ms = 1\n"), "access.hold_ms = 1", "200");
+    named(
+        &format!("{hall}hang_ms = 900\nframe_timeout_ms = 900\n"),
+        "camera.hang_ms",
+        "camera.frame_timeout_ms",
+    );
     named(&format!("{hall}[model]\ncard = \"/no/such/card.toml\"\n"), "/no/such/card.toml", "");
     let out = facelatch(["doctor", "--json", "--config", "/no/such/door.toml"]);
     let found: serde_json::Value = serde_json::from_slice(&out.stdout).unwrap();
@@ -239,8 +247,15 @@ fn frames_with_a_face_are_kept_sealed_and_go_with_a_person() {
     enroll("Eileen");
     let check = words(&facelatch(["check", "--config", conf]));
     assert!(check.contains("nobody called \"Eilen\"") && check.contains("PICTURES OF PEOPLE"), "{check}");
+    let hint = "key daemon.stall_ms is now daemon.watchdog_stall_ms: rename it";
+    assert!(check.contains(hint), "{check}");
     let doctor = facelatch(["doctor", "--config", conf]);
     assert_eq!(doctor.status.code(), Some(1));
+    assert!(
+        words(&doctor).lines().any(|line| line.starts_with("note") && line.ends_with(hint)),
+        "{}",
+        words(&doctor)
+    );
     assert!(words(&doctor).contains("nobody enrolled is called \"Eilen\""), "{}", words(&doctor));
     let frames = |arguments: &[&str]| facelatch([&["frames"], arguments, &["--config", conf]].concat());
     assert_eq!(frames(&["list"]).status.code(), Some(1), "none yet");

@@ -3,7 +3,7 @@
 
 #![no_main]
 
-#[path = "../../tests/reference/mod.rs"]
+#[path = "../../tests/naive_detector/mod.rs"]
 mod reference;
 
 use facelatch::detect::Detector;

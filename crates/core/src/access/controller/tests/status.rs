@@ -91,3 +91,40 @@ fn what_is_shown_follows_the_most_pressing_matter() {
     assert_eq!(shown(&door), Some(Indication::Alarm(Alarm::ForcedOpen)));
     assert_eq!(door.controller.alarm(), Some(Alarm::ForcedOpen), "before the files");
 }
+
+#[test]
+fn a_state_returns_from_its_recording() {
+    type Step = fn(&mut Door);
+    let doubtful = |rules: &mut LivenessRules| rules.unsure = Unsure::Challenge;
+    let steps: [(&str, Step); 7] = [
+        ("challenged", |door| door.frames(16, &unclear())),
+        ("let in", |door| door.frames(16, &alive())),
+        ("locked out", |door| (1..=3).for_each(|track| door.frames(15, &face(track, 0.1)))),
+        ("enrolling", |door| {
+            door.input(Input::Enrol);
+            door.frames(9, &face(1, 0.5));
+        }),
+        ("held open", |door| {
+            door.input(Input::Door { open: false });
+            door.input(Input::SetMode(ModeCommand::HoldOpen { time: Duration::from_secs(9) }));
+        }),
+        ("put back, and not written", |door| {
+            door.input(Input::RolledBack(RolledBack { state: true, ..RolledBack::default() }));
+            door.input(Input::Fault(Fault::Store));
+        }),
+        ("secured, with a factor", |door| {
+            door.input(Input::Rex);
+            door.input(Input::SetMode(ModeCommand::Secure));
+            door.input(Input::SecondFactor);
+        }),
+    ];
+    for (name, step) in steps {
+        let mut door = checking(doubtful);
+        step(&mut door);
+        let text = serde_json::to_string(&door.controller).unwrap();
+        let back: Controller = serde_json::from_str(&text).unwrap();
+        assert_eq!(back, door.controller, "{name}");
+        assert_eq!(serde_json::to_string(&back).unwrap(), text, "{name}");
+        assert_ne!(back, checking(doubtful).controller, "{name}: nothing happened");
+    }
+}

@@ -19,7 +19,7 @@ use crate::access::{
 use crate::audit::Rotation;
 use crate::camera::{CameraSettings, PixelFormat};
 use crate::clock::{WallClock, ZoneError};
-use crate::daemon::socket::{GatewayPlace, Rights};
+use crate::daemon::{GatewayPlace, Rights};
 use crate::detect::{ScanParams, SearchParams};
 use crate::door::NamedHours;
 use crate::embed::Card;

@@ -8,8 +8,9 @@ use crate::access::{Resume, RolledBack};
 use crate::audit::{AuditLog, Context, Fact, FolderDisk, Hash, Mark};
 use crate::clock;
 use crate::config::Config;
+use crate::daemon::erasure::Erasure;
 use crate::daemon::reconcile::{Books, Reconciled, change_mark, log_head, owed, reconcile};
-use crate::daemon::{fact, stamp};
+use crate::daemon::{audit_event, stamp};
 use crate::door::{Newcomer, Origin, PeopleChange, Report, Terms, enrol, import};
 use crate::matching::{Embedding, Gallery, GalleryError, name};
 use crate::protocol::client::Client;
@@ -89,8 +90,7 @@ impl Desk {
         Ok(())
     }
 
-    /// Makes the change of `make` and records what it reports. With a person all that was recorded of them goes:
-    /// frames go all, as nobody can say in which of them a person is not.
+    /// Makes the change of `make` and records what it reports. With a person all that was recorded of them goes.
     fn change<E: Into<CommandError>>(
         &mut self,
         make: impl FnOnce(&mut Gallery) -> Result<Vec<Report>, E>,
@@ -99,7 +99,7 @@ impl Desk {
         let mut gallery = self.gallery.clone();
         let reports = make(&mut gallery).map_err(Into::into)?;
         let erases = reports.iter().any(Report::erases);
-        self.put(gallery, reports.iter().filter_map(fact).collect(), erases, false)
+        self.put(gallery, reports.iter().filter_map(audit_event).collect(), erases, false)
     }
 
     /// Refuses where the files do not belong together, but for those of `mended`, which the change itself mends.
@@ -152,13 +152,14 @@ impl Desk {
         (Some(log_head(log.head())), (marks.gallery, marks.part))
     }
 
-    /// Erases what was recorded before this version of the gallery: nobody can say in which frames a person is
-    /// not, and similarities to the people enrolled stand in the controller's recording.
+    /// Erases what was recorded before this version of the gallery: see [`Erasure`].
     fn erase_recorded(&mut self, version: u64) -> Result<(), CommandError> {
-        let frames = self.frames.erase()?;
+        let mut erasure = Erasure::before(version);
+        erasure.frames_erased(version, self.frames.erase()?);
         RecordingFile::remove(&self.recording)
             .map_err(|e| format!("{}: cannot be removed: {e}; remove it", self.recording.display()))?;
-        self.note([Fact::new("erased").with(format!("frames={frames}")).marked(Mark::Erased(version))])
+        erasure.recording_erased(version);
+        self.note(erasure.entry())
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Answer, CommandError};
 use crate::audit::{Context, Hash};
 use crate::camera::{CameraSettings, FrameSource, Recording};
 use crate::config::{Config, PersistentOutputs, Unrecorded};
-use crate::daemon::{self, AuditPlace, Frames, Parts, UnrecordedRules};
+use crate::daemon::{self, AuditPlace, FrameRecording, Resources, UnrecordedRules};
 use crate::gpio::Backend;
 use crate::gpio::persistence::{self, Persistence};
 use crate::store::{FrameStore, GalleryStore, RecordingFile, StateStore, StoreKey};
@@ -59,7 +59,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         rotation: config.audit_rotation(),
         context: Context { model: Hash(rig.model.hash.0), config: Hash::of(&bytes) },
     };
-    let parts = Parts {
+    let resources = Resources {
         gateway: config.gateway_place(),
         quality: config.vision_rules().quality,
         rules: rig.rules,
@@ -79,13 +79,13 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         socket: config.daemon.socket,
         stall: Duration::from_millis(config.daemon.stall_ms),
         audit,
-        unrecorded: UnrecordedRules {
-            // A release that waits for longer than it lasts would never come.
-            wait: Duration::from_millis(config.audit.wait_ms.min(config.access.hold_ms / 2)),
-            release: config.audit.unrecorded == Unrecorded::Release,
-        },
+        unrecorded: UnrecordedRules::new(
+            Duration::from_millis(config.audit.wait_ms),
+            Duration::from_millis(config.access.hold_ms),
+            config.audit.unrecorded == Unrecorded::Release,
+        ),
     };
-    daemon::run(parts)?;
+    daemon::run(resources)?;
     Ok(Answer::Done)
 }
 
@@ -104,19 +104,22 @@ fn open_recording(config: &Config) -> Option<RecordingFile> {
 }
 
 /// Frames of former days are looked after even where none are recorded any more.
-fn open_frames(config: &Config) -> Option<Frames> {
+fn open_frames(config: &Config) -> Option<FrameRecording> {
     let record = config.recording.frames;
     if !record && !config.recording.frames_folder.exists() {
         return None;
     }
     match super::frames::open(config) {
-        Ok(store) => Some(Frames { store, record }),
+        Ok(store) => Some(FrameRecording { store, record }),
         Err(error) => {
             log::error!("event=frames_failed error={:?}", error.to_string());
             // None are recorded; that those of somebody removed go is still asked for.
             let key = StoreKey::open(&config.store.key).ok()?;
             let folder = &config.recording.frames_folder;
-            Some(Frames { store: FrameStore::unlisted(folder, key, config.frame_limits()), record: false })
+            Some(FrameRecording {
+                store: FrameStore::unlisted(folder, key, config.frame_limits()),
+                record: false,
+            })
         }
     }
 }

@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use super::error::DaemonError;
+use super::message::Message;
 use super::reconcile::log_head;
 use super::recorder::LogTail;
-use super::{DaemonError, Message, spawn};
+use super::spawn::spawn;
 use crate::access::record::Line;
 use crate::access::{Saved, SubjectId};
 use crate::clock;

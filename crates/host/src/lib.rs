@@ -7,6 +7,7 @@
 //! | [`console`] | lines on standard output and error, exit status |
 //! | [`disk`] | files that are swapped in whole, or not at all |
 //! | [`journal`] | log lines as entries of systemd's journal |
+//! | [`lock`] | nothing: locks whose owner may have panicked |
 //! | [`notify`] | systemd's word that the process is ready, and its watchdog |
 //! | [`private`] | memory that neither a core file nor swap gets |
 //!
@@ -17,5 +18,6 @@ pub mod config_file;
 pub mod console;
 pub mod disk;
 pub mod journal;
+pub mod lock;
 pub mod notify;
 pub mod private;

@@ -52,7 +52,7 @@ use crate::audit::Fact;
 use crate::clock;
 use crate::door::{Door, Effect, ModelFacts, NamedHours, Report};
 use crate::expiry::Expiry;
-use crate::lines::{InputLine, Inputs, LineEvent};
+use crate::lines::{InputLine, LineEvent};
 use crate::lock::lock;
 use crate::matching::Gallery;
 use crate::notify::Supervisor;

@@ -6,7 +6,7 @@
 //! it. One that is behind was put back from a copy, or is lost.
 
 use crate::access::{Resume, RolledBack, Saved};
-use crate::audit::{AuditError, AuditLog, Checkpoint, Disk, Fact, Hash, Mark, Marks, Stamp};
+use crate::audit::{AuditError, AuditLog, Checkpoint, Fact, Hash, LogDisk, Mark, Marks, Stamp};
 use crate::matching::Gallery;
 use crate::store::{Change, Ledger, LogHead, Owed, StateStore};
 
@@ -90,7 +90,7 @@ impl Reconciled {
 ///
 /// # Errors
 /// When the log cannot be read or written; nothing has been done then.
-pub fn reconcile<D: Disk>(
+pub fn reconcile<D: LogDisk>(
     log: &mut AuditLog<D>,
     books: &Books,
     now: Stamp,

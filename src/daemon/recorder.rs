@@ -18,7 +18,7 @@ use super::error::DaemonError;
 use super::message::Message;
 use super::reconcile::{Books, Reconciled, reconcile};
 use super::spawn::spawn;
-use crate::audit::{AuditError, AuditLog, Checkpoint, Disk, Fact, Marks, Stamp};
+use crate::audit::{AuditError, AuditLog, Checkpoint, Fact, LogDisk, Marks, Stamp};
 use crate::clock;
 use crate::lock::lock;
 use crate::time::Timestamp;
@@ -60,7 +60,7 @@ pub struct Recorder {
 pub struct LogTail(Arc<Mutex<Option<(Checkpoint, Marks)>>>);
 
 impl LogTail {
-    fn set<D: Disk>(&self, log: &AuditLog<D>) {
+    fn set<D: LogDisk>(&self, log: &AuditLog<D>) {
         let tail = (log.head(), log.marks().unwrap_or_default());
         *lock(&self.0) = Some(tail);
     }
@@ -77,7 +77,7 @@ impl Recorder {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start<D: Disk + 'static>(
+    pub fn start<D: LogDisk + 'static>(
         open: impl FnMut() -> Result<AuditLog<D>, AuditError> + Send + 'static,
         books: Books,
         inbox: &SyncSender<Message>,
@@ -213,7 +213,7 @@ impl Attempts {
     }
 }
 
-fn serve<D: Disk>(
+fn serve<D: LogDisk>(
     disk: &Attempts,
     mut log: AuditLog<D>,
     queue: &Receiver<Job>,

@@ -58,7 +58,7 @@ impl Trouble {
 #[derive(Debug)]
 struct AuditDisk(FolderDisk, Trouble);
 
-impl audit::Disk for AuditDisk {
+impl audit::LogDisk for AuditDisk {
     fn place(&self, name: &str) -> String {
         self.0.place(name)
     }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 
 use super::entry::{self, Checkpoint, Entry, Line};
 use super::kept::{self, Pool, Spans, Stated};
-use super::{AuditError, Disk};
+use super::{AuditError, LogDisk};
 
 /// A log whose chain holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ fn stated_start(text: &[u8]) -> Result<Checkpoint, &'static str> {
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn entries_since(disk: &impl Disk, since: u64, limit: usize) -> Result<(Vec<Entry>, u64), AuditError> {
+pub fn entries_since(disk: &impl LogDisk, since: u64, limit: usize) -> Result<(Vec<Entry>, u64), AuditError> {
     let files = log_files(disk.names().map_err(|e| io(disk, "", "read", e))?);
     let (mut entries, mut head) = (Vec::new(), 0);
     for (n, name) in files.iter().enumerate() {
@@ -177,7 +177,7 @@ pub fn entries_since(disk: &impl Disk, since: u64, limit: usize) -> Result<(Vec<
 /// # Errors
 /// When a file cannot be read.
 pub fn check(
-    disk: &impl Disk,
+    disk: &impl LogDisk,
     checkpoint: Option<Checkpoint>,
     mut each: impl FnMut(&Entry, &[u8]),
 ) -> Result<Result<Report, Break>, AuditError> {
@@ -277,6 +277,6 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint, AuditError> {
     Ok(exported.checkpoint)
 }
 
-pub(super) fn io(disk: &impl Disk, name: &str, what: &'static str, source: std::io::Error) -> AuditError {
+pub(super) fn io(disk: &impl LogDisk, name: &str, what: &'static str, source: std::io::Error) -> AuditError {
     AuditError::Io { place: disk.place(name), what, source }
 }

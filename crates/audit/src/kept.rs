@@ -20,7 +20,7 @@ use std::fmt::Write as _;
 
 use super::AuditError;
 use super::check::{Break, io};
-use super::disk::Disk;
+use super::disk::LogDisk;
 use super::entry::{self, Checkpoint, Entry, Hash};
 
 /// A pool has so many files, each of an equal share of its bytes.
@@ -246,7 +246,12 @@ impl Shelf {
     /// Opens a pool of which the log states that it goes to `to`. What was cut off behind it is in the log
     /// as well and is removed. A pool that does not reach `to` is damaged: it stays as evidence, and a new
     /// file goes on from there.
-    fn open(pool: Pool, disk: &mut impl Disk, names: &[String], to: Checkpoint) -> Result<Self, AuditError> {
+    fn open(
+        pool: Pool,
+        disk: &mut impl LogDisk,
+        names: &[String],
+        to: Checkpoint,
+    ) -> Result<Self, AuditError> {
         let mut shelf =
             Shelf { pool, files: Vec::new(), len: 0, head: to, unstated: HashSet::new(), dirty: false };
         let files = pool.files(names);
@@ -303,7 +308,7 @@ impl Shelf {
     /// Appends what is not there yet; on return it is on the disk.
     fn append(
         &mut self,
-        disk: &mut impl Disk,
+        disk: &mut impl LogDisk,
         lines: &[Line<'_>],
         file_bytes: u64,
     ) -> Result<(), AuditError> {
@@ -355,7 +360,7 @@ impl Shelf {
         self.files.len().saturating_sub(FILES)
     }
 
-    fn span(&self, disk: &impl Disk) -> Result<Span, AuditError> {
+    fn span(&self, disk: &impl LogDisk) -> Result<Span, AuditError> {
         let from = match self.files.get(self.surplus()) {
             // What a file continues is known of those that were read.
             Some((name, Checkpoint { entries, hash: Hash::ZERO })) if *entries > 0 => {
@@ -368,7 +373,7 @@ impl Shelf {
         Ok(Span { from, to: self.head })
     }
 
-    fn trim(&mut self, disk: &mut impl Disk) -> Result<(), AuditError> {
+    fn trim(&mut self, disk: &mut impl LogDisk) -> Result<(), AuditError> {
         for _ in 0..self.surplus() {
             remove(disk, &self.files[0].0)?;
             self.files.remove(0);
@@ -377,7 +382,7 @@ impl Shelf {
     }
 }
 
-fn remove(disk: &mut impl Disk, name: &str) -> Result<(), AuditError> {
+fn remove(disk: &mut impl LogDisk, name: &str) -> Result<(), AuditError> {
     match disk.remove(name) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io(disk, name, "remove", e)),
         _ => Ok(()),
@@ -394,7 +399,7 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Opens the pools beside the log of these files, oldest first.
-    pub(super) fn open(disk: &mut impl Disk, files: &[String], retired: bool) -> Result<Self, AuditError> {
+    pub(super) fn open(disk: &mut impl LogDisk, files: &[String], retired: bool) -> Result<Self, AuditError> {
         let names = disk.names().map_err(|e| io(disk, "", "read", e))?;
         let (noted, spans) = if retired { last_note(disk, files)? } else { (None, Spans::NONE) };
         let mut kept = Kept { shelves: Vec::new(), noted };
@@ -413,7 +418,7 @@ impl Kept {
     /// is to state of the pools.
     pub(super) fn copy(
         &mut self,
-        disk: &mut impl Disk,
+        disk: &mut impl LogDisk,
         bytes: &[u8],
         pool_bytes: u64,
     ) -> Result<String, AuditError> {
@@ -435,7 +440,7 @@ impl Kept {
     }
 
     /// Removes the oldest lines of pools that have become too large; the `retired` entry says so already.
-    pub(super) fn trim(&mut self, disk: &mut impl Disk) -> Result<(), AuditError> {
+    pub(super) fn trim(&mut self, disk: &mut impl LogDisk) -> Result<(), AuditError> {
         self.shelves.iter_mut().try_for_each(|shelf| shelf.trim(disk))
     }
 }
@@ -466,7 +471,7 @@ fn worth_keeping(bytes: &[u8], pool: Pool) -> Vec<Line<'_>> {
 
 /// What the log's last `retired` entry says is gone, and where its pools go. An earlier version wrote such
 /// entries without the pools.
-fn last_note(disk: &impl Disk, files: &[String]) -> Result<(Option<Checkpoint>, Spans), AuditError> {
+fn last_note(disk: &impl LogDisk, files: &[String]) -> Result<(Option<Checkpoint>, Spans), AuditError> {
     let mut noted = None;
     for name in files.iter().rev() {
         let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
@@ -498,7 +503,7 @@ pub(super) struct Stated {
 }
 
 /// Reads the pools beside a log whose own chain holds; tells how many entries of retired files they have.
-pub(super) fn check(disk: &impl Disk, stated: &Stated) -> Result<Result<u64, Break>, AuditError> {
+pub(super) fn check(disk: &impl LogDisk, stated: &Stated) -> Result<Result<u64, Break>, AuditError> {
     let names = disk.names().map_err(|e| io(disk, "", "read", e))?;
     let mut kept = 0;
     for (pool, Span { from, to }) in Pool::ALL.into_iter().zip(stated.spans.0) {
@@ -567,7 +572,7 @@ pub(super) fn check(disk: &impl Disk, stated: &Stated) -> Result<Result<u64, Bre
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn kept_entries(disk: &impl Disk, before: u64) -> Result<Vec<(Entry, Vec<u8>)>, AuditError> {
+pub fn kept_entries(disk: &impl LogDisk, before: u64) -> Result<Vec<(Entry, Vec<u8>)>, AuditError> {
     let names = disk.names().map_err(|e| io(disk, "", "read", e))?;
     let mut entries = Vec::new();
     for pool in Pool::ALL {

@@ -25,7 +25,7 @@ pub mod kept;
 pub mod writer;
 
 pub use check::{Break, Report, check, entries_since, read_checkpoint};
-pub use disk::{Disk, FolderDisk};
+pub use disk::{FolderDisk, LogDisk};
 pub use entry::{Checkpoint, Context, Entry, Fact, Hash, Mark, Marks, Stamp};
 pub use kept::kept_entries;
 pub use writer::{AuditLog, Rotation};

@@ -1,7 +1,7 @@
 //! Appending to the log: recovery at the start, a sync for each batch, rotation.
 
 use super::check::{continues, file_name, first_of, io, log_files, scan};
-use super::disk::Disk;
+use super::disk::LogDisk;
 use super::entry::{self, Checkpoint, Context, Entry, Fact, Marks, Stamp};
 use super::kept::Kept;
 use super::{AuditError, entry::Line};
@@ -85,7 +85,7 @@ enum Tail {
     },
 }
 
-impl<D: Disk> AuditLog<D> {
+impl<D: LogDisk> AuditLog<D> {
     /// Opens the log and brings it in order after a power cut: an unfinished last write is replaced by
     /// an entry `cut` that says so. Damage further up is left as evidence: a new file begins, and its
     /// first entry says why.

@@ -2,6 +2,7 @@
 //!
 //! | Module | Asks for |
 //! |---|---|
+//! | [`backoff`] | nothing: how long to wait before another attempt |
 //! | [`clock`] | the time since boot, the wall clock, the time of the week |
 //! | [`config_file`] | TOML, with one clear line for each mistake |
 //! | [`console`] | lines on standard output and error, exit status |
@@ -13,6 +14,7 @@
 //!
 //! No device of a door, and nothing about people.
 
+pub mod backoff;
 pub mod clock;
 pub mod config_file;
 pub mod console;

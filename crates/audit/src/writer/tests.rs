@@ -106,7 +106,7 @@ impl MemDisk {
     }
 }
 
-impl Disk for MemDisk {
+impl LogDisk for MemDisk {
     fn place(&self, name: &str) -> String {
         name.to_owned()
     }

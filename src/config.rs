@@ -19,7 +19,7 @@ use crate::access::{
 use crate::audit::Rotation;
 use crate::camera::{CameraSettings, PixelFormat};
 use crate::clock::{WallClock, ZoneError};
-use crate::daemon::{GatewayPlace, Rights};
+use crate::daemon::{GatewayEndpoint, Rights};
 use crate::detect::{ScanParams, SearchParams};
 use crate::door::NamedHours;
 use crate::embed::Card;
@@ -870,9 +870,10 @@ impl Config {
     }
 
     /// Where the gateway comes in, if it may.
-    pub fn gateway_place(&self) -> Option<GatewayPlace> {
+    pub fn gateway_place(&self) -> Option<GatewayEndpoint> {
         let GatewayConfig { socket, rights } = &self.gateway;
-        let place = || GatewayPlace { socket: socket.clone(), rights: Rights::new(rights.iter().copied()) };
+        let place =
+            || GatewayEndpoint { socket: socket.clone(), rights: Rights::new(rights.iter().copied()) };
         (!socket.as_os_str().is_empty()).then(place)
     }
 

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::in_force::InForce;
-use super::rig::Rig;
+use super::last_config::LastConfig;
+use super::pipeline::Pipeline;
 use super::{Answer, CommandError};
 use crate::audit::{Context, Hash};
 use crate::camera::{CameraSettings, FrameSource, Recording};
 use crate::config::{Config, PersistentOutputs, Unrecorded};
-use crate::daemon::{self, AuditPlace, FrameRecording, Resources, UnrecordedRules};
+use crate::daemon::{self, AuditLocation, FrameRecording, Resources, UnrecordedRules};
 use crate::gpio::Backend;
 use crate::gpio::persistence::{self, Persistence};
 use crate::store::{FrameStore, GalleryStore, RecordingFile, StateStore, StoreKey};
@@ -26,24 +26,24 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let (loaded, in_force) = (Config::load_with_bytes(&args.config.path), InForce::of_service());
+    let (loaded, last_config) = (Config::load_with_bytes(&args.config.path), LastConfig::of_service());
     // First of all: whatever a former process left, the door is locked from here on.
-    if let Some(in_force) = &in_force {
+    if let Some(last_config) = &last_config {
         let present = loaded.as_ref().ok().map(|(config, _)| config.strike_settings());
-        in_force.secure_unless(present.as_ref());
+        last_config.secure_unless(present.as_ref());
     }
     let (config, bytes) = loaded?;
     let strike = strike::open(&config.strike_settings())?;
-    if let Some(in_force) = &in_force {
-        in_force.keep(&bytes, &args.config.path);
+    if let Some(last_config) = &last_config {
+        last_config.keep(&bytes, &args.config.path);
     }
     check_persistence(&config, &args.config.path)?;
-    let rig = Rig::from_config(config, &args.config.path)?;
-    let config = rig.config.clone();
+    let pipeline = Pipeline::from_config(config, &args.config.path)?;
+    let config = pipeline.config.clone();
     // Before the key is read, and after the strike is in hand.
     private::no_core_file();
     private::no_swap();
-    let colour = rig.wants_colour();
+    let colour = pipeline.wants_colour();
     let key = StoreKey::open_or_create(&config.store.key)?;
     let store = GalleryStore::open(&config.store.gallery, key)?;
     let recording = config.recording.enabled.then(|| open_recording(&config)).flatten();
@@ -54,17 +54,17 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         }
         None => camera::open(&CameraSettings { colour, ..config.camera_settings() })?,
     };
-    let audit = AuditPlace {
+    let audit = AuditLocation {
         folder: config.audit.folder.clone(),
         rotation: config.audit_rotation(),
-        context: Context { model: Hash(rig.model.hash.0), config: Hash::of(&bytes) },
+        context: Context { model: Hash(pipeline.model.hash.0), config: Hash::of(&bytes) },
     };
     let resources = Resources {
         gateway: config.gateway_place(),
         quality: config.vision_rules().quality,
-        rules: rig.rules,
-        model: rig.model,
-        vision: rig.vision(),
+        rules: pipeline.rules,
+        model: pipeline.model,
+        vision: pipeline.vision(),
         hours: config.named_hours(),
         wall: config.wall_clock()?,
         store,

@@ -2,7 +2,7 @@
 
 use super::budget::{Allowance, EntryKind};
 use crate::access::{Cause, DenyReason, EnrolGrant, Event};
-use crate::audit::{Fact, Stamp};
+use crate::audit::{AuditEvent, Stamp};
 use crate::clock;
 use crate::door::{Report, details};
 use crate::time::Timestamp;
@@ -13,45 +13,54 @@ pub fn stamp(now: Timestamp) -> Stamp {
 }
 
 /// What the audit log keeps of a report; `None` for what concerns nobody's access.
-pub fn audit_event(report: &Report) -> Option<Fact> {
+pub fn audit_event(report: &Report) -> Option<AuditEvent> {
     let event = match report {
         Report::Enrolled { subject, from, .. } => {
-            let fact = Fact::new("enrolled").with(format!("from={}", from.name()));
-            return Some(Fact { subject: Some(*subject), ..fact });
+            let event = AuditEvent::new("enrolled").with(format!("from={}", from.name()));
+            return Some(AuditEvent { subject: Some(*subject), ..event });
         }
         Report::Replaced { subject, by, similarity, another } => {
-            let fact = Fact::new("removed").with(format!("why=replaced by={by} another={another}"));
-            return Some(Fact { subject: Some(*subject), similarity: *similarity, ..fact });
+            let event = AuditEvent::new("removed").with(format!("why=replaced by={by} another={another}"));
+            return Some(AuditEvent { subject: Some(*subject), similarity: *similarity, ..event });
         }
         Report::LookAdded { subject, from, looks, similarity, .. } => {
-            let fact = Fact::new("look_added").with(format!("from={} looks={looks}", from.name()));
-            return Some(Fact { subject: Some(*subject), similarity: Some(*similarity), ..fact });
+            let event = AuditEvent::new("look_added").with(format!("from={} looks={looks}", from.name()));
+            return Some(AuditEvent { subject: Some(*subject), similarity: Some(*similarity), ..event });
         }
         Report::Removed { subject } => {
-            return Some(Fact { subject: Some(*subject), ..Fact::new("removed") });
+            return Some(AuditEvent { subject: Some(*subject), ..AuditEvent::new("removed") });
         }
         Report::Expired { subject } => {
-            return Some(Fact { subject: Some(*subject), ..Fact::new("removed").with("why=expired") });
+            return Some(AuditEvent {
+                subject: Some(*subject),
+                ..AuditEvent::new("removed").with("why=expired")
+            });
         }
         Report::Renamed { subject } => {
-            return Some(Fact { subject: Some(*subject), ..Fact::new("renamed") });
+            return Some(AuditEvent { subject: Some(*subject), ..AuditEvent::new("renamed") });
         }
         Report::Noted { subject } => {
-            return Some(Fact { subject: Some(*subject), ..Fact::new("noted") });
+            return Some(AuditEvent { subject: Some(*subject), ..AuditEvent::new("noted") });
         }
         Report::Disabled { subject } => {
-            return Some(Fact { subject: Some(*subject), ..Fact::new("disabled").with("why=expired") });
+            return Some(AuditEvent {
+                subject: Some(*subject),
+                ..AuditEvent::new("disabled").with("why=expired")
+            });
         }
         Report::Enabled { subject } => {
-            return Some(Fact { subject: Some(*subject), ..Fact::new("enabled").with("why=not_expired") });
+            return Some(AuditEvent {
+                subject: Some(*subject),
+                ..AuditEvent::new("enabled").with("why=not_expired")
+            });
         }
-        Report::RollbackAccepted => return Some(Fact::new("rollback_accepted").with("by=operator")),
+        Report::RollbackAccepted => return Some(AuditEvent::new("rollback_accepted").with("by=operator")),
         Report::EnrolRefused { like: Some(subject), .. } => {
-            let refused = Fact::new("enrol_refused").with("reason=\"already enrolled\"");
-            return Some(Fact { subject: Some(*subject), ..refused });
+            let refused = AuditEvent::new("enrol_refused").with("reason=\"already enrolled\"");
+            return Some(AuditEvent { subject: Some(*subject), ..refused });
         }
         Report::EnrolRefused { logged, like: None, .. } => {
-            return Some(Fact::new("enrol_refused").with(format!("reason={logged:?}")));
+            return Some(AuditEvent::new("enrol_refused").with(format!("reason={logged:?}")));
         }
         Report::Event(event) => event,
     };
@@ -123,7 +132,7 @@ pub fn audit_event(report: &Report) -> Option<Fact> {
         _ => details(event).trim_start().to_owned(),
     };
     let detail = Some(detail).filter(|detail| !detail.is_empty());
-    Some(Fact { event: event.name().to_owned(), subject, similarity, detail, mark: None })
+    Some(AuditEvent { event: event.name().to_owned(), subject, similarity, detail, mark: None })
 }
 
 /// By which kind an entry is counted when there are too many, and how many there may be. `None` for what

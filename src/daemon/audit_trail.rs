@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::budget::{Allowance, EntryKind, Quotas};
 use super::reconcile::Reconciled;
 use super::recorder::{Recorder, Ticket};
-use crate::audit::{Fact, Mark};
+use crate::audit::{AuditEvent, Mark};
 use crate::clock;
 use crate::matching::Gallery;
 use crate::time::Timestamp;
@@ -25,8 +25,8 @@ impl AuditTrail {
     }
 
     /// Hands an entry over, at once; `None` when there was no room for it.
-    pub(super) fn record(&mut self, fact: Fact) -> Option<Ticket> {
-        self.recorder.record(clock::now(), fact)
+    pub(super) fn record(&mut self, event: AuditEvent) -> Option<Ticket> {
+        self.recorder.record(clock::now(), event)
     }
 
     /// Records what an outsider can cause at will, or counts it: nobody can push out what else happened.
@@ -34,10 +34,10 @@ impl AuditTrail {
         &mut self,
         now: Timestamp,
         (kind, allowance): (EntryKind, Allowance),
-        fact: Fact,
+        event: AuditEvent,
     ) {
         if self.by_operator || self.quotas.admit(now, &kind, allowance) {
-            self.record(fact);
+            self.record(event);
         }
     }
 
@@ -48,7 +48,7 @@ impl AuditTrail {
     }
 
     /// Writes the last sums and the last entry, and waits for the disk, but no longer than `limit`.
-    pub(super) fn finish(&mut self, gallery: &Gallery, last: Fact, limit: Duration) {
+    pub(super) fn finish(&mut self, gallery: &Gallery, last: AuditEvent, limit: Duration) {
         let sums = self.quotas.rest();
         self.record_sums(sums, gallery);
         self.record(last);
@@ -63,12 +63,12 @@ impl AuditTrail {
     fn record_sums(&mut self, sums: Vec<(EntryKind, u64)>, gallery: &Gallery) {
         for (EntryKind { event, detail }, more) in sums {
             let blank = if detail.is_empty() { "" } else { " " };
-            let fact = Fact::new(event).with(format!("{detail}{blank}more={more}"));
+            let entry = AuditEvent::new(event).with(format!("{detail}{blank}more={more}"));
             // Among them may be changes of the gallery, which the log is not to fall behind.
             let (version, next_id) = (gallery.version(), gallery.next_id());
             self.record(match event {
-                "renamed" | "noted" => fact.marked(Mark::Found { version, next_id, state: 0 }),
-                _ => fact,
+                "renamed" | "noted" => entry.marked(Mark::Found { version, next_id, state: 0 }),
+                _ => entry,
             });
         }
     }

@@ -5,7 +5,7 @@ use super::effects::Executor;
 use super::request::{Asked, Peer};
 use super::status::Vitals;
 use crate::access::Input;
-use crate::audit::Fact;
+use crate::audit::AuditEvent;
 use crate::clock;
 use crate::door::{DoorError, Effect, PeopleChange, Terms};
 use crate::matching::Embedding;
@@ -19,7 +19,11 @@ pub(super) fn answer(executor: &mut Executor, vitals: &Vitals, now: Timestamp, a
     if peer == Peer::Gateway && request.right() != Some(Right::View) {
         let detail = format!("command={} by=gateway", request.name());
         let kind = EntryKind { event: "command", detail: detail.clone() };
-        executor.trail.record_within(now, (kind, Allowance::OUTSIDE), Fact::new("command").with(detail));
+        executor.trail.record_within(
+            now,
+            (kind, Allowance::OUTSIDE),
+            AuditEvent::new("command").with(detail),
+        );
     }
     let done = |outcome: Result<Vec<Effect>, DoorError>| match outcome {
         Ok(effects) => (Reply::ok(), effects),
@@ -85,7 +89,7 @@ pub(super) fn answer(executor: &mut Executor, vitals: &Vitals, now: Timestamp, a
         Request::Export { name } => match executor.door.gallery().only(&[name]) {
             Ok(person) => {
                 let subject = person.subjects().first().map(|s| s.id);
-                executor.trail.record(Fact { subject, ..Fact::new("exported") });
+                executor.trail.record(AuditEvent { subject, ..AuditEvent::new("exported") });
                 (Reply::Ok { result: store::to_json(&person) }, Vec::new())
             }
             Err(error) => (Reply::error(error.to_string()), Vec::new()),
@@ -93,7 +97,7 @@ pub(super) fn answer(executor: &mut Executor, vitals: &Vitals, now: Timestamp, a
         Request::Secure {} => {
             // What the gateway asks for has its entry already.
             if peer == Peer::Operator {
-                executor.trail.record(Fact::new("command").with("command=secure"));
+                executor.trail.record(AuditEvent::new("command").with("command=secure"));
             }
             (Reply::ok(), executor.door.handle(now, Input::Secure))
         }
@@ -126,8 +130,8 @@ pub(super) fn answer(executor: &mut Executor, vitals: &Vitals, now: Timestamp, a
 pub(super) fn refused(executor: &mut Executor, now: Timestamp, command: &str, by: &str) {
     log::warn!("event=refused command={command} by={by}");
     let kind = EntryKind { event: "refused", detail: format!("by={by}") };
-    let fact = Fact::new("refused").with(format!("command={command} by={by}"));
-    executor.trail.record_within(now, (kind, Allowance::OUTSIDE), fact);
+    let event = AuditEvent::new("refused").with(format!("command={command} by={by}"));
+    executor.trail.record_within(now, (kind, Allowance::OUTSIDE), event);
 }
 
 /// Starts what a request wants changed among the people enrolled.

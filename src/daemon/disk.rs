@@ -50,7 +50,7 @@ pub struct GalleryChange {
 
 /// What the thread writes.
 #[derive(Debug)]
-pub struct Files {
+pub struct StoredFiles {
     /// The gallery.
     pub store: GalleryStore,
     /// As it is in that file.
@@ -85,7 +85,7 @@ impl DiskThread {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(mut files: Files, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
+    pub fn start(mut files: StoredFiles, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
         let (jobs, work) = sync_channel(QUEUE);
         let told = inbox.clone();
         spawn("disk", Some(inbox.clone()), move || {
@@ -179,7 +179,7 @@ impl DiskThread {
     }
 }
 
-impl Files {
+impl StoredFiles {
     fn serve(&mut self, job: Job, inbox: &SyncSender<Message>) {
         match job {
             Job::Save(saved) => self.save_state(saved, inbox),

@@ -21,7 +21,7 @@ use super::request::{Peer, Replies};
 use super::resources::UnrecordedRules;
 use super::threads::SharedGallery;
 use crate::access::{Event, Fault, Indication, Input};
-use crate::audit::{Fact, Mark};
+use crate::audit::{AuditEvent, Mark};
 use crate::clock;
 use crate::door::{Door, Effect, Report};
 use crate::lock::lock;
@@ -261,7 +261,7 @@ impl Executor {
         }
         if what.any() {
             log::error!("event=rolled_back files={what} error={words:?} remedy={:?}", Reconciled::remedy());
-            self.trail.record(Fact::new("rolled_back").with(format!("files={what} found={words:?}")));
+            self.trail.record(AuditEvent::new("rolled_back").with(format!("files={what} found={words:?}")));
             self.rolled_back = Some(words);
             self.door.go_on_after(marks.gallery, marks.next_id);
             let _ = self.disk.go_on_after(marks.state);
@@ -334,7 +334,7 @@ impl Executor {
 
     /// The last words to audit log and disk.
     pub(super) fn finish(&mut self, why: &str) {
-        let stopped = Fact::new("stopped").with(format!("reason={why:?}"));
+        let stopped = AuditEvent::new("stopped").with(format!("reason={why:?}"));
         self.trail.finish(self.door.gallery(), stopped, LAST_WRITES);
         // The state's last word is where the log ends: that entries were cut off shows at the next start.
         if self.trail.works() && self.disk.settle().is_ok() {
@@ -360,7 +360,7 @@ impl Executor {
             log::warn!(
                 "event=clock_jumped by_s={seconds} effect=\"nobody is erased by this clock for a day\""
             );
-            self.trail.record(Fact::new("clock").with(format!("jumped_s={seconds}")));
+            self.trail.record(AuditEvent::new("clock").with(format!("jumped_s={seconds}")));
         }
         if let Some(frames) = &self.frames {
             frames.suspect_clock(self.expiry.is_suspect());
@@ -400,9 +400,9 @@ impl Executor {
                 Message::StateSaved { number, saved } => {
                     let locked = saved.lockout.locked.is_some();
                     let words = format!("secure_mode={} locked_out={locked}", saved.secure_mode);
-                    let fact = Fact::new("state").with(&*words).marked(Mark::State(number));
+                    let event = AuditEvent::new("state").with(&*words).marked(Mark::State(number));
                     let kind = EntryKind { event: "state", detail: words };
-                    self.trail.record_within(clock::now(), (kind, Allowance::OUTSIDE), fact);
+                    self.trail.record_within(clock::now(), (kind, Allowance::OUTSIDE), event);
                     if !saved.rolled_back.any()
                         && let Some(client) = self.clients.acceptance.take()
                     {
@@ -491,14 +491,14 @@ impl Executor {
         }
         self.public.reported(report, &self.door);
         self.told.event = Some(line);
-        let about = |fact: Fact| match report.is_change() {
-            true => fact.marked(change_mark(self.door.gallery())),
-            false => fact,
+        let about = |event: AuditEvent| match report.is_change() {
+            true => event.marked(change_mark(self.door.gallery())),
+            false => event,
         };
         match (audit_event(report).map(about), quota(report)) {
-            (Some(fact), Some(quota)) => self.trail.record_within(clock::now(), quota, fact),
-            (Some(fact), None) => {
-                let ticket = self.trail.record(fact);
+            (Some(event), Some(quota)) => self.trail.record_within(clock::now(), quota, event),
+            (Some(event), None) => {
+                let ticket = self.trail.record(event);
                 // The release comes before its report.
                 if let Some(waiting) = self.waiting.as_mut().filter(|_| is_recorded_first(report)) {
                     waiting.ticket = ticket;

@@ -1,6 +1,6 @@
 //! What goes with a person who is removed: one rule for the daemon and for the command line without it.
 
-use crate::audit::{Fact, Mark};
+use crate::audit::{AuditEvent, Mark};
 
 /// What was recorded before a version of the gallery, on its way out. Nobody can say in which frames a person is
 /// not, and similarities to the person stand in the controller's recording: both go, whole, and then the audit
@@ -43,9 +43,9 @@ impl Erasure {
     }
 
     /// What the audit log is told once everything is gone; until then the next start erases again.
-    pub fn entry(&self) -> Option<Fact> {
+    pub fn entry(&self) -> Option<AuditEvent> {
         let frames = self.frames.filter(|_| self.recording)?;
-        Some(Fact::new("erased").with(format!("frames={frames}")).marked(Mark::Erased(self.version)))
+        Some(AuditEvent::new("erased").with(format!("frames={frames}")).marked(Mark::Erased(self.version)))
     }
 }
 
@@ -60,7 +60,7 @@ mod tests {
         erasure.recording_erased(4);
         assert_eq!(erasure.entry(), None, "the frames were erased for an earlier removal");
         erasure.frames_erased(5, 9);
-        let entry = Fact::new("erased").with("frames=9").marked(Mark::Erased(4));
+        let entry = AuditEvent::new("erased").with("frames=9").marked(Mark::Erased(4));
         assert_eq!(erasure.entry(), Some(entry));
         let mut frames_only = Erasure::before(4);
         frames_only.frames_erased(4, 0);

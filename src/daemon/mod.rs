@@ -48,7 +48,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::access::{Cause, Event, Fault, Input, Resume, Saved};
-use crate::audit::Fact;
+use crate::audit::AuditEvent;
 use crate::clock;
 use crate::door::{Door, Effect, ModelFacts, NamedHours, Report};
 use crate::expiry::Expiry;
@@ -61,11 +61,11 @@ use crate::time::Timestamp;
 pub use audit_events::{audit_event, stamp};
 pub use error::DaemonError;
 pub use request::Rights;
-pub use resources::{AuditPlace, FrameRecording, GatewayPlace, Resources, UnrecordedRules};
+pub use resources::{AuditLocation, FrameRecording, GatewayEndpoint, Resources, UnrecordedRules};
 
 use audit_trail::AuditTrail;
 use broadcaster::Broadcaster;
-use disk::{DiskThread, Files};
+use disk::{DiskThread, StoredFiles};
 use effects::{Executor, ExecutorParts, LAST_WRITES};
 use expiry::ExpiryWatch;
 use frames::FrameThread;
@@ -117,7 +117,7 @@ pub fn run(resources: Resources) -> Result<(), DaemonError> {
         Resume::Unreadable => None,
     };
     let tail = recorder.tail().clone();
-    let files = Files { store, gallery, ledger, state, saved, recording, recorded, tail };
+    let files = StoredFiles { store, gallery, ledger, state, saved, recording, recorded, tail };
     let disk = DiskThread::start(files, &inbox)?;
     let record = resources.frames.as_ref().is_some_and(|frames| frames.record);
     let frames = resources.frames.map(|frames| FrameThread::start(frames.store, &inbox)).transpose()?;
@@ -133,7 +133,7 @@ pub fn run(resources: Resources) -> Result<(), DaemonError> {
         unrecorded: resources.unrecorded,
         frames: frames.clone(),
     });
-    let started = Fact::new("started").with(format!("version={}", env!("CARGO_PKG_VERSION")));
+    let started = AuditEvent::new("started").with(format!("version={}", env!("CARGO_PKG_VERSION")));
     executor.trail.record(started.marked(found));
     let effects = executor.door.start(clock::now(), resume);
     executor.apply_effects(effects)?;

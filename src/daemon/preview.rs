@@ -14,7 +14,7 @@ use crate::clock;
 use crate::lock::{lock, wait};
 use crate::picture::{Gray, GrayView, Rect};
 use crate::picture_file::encode_jpeg;
-use crate::protocol::{Aim, Attempt, Reply, View};
+use crate::protocol::{Attempt, FramingHints, Reply, View};
 use crate::time::Timestamp;
 use crate::vision::{QualityRules, sharpness};
 
@@ -100,7 +100,7 @@ fn view(shot: &PreviewFrame, attempt: Attempt, rules: &QualityRules) -> Result<V
             .iter()
             .map(|f| Rect::new(f.x / by, f.y / by, f.width / by, f.height / by))
             .collect(),
-        aim: aim(shot, rules),
+        aim: framing_hints(shot, rules),
         attempt,
         jpeg: base64::engine::general_purpose::STANDARD.encode(jpeg),
     };
@@ -109,12 +109,12 @@ fn view(shot: &PreviewFrame, attempt: Attempt, rules: &QualityRules) -> Result<V
     Ok(line)
 }
 
-fn aim(shot: &PreviewFrame, rules: &QualityRules) -> Option<Aim> {
+fn framing_hints(shot: &PreviewFrame, rules: &QualityRules) -> Option<FramingHints> {
     let [face] = shot.faces[..] else { return None };
     let region = shot.gray.view().region(face)?;
     let pixels = (0..region.height()).flat_map(|y| region.row(y)).map(|p| u64::from(*p)).sum::<u64>();
     let light = pixels as f32 / (region.width() * region.height()) as f32;
-    Some(Aim {
+    Some(FramingHints {
         face_px: face.width,
         least_px: rules.min_width,
         light,

@@ -18,7 +18,7 @@ use super::error::DaemonError;
 use super::message::Message;
 use super::reconcile::{Books, Reconciled, reconcile};
 use super::spawn::spawn;
-use crate::audit::{AuditError, AuditLog, Checkpoint, Fact, LogDisk, Marks, Stamp};
+use crate::audit::{AuditError, AuditEvent, AuditLog, Checkpoint, LogDisk, Marks, Stamp};
 use crate::clock;
 use crate::lock::lock;
 use crate::time::Timestamp;
@@ -37,7 +37,7 @@ pub struct Ticket(u64);
 struct Job {
     ticket: Ticket,
     stamp: Stamp,
-    fact: Fact,
+    event: AuditEvent,
 }
 
 /// Where the daemon puts what the audit log should hold.
@@ -50,7 +50,7 @@ pub struct Recorder {
     /// Entries that found no room.
     lost: u64,
     /// Entries about the gallery and other files found no room, and wait for it: none may be left out.
-    kept: VecDeque<(Stamp, Fact)>,
+    kept: VecDeque<(Stamp, AuditEvent)>,
     tail: LogTail,
     opened: Arc<Mutex<Option<Reconciled>>>,
 }
@@ -116,44 +116,44 @@ impl Recorder {
     }
 
     /// Hands an entry over, at once; `None` when there was no room for it.
-    pub fn record(&mut self, now: Timestamp, fact: Fact) -> Option<Ticket> {
+    pub fn record(&mut self, now: Timestamp, event: AuditEvent) -> Option<Ticket> {
         let stamp = stamp(now);
         while let Some((at, kept)) = self.kept.pop_front() {
-            if let Err(fact) = self.try_hand_over(at, kept) {
-                self.kept.push_front((at, fact));
+            if let Err(event) = self.try_hand_over(at, kept) {
+                self.kept.push_front((at, event));
                 break;
             }
         }
-        if fact.mark.is_some() {
+        if event.mark.is_some() {
             if self.kept.is_empty() {
-                match self.try_hand_over(stamp, fact) {
+                match self.try_hand_over(stamp, event) {
                     Ok(ticket) => return Some(ticket),
-                    Err(fact) => self.kept.push_back((stamp, fact)),
+                    Err(event) => self.kept.push_back((stamp, event)),
                 }
             } else {
-                self.kept.push_back((stamp, fact));
+                self.kept.push_back((stamp, event));
             }
             return None;
         }
         if self.lost > 0 {
-            let lost =
-                Fact::new("lost").with(format!("entries={} reason=\"the disk was too slow\"", self.lost));
+            let lost = AuditEvent::new("lost")
+                .with(format!("entries={} reason=\"the disk was too slow\"", self.lost));
             self.hand_over(stamp, lost)?;
             self.lost = 0;
         }
-        self.hand_over(stamp, fact)
+        self.hand_over(stamp, event)
     }
 
-    fn try_hand_over(&mut self, stamp: Stamp, fact: Fact) -> Result<Ticket, Fact> {
+    fn try_hand_over(&mut self, stamp: Stamp, event: AuditEvent) -> Result<Ticket, AuditEvent> {
         let ticket = Ticket(self.last.0 + 1);
-        let full = |(TrySendError::Full(job) | TrySendError::Disconnected(job)): TrySendError<Job>| job.fact;
-        self.jobs.try_send(Job { ticket, stamp, fact }).map_err(full)?;
+        let full = |(TrySendError::Full(job) | TrySendError::Disconnected(job)): TrySendError<Job>| job.event;
+        self.jobs.try_send(Job { ticket, stamp, event }).map_err(full)?;
         self.last = ticket;
         Ok(ticket)
     }
 
-    fn hand_over(&mut self, stamp: Stamp, fact: Fact) -> Option<Ticket> {
-        let ticket = self.try_hand_over(stamp, fact).ok();
+    fn hand_over(&mut self, stamp: Stamp, event: AuditEvent) -> Option<Ticket> {
+        let ticket = self.try_hand_over(stamp, event).ok();
         if ticket.is_none() {
             if self.lost == 0 {
                 log::error!(
@@ -227,12 +227,12 @@ fn serve<D: LogDisk>(
     log::info!("event=audit_head entries={entries} hash={hash}");
     while let Ok(first) = queue.recv() {
         let mut last = first.ticket;
-        let mut facts = vec![(first.stamp, first.fact)];
+        let mut events = vec![(first.stamp, first.event)];
         for job in queue.try_iter().take(BATCH - 1) {
             last = job.ticket;
-            facts.push((job.stamp, job.fact));
+            events.push((job.stamp, job.event));
         }
-        disk.until_done(|| log.append(&facts));
+        disk.until_done(|| log.append(&events));
         tail.set(&log);
         synced.store(last.0, Ordering::Release);
         broadcaster.audited(log.take_written());

@@ -48,13 +48,13 @@ pub struct Resources {
     /// The socket's path.
     pub socket: PathBuf,
     /// The gateway's socket, if there is to be one.
-    pub gateway: Option<GatewayPlace>,
+    pub gateway: Option<GatewayEndpoint>,
     /// What makes a face fit for enrolment, as people who look are told.
     pub quality: QualityRules,
     /// Without progress for so long the watchdog is not fed.
     pub stall: Duration,
     /// The audit log.
-    pub audit: AuditPlace,
+    pub audit: AuditLocation,
     /// What a release does whose entry does not reach the disk.
     pub unrecorded: UnrecordedRules,
 }
@@ -70,7 +70,7 @@ pub struct FrameRecording {
 /// Where the audit log is, and what its entries say. It is opened by its own thread, again and again if
 /// need be: a disk that fails must not keep the door from working.
 #[derive(Clone, Debug)]
-pub struct AuditPlace {
+pub struct AuditLocation {
     /// Its folder.
     pub folder: PathBuf,
     /// When a new file is begun.
@@ -79,7 +79,7 @@ pub struct AuditPlace {
     pub context: Context,
 }
 
-impl AuditPlace {
+impl AuditLocation {
     pub(super) fn open(&self) -> Result<AuditLog<FolderDisk>, AuditError> {
         let disk = FolderDisk::for_writing(&self.folder)?;
         AuditLog::open(disk, self.rotation, self.context, stamp(clock::now()))
@@ -105,7 +105,7 @@ impl UnrecordedRules {
 
 /// The gateway's socket.
 #[derive(Clone, Debug)]
-pub struct GatewayPlace {
+pub struct GatewayEndpoint {
     /// Its path, in a folder that is there already and belongs to the gateway's group.
     pub socket: PathBuf,
     /// What the gateway may do.

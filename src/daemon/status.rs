@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::effects::Executor;
 use super::publisher::Words;
 use super::threads::SharedCounters;
-use super::watchdog::Progress;
+use super::watchdog::FrameProgress;
 use crate::door::ModelFacts;
 use crate::lock::lock;
 use crate::protocol::{State, Status};
@@ -18,7 +18,7 @@ pub(super) struct Vitals {
     pub(super) counters: SharedCounters,
     pub(super) threshold: f32,
     pub(super) model: ModelFacts,
-    pub(super) progress: Progress,
+    pub(super) progress: FrameProgress,
     frames: u64,
     frames_with_face: u64,
     last_frame: Duration,
@@ -38,7 +38,7 @@ impl Vitals {
             counters: SharedCounters::default(),
             threshold,
             model,
-            progress: Progress::new(started, stall),
+            progress: FrameProgress::new(started, stall),
             frames: 0,
             frames_with_face: 0,
             last_frame: Duration::ZERO,

@@ -177,7 +177,7 @@ impl Bench {
 
     fn with(wait: Duration, audit: Trouble) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = AuditPlace {
+        let place = AuditLocation {
             folder: folder.path().join("audit"),
             rotation: Rotation { file_bytes: 1 << 20, keep_files: 2, pool_bytes: 1 << 20 },
             context: Context { model: Hash::ZERO, config: Hash::ZERO },
@@ -201,7 +201,7 @@ impl Bench {
         };
         let recorder = Recorder::start(open, Books::default(), &inbox, Arc::default()).unwrap();
         let people = Arc::new(Gallery::default());
-        let files = Files {
+        let files = StoredFiles {
             store: gallery,
             gallery: Arc::clone(&people),
             ledger: store::Ledger::default(),

@@ -6,16 +6,16 @@ use crate::time::Timestamp;
 
 /// Whether the daemon gets anywhere: what the watchdog is fed on.
 #[derive(Debug)]
-pub(super) struct Progress {
+pub(super) struct FrameProgress {
     stall: Duration,
     seen: Timestamp,
     /// When the camera last said that it has no frames; `None` while it gives some.
     idle: Option<Timestamp>,
 }
 
-impl Progress {
+impl FrameProgress {
     pub(super) fn new(now: Timestamp, stall: Duration) -> Self {
-        Progress { stall, seen: now, idle: None }
+        FrameProgress { stall, seen: now, idle: None }
     }
 
     /// True while frames are processed, or the camera thread itself reports that it has none. Frames
@@ -48,7 +48,7 @@ mod tests {
     #[test]
     fn only_processed_frames_or_the_cameras_own_word_are_progress() {
         let at = Timestamp::from_millis;
-        let mut progress = Progress::new(at(0), Duration::from_secs(5));
+        let mut progress = FrameProgress::new(at(0), Duration::from_secs(5));
         assert!(progress.is_made(at(4_999)) && !progress.is_made(at(5_000)));
         assert!(progress.camera_idle(at(6_000)), "the first word of it");
         assert!(!progress.camera_idle(at(7_000)) && !progress.has_frames());

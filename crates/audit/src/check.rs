@@ -6,13 +6,13 @@ use std::{fmt, fs};
 
 use serde::Deserialize;
 
-use super::entry::{self, Checkpoint, Entry, Line};
+use super::entry::{self, ChainedEntry, Checkpoint, Entry};
 use super::kept::{self, Pool, Spans, Stated};
 use super::{AuditError, LogDisk};
 
 /// A log whose chain holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct LogCheck {
     /// Number of the first entry that is kept; earlier ones were retired.
     pub first: u64,
     /// The last entry.
@@ -83,7 +83,7 @@ pub(super) struct Scan {
 }
 
 /// Reads a file's lines while they follow from each other.
-pub(super) fn scan(name: &str, bytes: &[u8], mut each: impl FnMut(&Line, &[u8])) -> Scan {
+pub(super) fn scan(name: &str, bytes: &[u8], mut each: impl FnMut(&ChainedEntry, &[u8])) -> Scan {
     let first = first_of(name).unwrap_or(0);
     let head = Checkpoint { entries: first.saturating_sub(1), ..Checkpoint::START };
     let mut scan = Scan { after: None, head, len: 0, lines: 0, problem: None };
@@ -122,9 +122,9 @@ pub(super) fn continues(name: &str, bytes: &[u8]) -> Option<Checkpoint> {
 }
 
 /// The next line, if it follows.
-fn next(scan: &Scan, text: &[u8]) -> Result<Line, &'static str> {
+fn next(scan: &Scan, text: &[u8]) -> Result<ChainedEntry, &'static str> {
     let before = if scan.lines == 0 { stated_start(text)?.hash } else { scan.head.hash };
-    let line = Line::read(text, before)?;
+    let line = ChainedEntry::read(text, before)?;
     let starts = line.entry.event == entry::FILE;
     if starts != (scan.lines == 0) {
         return Err("a file's first entry is in another place");
@@ -180,7 +180,7 @@ pub fn check(
     disk: &impl LogDisk,
     checkpoint: Option<Checkpoint>,
     mut each: impl FnMut(&Entry, &[u8]),
-) -> Result<Result<Report, Break>, AuditError> {
+) -> Result<Result<LogCheck, Break>, AuditError> {
     let files = log_files(disk.names().map_err(|e| io(disk, "", "read", e))?);
     let mut start = None;
     let mut head = Checkpoint::START;
@@ -250,7 +250,7 @@ pub fn check(
         Ok(kept) => kept,
         Err(broken) => return Ok(Err(broken)),
     };
-    Ok(Ok(Report { first: start.entries + 1, head, files: files.len(), kept, checkpoint_too_old: too_old }))
+    Ok(Ok(LogCheck { first: start.entries + 1, head, files: files.len(), kept, checkpoint_too_old: too_old }))
 }
 
 /// The last line of an export.

@@ -138,7 +138,7 @@ impl Spans {
 }
 
 /// One entry in a pool.
-struct Line<'a> {
+struct KeptLine<'a> {
     /// The entry before it in the log.
     before: Hash,
     /// Its own hash in the log.
@@ -146,7 +146,7 @@ struct Line<'a> {
     json: &'a [u8],
 }
 
-impl<'a> Line<'a> {
+impl<'a> KeptLine<'a> {
     /// What stands behind the pool's hash.
     fn rest(&self) -> Vec<u8> {
         let mut rest = format!("{} ", self.before).into_bytes();
@@ -161,7 +161,7 @@ impl<'a> Line<'a> {
             return Err("its hash does not follow from the line before");
         }
         let (before, json) = entry::split(rest).ok_or("it is no entry of a pool")?;
-        Ok((Line { before, own: before.chain(json), json }, hash))
+        Ok((KeptLine { before, own: before.chain(json), json }, hash))
     }
 }
 
@@ -195,7 +195,7 @@ struct Scan {
 fn scan(
     bytes: &[u8],
     first: u64,
-    mut each: impl FnMut(Checkpoint, &Line<'_>) -> Result<(), &'static str>,
+    mut each: impl FnMut(Checkpoint, &KeptLine<'_>) -> Result<(), &'static str>,
 ) -> Scan {
     let mut scan = Scan { after: None, head: Checkpoint::START, len: 0, lines: 0, problem: None };
     let Some((after, len)) = read_header(bytes, first) else {
@@ -209,7 +209,7 @@ fn scan(
             scan.problem = Some("it is unfinished: a write was cut off");
             return scan;
         };
-        let read = Line::read(&rest[..end], scan.head.hash).and_then(|(line, hash)| {
+        let read = KeptLine::read(&rest[..end], scan.head.hash).and_then(|(line, hash)| {
             let place = Checkpoint { entries: scan.head.entries + 1, hash };
             each(place, &line)?;
             Ok(place)
@@ -309,7 +309,7 @@ impl Shelf {
     fn append(
         &mut self,
         disk: &mut impl LogDisk,
-        lines: &[Line<'_>],
+        lines: &[KeptLine<'_>],
         file_bytes: u64,
     ) -> Result<(), AuditError> {
         if self.dirty
@@ -447,7 +447,7 @@ impl Kept {
 
 /// The lines of a file that a pool takes. Of a damaged file those that still follow from the line before
 /// them.
-fn worth_keeping(bytes: &[u8], pool: Pool) -> Vec<Line<'_>> {
+fn worth_keeping(bytes: &[u8], pool: Pool) -> Vec<KeptLine<'_>> {
     let (mut lines, mut before) = (Vec::new(), None);
     for text in bytes.split(|b| *b == b'\n') {
         let Some((own, json)) = entry::split(text) else {
@@ -462,7 +462,7 @@ fn worth_keeping(bytes: &[u8], pool: Pool) -> Vec<Line<'_>> {
             && is_kept()
             && Hash::chain(before, json) == own
         {
-            lines.push(Line { before, own, json });
+            lines.push(KeptLine { before, own, json });
         }
         before = Some(own);
     }

@@ -24,9 +24,9 @@ pub mod entry;
 pub mod kept;
 pub mod writer;
 
-pub use check::{Break, Report, check, entries_since, read_checkpoint};
+pub use check::{Break, LogCheck, check, entries_since, read_checkpoint};
 pub use disk::{FolderDisk, LogDisk};
-pub use entry::{Checkpoint, Context, Entry, Fact, Hash, Mark, Marks, Stamp};
+pub use entry::{AuditEvent, Checkpoint, Context, Entry, Hash, Mark, Marks, Stamp};
 pub use kept::kept_entries;
 pub use writer::{AuditLog, Rotation};
 

@@ -2,9 +2,9 @@
 
 use super::check::{continues, file_name, first_of, io, log_files, scan};
 use super::disk::LogDisk;
-use super::entry::{self, Checkpoint, Context, Entry, Fact, Marks, Stamp};
+use super::entry::{self, AuditEvent, Checkpoint, Context, Entry, Marks, Stamp};
 use super::kept::Kept;
-use super::{AuditError, entry::Line};
+use super::{AuditError, entry::ChainedEntry};
 
 /// When a new file is begun and how many are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,16 +222,16 @@ impl<D: LogDisk> AuditLog<D> {
     ///
     /// # Errors
     /// When the disk refuses. Nothing counts as written then, and the call may be repeated.
-    pub fn append(&mut self, facts: &[(Stamp, Fact)]) -> Result<(), AuditError> {
+    pub fn append(&mut self, events: &[(Stamp, AuditEvent)]) -> Result<(), AuditError> {
         self.drop_unfinished()?;
         if self.dirty {
             let name = self.last_file();
             self.disk.truncate(&name, self.len).map_err(|e| io(&self.disk, &name, "cut", e))?;
             self.dirty = false;
         }
-        self.write(facts, None)?;
+        self.write(events, None)?;
         // From here on the entries are safe; what fails now is done at the next call.
-        if let Some((now, _)) = facts.last()
+        if let Some((now, _)) = events.last()
             && let Err(error) = self.rotate(*now)
         {
             log::warn!("event=audit_rotation_failed error={:?}", error.to_string());
@@ -243,12 +243,12 @@ impl<D: LogDisk> AuditLog<D> {
         self.files.last().cloned().unwrap_or_default()
     }
 
-    fn write(&mut self, facts: &[(Stamp, Fact)], after: Option<Checkpoint>) -> Result<(), AuditError> {
-        let (mut bytes, mut entries) = (Vec::new(), Vec::with_capacity(facts.len()));
+    fn write(&mut self, events: &[(Stamp, AuditEvent)], after: Option<Checkpoint>) -> Result<(), AuditError> {
+        let (mut bytes, mut entries) = (Vec::new(), Vec::with_capacity(events.len()));
         let mut said = self.said;
-        let head = facts.iter().fold(self.head, |head, (stamp, fact)| {
-            let mut entry = self.entry(head, *stamp, fact, after);
-            entry.marks = fact.mark.map(|mark| said.marks.unwrap_or_default().with(mark));
+        let head = events.iter().fold(self.head, |head, (stamp, event)| {
+            let mut entry = self.entry(head, *stamp, event, after);
+            entry.marks = event.mark.map(|mark| said.marks.unwrap_or_default().with(mark));
             said.note(&entry);
             let head = entry.chained(head, &mut bytes);
             entries.push(entry);
@@ -266,16 +266,16 @@ impl<D: LogDisk> AuditLog<D> {
         Ok(())
     }
 
-    fn entry(&self, head: Checkpoint, at: Stamp, fact: &Fact, after: Option<Checkpoint>) -> Entry {
+    fn entry(&self, head: Checkpoint, at: Stamp, event: &AuditEvent, after: Option<Checkpoint>) -> Entry {
         Entry {
             seq: head.entries + 1,
             synced: self.head.entries,
             wall_ms: at.wall_ms,
             mono_ns: at.mono.as_nanos(),
-            event: fact.event.clone(),
-            subject: fact.subject,
-            similarity: fact.similarity,
-            detail: fact.detail.clone(),
+            event: event.event.clone(),
+            subject: event.subject,
+            similarity: event.similarity,
+            detail: event.detail.clone(),
             after,
             marks: None,
             model: self.context.model,
@@ -288,7 +288,7 @@ impl<D: LogDisk> AuditLog<D> {
     fn begin(&mut self, after: Checkpoint, note: Option<String>, now: Stamp) -> Result<(), AuditError> {
         let name = file_name(after.entries + 1);
         let mut bytes = Vec::new();
-        let start = Fact { event: entry::FILE.to_owned(), detail: note, ..Fact::default() };
+        let start = AuditEvent { event: entry::FILE.to_owned(), detail: note, ..AuditEvent::default() };
         // What the files before have said goes on, so that a start needs to read the last file alone.
         let entry = Entry { marks: self.said.marks, ..self.entry(after, now, &start, Some(after)) };
         let head = entry.chained(after, &mut bytes);
@@ -334,7 +334,7 @@ impl<D: LogDisk> AuditLog<D> {
                 let bytes = self.disk.read(&oldest).map_err(|e| io(&self.disk, &oldest, "read", e))?;
                 let pools = self.kept.copy(&mut self.disk, &bytes, self.rotation.pool_bytes)?;
                 // It says that the oldest file goes, and then the file goes.
-                let note = Fact::new(entry::RETIRED).with(format!("file={oldest}{pools}"));
+                let note = AuditEvent::new(entry::RETIRED).with(format!("file={oldest}{pools}"));
                 self.write(&[(now, note)], end)?;
                 self.kept.stated(end);
             }
@@ -345,8 +345,8 @@ impl<D: LogDisk> AuditLog<D> {
     }
 }
 
-fn cut_off(bytes: usize) -> Fact {
-    Fact::new("cut").with(format!("bytes={bytes}"))
+fn cut_off(bytes: usize) -> AuditEvent {
+    AuditEvent::new("cut").with(format!("bytes={bytes}"))
 }
 
 impl Entry {
@@ -356,9 +356,9 @@ impl Entry {
 }
 
 /// The line as it stands, without a look at the chain.
-fn unchecked(line: &[u8]) -> Option<Line> {
+fn unchecked(line: &[u8]) -> Option<ChainedEntry> {
     let (hash, json) = entry::split(line)?;
-    Some(Line { hash, entry: serde_json::from_slice(json).ok()? })
+    Some(ChainedEntry { hash, entry: serde_json::from_slice(json).ok()? })
 }
 
 /// What a start finds at the end of a file, and what its entries say.

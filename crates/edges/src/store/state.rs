@@ -37,7 +37,7 @@ pub struct StateStore {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored {
+struct StoredState {
     version: u32,
     boot: String,
     saved: Saved,
@@ -111,7 +111,7 @@ impl StateStore {
                 return Resume::Unreadable;
             }
         };
-        match serde_json::from_slice::<Stored>(&bytes) {
+        match serde_json::from_slice::<StoredState>(&bytes) {
             Ok(stored) if matches!(stored.version, 1 | 2) => {
                 self.number.set(stored.number);
                 self.log.set(stored.log);
@@ -137,8 +137,14 @@ impl StateStore {
     /// When it cannot be written; the old file is then untouched.
     pub fn save(&self, saved: &Saved) -> Result<(), StoreError> {
         let (number, log) = (self.number.get() + 1, self.log.get());
-        let stored =
-            Stored { version: 2, boot: self.boot.clone(), saved: *saved, number, log, over: self.over() };
+        let stored = StoredState {
+            version: 2,
+            boot: self.boot.clone(),
+            saved: *saved,
+            number,
+            log,
+            over: self.over(),
+        };
         let error = |source| StoreError::State { path: self.path.clone(), what: "write", source };
         let bytes = serde_json::to_vec(&stored).map_err(|e| error(e.into()))?;
         replace(self.disk.as_ref(), &self.path, &bytes).map_err(error)?;

@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::AuditError;
+use super::error::AuditError;
 
 /// A flat set of files by name.
 pub trait LogDisk {
@@ -25,6 +25,11 @@ pub trait LogDisk {
     fn truncate(&mut self, name: &str, len: u64) -> io::Result<()>;
     /// Removes a file; on return it is gone from the disk.
     fn remove(&mut self, name: &str) -> io::Result<()>;
+}
+
+/// What a disk has refused, in words.
+pub(super) fn refused(disk: &impl LogDisk, name: &str, what: &'static str, source: io::Error) -> AuditError {
+    AuditError::Io { place: disk.place(name), what, source }
 }
 
 /// A folder, for one writer at a time.

@@ -18,10 +18,9 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use super::AuditError;
-use super::check::{Break, io};
-use super::disk::LogDisk;
+use super::disk::{LogDisk, refused};
 use super::entry::{self, Checkpoint, Entry, Hash};
+use super::error::{AuditError, Break};
 
 /// A pool has so many files, each of an equal share of its bytes.
 const FILES: usize = 16;
@@ -262,7 +261,7 @@ impl Shelf {
         }
         let (mut reached, mut sound, mut end) = (to == Checkpoint::START, true, None);
         for (first, name) in &files[start..] {
-            let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
+            let bytes = disk.read(name).map_err(|e| refused(disk, name, "read", e))?;
             let mut unstated = Vec::new();
             let found = scan(&bytes, *first, |place, line| {
                 if place.entries > to.entries {
@@ -276,7 +275,7 @@ impl Shelf {
             let after = found.after.unwrap_or(Checkpoint { entries: first - 1, hash: Hash::ZERO });
             if sound && reached && continues {
                 if found.problem.is_some() {
-                    disk.truncate(name, found.len as u64).map_err(|e| io(disk, name, "cut", e))?;
+                    disk.truncate(name, found.len as u64).map_err(|e| refused(disk, name, "cut", e))?;
                 }
                 shelf.files.push((name.clone(), after));
                 shelf.unstated.extend(unstated);
@@ -315,7 +314,7 @@ impl Shelf {
         if self.dirty
             && let Some((name, _)) = self.files.last()
         {
-            disk.truncate(name, self.len).map_err(|e| io(disk, name, "cut", e))?;
+            disk.truncate(name, self.len).map_err(|e| refused(disk, name, "cut", e))?;
             self.dirty = false;
         }
         let mut lines = lines.iter().filter(|line| !self.unstated.contains(&line.own)).collect::<Vec<_>>();
@@ -328,7 +327,7 @@ impl Shelf {
             };
             let mut bytes = Vec::new();
             if begins {
-                disk.create(&name).map_err(|e| io(disk, &name, "make", e))?;
+                disk.create(&name).map_err(|e| refused(disk, &name, "make", e))?;
                 bytes.extend_from_slice(header(self.head).as_bytes());
             }
             let (mut head, mut added) = (self.head, Vec::new());
@@ -343,8 +342,8 @@ impl Shelf {
                 added.push(line.own);
             }
             self.dirty = !begins;
-            disk.write_at(&name, at, &bytes).map_err(|e| io(disk, &name, "write", e))?;
-            disk.sync(&name).map_err(|e| io(disk, &name, "sync", e))?;
+            disk.write_at(&name, at, &bytes).map_err(|e| refused(disk, &name, "write", e))?;
+            disk.sync(&name).map_err(|e| refused(disk, &name, "sync", e))?;
             self.dirty = false;
             if begins {
                 self.files.push((name, self.head));
@@ -364,7 +363,7 @@ impl Shelf {
         let from = match self.files.get(self.surplus()) {
             // What a file continues is known of those that were read.
             Some((name, Checkpoint { entries, hash: Hash::ZERO })) if *entries > 0 => {
-                let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
+                let bytes = disk.read(name).map_err(|e| refused(disk, name, "read", e))?;
                 read_header(&bytes, entries + 1).map_or(self.head, |(after, _)| after)
             }
             Some((_, after)) => *after,
@@ -384,7 +383,7 @@ impl Shelf {
 
 fn remove(disk: &mut impl LogDisk, name: &str) -> Result<(), AuditError> {
     match disk.remove(name) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io(disk, name, "remove", e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(refused(disk, name, "remove", e)),
         _ => Ok(()),
     }
 }
@@ -400,7 +399,7 @@ pub(super) struct Kept {
 impl Kept {
     /// Opens the pools beside the log of these files, oldest first.
     pub(super) fn open(disk: &mut impl LogDisk, files: &[String], retired: bool) -> Result<Self, AuditError> {
-        let names = disk.names().map_err(|e| io(disk, "", "read", e))?;
+        let names = disk.names().map_err(|e| refused(disk, "", "read", e))?;
         let (noted, spans) = if retired { last_note(disk, files)? } else { (None, Spans::NONE) };
         let mut kept = Kept { shelves: Vec::new(), noted };
         for (pool, span) in Pool::ALL.into_iter().zip(spans.0) {
@@ -474,7 +473,7 @@ fn worth_keeping(bytes: &[u8], pool: Pool) -> Vec<KeptLine<'_>> {
 fn last_note(disk: &impl LogDisk, files: &[String]) -> Result<(Option<Checkpoint>, Spans), AuditError> {
     let mut noted = None;
     for name in files.iter().rev() {
-        let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
+        let bytes = disk.read(name).map_err(|e| refused(disk, name, "read", e))?;
         let notes = bytes.rsplit(|b| *b == b'\n').filter_map(|text| {
             let text = std::str::from_utf8(entry::split(text)?.1).ok()?;
             // Most lines need not be understood.
@@ -504,7 +503,7 @@ pub(super) struct Stated {
 
 /// Reads the pools beside a log whose own chain holds; tells how many entries of retired files they have.
 pub(super) fn check(disk: &impl LogDisk, stated: &Stated) -> Result<Result<u64, Break>, AuditError> {
-    let names = disk.names().map_err(|e| io(disk, "", "read", e))?;
+    let names = disk.names().map_err(|e| refused(disk, "", "read", e))?;
     let mut kept = 0;
     for (pool, Span { from, to }) in Pool::ALL.into_iter().zip(stated.spans.0) {
         let missing = |entry, count: u64| {
@@ -513,7 +512,7 @@ pub(super) fn check(disk: &impl LogDisk, stated: &Stated) -> Result<Result<u64, 
         };
         let (mut head, mut last) = (None, 0);
         for (first, name) in pool.files(&names) {
-            let bytes = disk.read(&name).map_err(|e| io(disk, &name, "read", e))?;
+            let bytes = disk.read(&name).map_err(|e| refused(disk, &name, "read", e))?;
             let differs = |place: Checkpoint| {
                 [from, to].iter().any(|end| place.entries == end.entries && place.hash != end.hash)
             };
@@ -573,12 +572,12 @@ pub(super) fn check(disk: &impl LogDisk, stated: &Stated) -> Result<Result<u64, 
 /// # Errors
 /// When a file cannot be read.
 pub fn kept_entries(disk: &impl LogDisk, before: u64) -> Result<Vec<(Entry, Vec<u8>)>, AuditError> {
-    let names = disk.names().map_err(|e| io(disk, "", "read", e))?;
+    let names = disk.names().map_err(|e| refused(disk, "", "read", e))?;
     let mut entries = Vec::new();
     for pool in Pool::ALL {
         let mut head = None;
         for (first, name) in pool.files(&names) {
-            let bytes = disk.read(&name).map_err(|e| io(disk, &name, "read", e))?;
+            let bytes = disk.read(&name).map_err(|e| refused(disk, &name, "read", e))?;
             let mut found = Vec::new();
             let end = scan(&bytes, first, |_, line| {
                 if let Ok(entry) = serde_json::from_slice::<Entry>(line.json)

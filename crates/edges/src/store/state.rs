@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LogHead, StoreError};
+use super::error::StoreError;
+use super::ledger::LogHead;
 use facelatch_core::access::{Resume, Saved, SubjectId};
 use facelatch_host::disk::{Disk, FileSystem, read, replace};
 

@@ -273,7 +273,7 @@ impl RequestHandler {
         }
     }
 
-    /// Sends what the board no longer has from the log itself.
+    /// Sends what the broadcaster no longer has from the log itself.
     fn catch_up(&self, watcher: &mut Watcher, stream: &mut UnixStream) -> io::Result<()> {
         let (since, first) = (watcher.last.unwrap_or(0), watcher.first().unwrap_or(0));
         let mut budget = lock(&self.log);

@@ -1,4 +1,4 @@
-//! The daemon: the thread that owns the strike, and those that work for it ([`spawn`] starts them).
+//! The daemon: the thread that owns the strike, and those that work for it (`spawn` starts them).
 //!
 //! ```text
 //! camera ── latest-only slot ── vision ──┐
@@ -9,7 +9,7 @@
 //!                                                       vision ──────┴── frames: recorded frames
 //! ```
 //!
-//! Watchers are told by threads of their own ([`broadcaster`]), which nobody who works for the door waits for.
+//! Watchers are told by threads of their own (`broadcaster`), which nobody who works for the door waits for.
 //!
 //! This thread owns the strike and waits no longer than the door's next deadline, so that nothing a
 //! camera, a network or a client does can delay securing. Every way out of [`run`] secures the strike

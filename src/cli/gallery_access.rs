@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{CommandError, frames};
 use crate::access::{Resume, RolledBack};
-use crate::audit::{AuditEvent, AuditLog, Context, FolderDisk, Hash, Mark};
+use crate::audit::{AuditEvent, AuditLog, Context, FolderDisk, Hash};
 use crate::clock;
 use crate::config::Config;
 use crate::daemon::erasure::Erasure;

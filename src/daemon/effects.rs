@@ -33,7 +33,7 @@ use crate::time::Timestamp;
 
 /// At the end the disk and the audit log get so long each; the strike is secured by then, and a
 /// supervisor waits as well.
-pub(super) const LAST_WRITES: Duration = Duration::from_secs(2);
+const LAST_WRITES: Duration = Duration::from_secs(2);
 
 /// The door, and all that its effects reach.
 pub(super) struct Executor {

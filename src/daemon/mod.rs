@@ -66,7 +66,7 @@ pub use resources::{AuditLocation, FrameRecording, GatewayEndpoint, Resources, U
 use audit_trail::AuditTrail;
 use broadcaster::Broadcaster;
 use disk::{DiskThread, StoredFiles};
-use effects::{Executor, ExecutorParts, LAST_WRITES};
+use effects::{Executor, ExecutorParts};
 use expiry::ExpiryWatch;
 use frames::FrameThread;
 use handler::RequestHandler;

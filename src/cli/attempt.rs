@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::rig::Rig;
+use super::pipeline::Pipeline;
 use super::sheet::PlaySheet;
 use super::{Answer, CommandError, print_json};
 use crate::access::{DenyReason, Event, ReleaseReason};
@@ -49,15 +49,15 @@ fn named_path(text: &str) -> Result<(String, PathBuf), String> {
 
 /// Runs the command: "no" when the strike was not released.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let rig = Rig::load(args.config.as_deref())?;
-    let size = Some((rig.config.camera.width, rig.config.camera.height));
-    let colour = args.out.is_some() || rig.wants_colour();
+    let pipeline = Pipeline::load(args.config.as_deref())?;
+    let size = Some((pipeline.config.camera.width, pipeline.config.camera.height));
+    let colour = args.out.is_some() || pipeline.wants_colour();
     let open = |path: &Path| Recording::open(path, args.rate, size, colour);
     // Every path is tried before the first, possibly long, enrolment.
     for path in args.enroll.iter().map(|(_, path)| path).chain([&args.probe]) {
         open(path)?;
     }
-    let mut simulation = rig.simulation();
+    let mut simulation = pipeline.simulation();
     let printer = Printer { json: args.json };
     let mut sheet = PlaySheet::default();
     for (name, path) in &args.enroll {

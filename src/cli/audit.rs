@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::{Answer, CommandError, print_json};
-use crate::audit::{Break, Checkpoint, Entry, FolderDisk, Report, check, kept_entries, read_checkpoint};
+use crate::audit::{Break, Checkpoint, Entry, FolderDisk, LogCheck, check, kept_entries, read_checkpoint};
 use crate::config::Config;
 use crate::daemon::reconcile::Books;
 use crate::store::{GalleryStore, StateStore, StoreKey};
@@ -20,7 +20,7 @@ use facelatch_host::say;
 #[derive(ClapArgs)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    command: AuditCommand,
     #[command(flatten)]
     config: super::ConfigFile,
     /// Read the log in this folder
@@ -29,7 +29,7 @@ pub struct Args {
 }
 
 #[derive(Subcommand)]
-enum What {
+enum AuditCommand {
     /// Is every entry as it was written? Names the first that is not
     Verify {
         /// An earlier export: is the log still its continuation?
@@ -75,8 +75,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         };
         return Err(format!("audit log {}: cannot be read: {error}; {remedy}", folder.display()).into());
     }
-    match args.what {
-        What::Verify { checkpoint, json } => {
+    match args.command {
+        AuditCommand::Verify { checkpoint, json } => {
             let checkpoint = checkpoint.as_deref().map(read_checkpoint).transpose()?;
             // Before the log, which a daemon may be writing.
             let heads = config.as_ref().map(heads).unwrap_or_default();
@@ -95,7 +95,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             }
             Ok(verdict(&outcome, checkpoint, json))
         }
-        What::Show { last, json } => {
+        AuditCommand::Show { last, json } => {
             let keep = |kept: &mut VecDeque<Entry>, entry: &Entry, _: &[u8]| {
                 kept.push_back(entry.clone());
                 if kept.len() > last {
@@ -118,7 +118,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             }
             Ok(whole(&outcome))
         }
-        What::Export { out, head } => {
+        AuditCommand::Export { out, head } => {
             let copy = |(first, text): &mut (Option<u64>, Vec<u8>), entry: &Entry, line: &[u8]| {
                 first.get_or_insert(entry.seq);
                 if !head {
@@ -130,7 +130,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
                 let kept = kept_entries(&FolderDisk::for_reading(&folder), first.unwrap_or(u64::MAX))?;
                 text.splice(..0, kept.into_iter().flat_map(|(_, line)| line));
             }
-            if let Ok(Report { head, .. }) = &outcome {
+            if let Ok(LogCheck { head, .. }) = &outcome {
                 serde_json::to_writer(&mut text, &serde_json::json!({ "checkpoint": head }))?;
                 text.push(b'\n');
             }
@@ -161,7 +161,7 @@ fn read<T>(
     checkpoint: Option<Checkpoint>,
     start: impl Fn() -> T,
     each: impl Fn(&mut T, &Entry, &[u8]),
-) -> Result<(Result<Report, Break>, T), CommandError> {
+) -> Result<(Result<LogCheck, Break>, T), CommandError> {
     const TRIES: usize = 3;
     for attempt in 1.. {
         let mut found = start();
@@ -177,7 +177,7 @@ fn read<T>(
     Err("audit log: it changed while it was read: try again".into())
 }
 
-fn verdict(outcome: &Result<Report, Break>, checkpoint: Option<Checkpoint>, json: bool) -> Answer {
+fn verdict(outcome: &Result<LogCheck, Break>, checkpoint: Option<Checkpoint>, json: bool) -> Answer {
     let report = match outcome {
         Ok(report) => report,
         Err(broken) => {
@@ -200,7 +200,7 @@ fn verdict(outcome: &Result<Report, Break>, checkpoint: Option<Checkpoint>, json
             "checkpoint_too_old": too_old,
         }));
     } else {
-        let Report { first, head, files, kept, .. } = report;
+        let LogCheck { first, head, files, kept, .. } = report;
         say!("holds: entries {first} to {} in {files} file(s), the last {}", head.entries, head.hash);
         if *kept > 0 {
             say!("and {kept} earlier entries of releases and people, kept from files that were retired");
@@ -218,7 +218,7 @@ fn verdict(outcome: &Result<Report, Break>, checkpoint: Option<Checkpoint>, json
 }
 
 /// What `show` and `export` answer behind the entries that could be read.
-fn whole(outcome: &Result<Report, Break>) -> Answer {
+fn whole(outcome: &Result<LogCheck, Break>) -> Answer {
     match outcome {
         Ok(_) => Answer::Done,
         Err(broken) => {

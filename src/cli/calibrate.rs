@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::evaluate::{read_all, write};
+use super::pipeline::Pipeline;
 use super::progress::Progress;
-use super::rig::Rig;
 use super::{Answer, CONFIG_PATH, CommandError};
 use crate::attempt::{Simulation, Watched};
 use crate::camera::Recording;
@@ -124,10 +124,10 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let people = people(&args.people)?;
     let installed = Path::new(CONFIG_PATH);
     let config = args.config.as_deref().or_else(|| installed.is_file().then_some(installed));
-    let rig = Rig::load(config)?;
-    let (card, hash) = (rig.card().clone(), rig.model.hash);
+    let pipeline = Pipeline::load(config)?;
+    let (card, hash) = (pipeline.card().clone(), pipeline.model.hash);
     let comparisons = comparisons(&people, &args, config, card.default_threshold(), card.metric())?;
-    let (attempts, not_enrolled) = attempts(&people, &args, rig)?;
+    let (attempts, not_enrolled) = attempts(&people, &args, pipeline)?;
     if comparisons.is_none() && attempts.is_none() {
         return Err(format!(
             "{}: nothing to measure: it takes two people with pictures, or a recording each; {}",
@@ -221,7 +221,7 @@ fn comparisons(
         )
         .into());
     }
-    let another = || -> Result<Embedder, CommandError> { Ok(Rig::load(config)?.into_embedder()) };
+    let another = || -> Result<Embedder, CommandError> { Ok(Pipeline::load(config)?.into_embedder()) };
     let faces: Vec<Option<Face>> = read_all(&paths, another()?, another, args.whole)?;
     let (mut genuine, mut impostors) = (Vec::new(), Vec::new());
     for a in 0..faces.len() {
@@ -244,12 +244,12 @@ fn comparisons(
 fn attempts(
     people: &[Person],
     args: &Args,
-    rig: Rig,
+    pipeline: Pipeline,
 ) -> Result<(Option<Measured>, Vec<(String, String)>), CommandError> {
-    let size = Some((rig.config.camera.width, rig.config.camera.height));
-    let threshold = f64::from(rig.rules.window.threshold);
+    let size = Some((pipeline.config.camera.width, pipeline.config.camera.height));
+    let threshold = f64::from(pipeline.rules.window.threshold);
     // Error rates of identity: they hold for whoever is alive.
-    let mut simulation = rig.without_liveness().simulation();
+    let mut simulation = pipeline.without_liveness().simulation();
     // Who is who is given.
     simulation.enrol_anyway();
     let mut not_enrolled = Vec::new();

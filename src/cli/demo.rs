@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use super::attempt::event_line;
-use super::rig::Rig;
+use super::pipeline::Pipeline;
 use super::sheet::PlaySheet;
 use super::{Answer, CommandError};
 use crate::access::{DenyReason, Event};
@@ -91,9 +91,9 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     ];
 
     // The people of the demonstration are pictures, and liveness would say so.
-    let rig = Rig::load(None)?.without_liveness();
-    let threshold = rig.rules.window.threshold;
-    let mut simulation = rig.simulation();
+    let pipeline = Pipeline::load(None)?.without_liveness();
+    let threshold = pipeline.rules.window.threshold;
+    let mut simulation = pipeline.simulation();
     make_dir(&args.out)?;
     say!("Synthetic walk-ups of two portraits, seen by the daemon's own pipeline in simulated time.");
     say!("Each person's walk-ups come from one photograph: this shows the chain, not its accuracy. The");

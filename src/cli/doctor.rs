@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::rig::Rig;
-use super::{Answer, CONFIG_PATH, CommandError, office};
+use super::pipeline::Pipeline;
+use super::{Answer, CONFIG_PATH, CommandError, gallery_access};
 use crate::camera::Recording;
 use crate::config::{Config, LoadedConfig, PersistentOutputs};
 use crate::gpio::persistence::{self, Persistence};
@@ -146,16 +146,16 @@ fn configuration(findings: &mut Findings, path: &Path) -> Option<Config> {
     };
     findings.config = Some(path.to_owned());
     findings.notes.extend(renamed.iter().map(|key| format!("config {}: {key}", path.display())));
-    let rig = Rig::from_config(config.clone(), path).map(|rig| rig.wants_colour());
+    let pipeline = Pipeline::from_config(config.clone(), path).map(|pipeline| pipeline.wants_colour());
     let recording = config.camera.recording.as_deref();
     let opened = recording.map(|file| {
         let rate = f64::from(config.camera.fps);
-        Recording::open(file, rate, None, *rig.as_ref().unwrap_or(&false)).map(|_| ())
+        Recording::open(file, rate, None, *pipeline.as_ref().unwrap_or(&false)).map(|_| ())
     });
     let clock = config.wall_clock().map(|_| ()).map_err(|error| error.to_string());
-    let rig = rig.map(|_| ()).map_err(|error| error.to_string());
+    let pipeline = pipeline.map(|_| ()).map_err(|error| error.to_string());
     let opened = opened.transpose().map(|_| ()).map_err(|error| error.to_string());
-    findings.problems.extend([rig, clock, opened].into_iter().filter_map(Result::err));
+    findings.problems.extend([pipeline, clock, opened].into_iter().filter_map(Result::err));
     Some(config)
 }
 
@@ -372,12 +372,10 @@ fn outputs(findings: &mut Findings, wanted: bool) {
 /// Names with hours of their own that nobody has.
 fn names(findings: &mut Findings, config: &Config, path: &Path) {
     let place = format!("config {}: schedule.people", path.display());
-    match office::strangers(config) {
-        Ok(names) => {
-            findings.problems.extend(names.iter().map(|name| {
-                format!("{place}: nobody enrolled is called {name:?}: {}", office::STRANGER_REMEDY)
-            }))
-        }
+    match gallery_access::strangers(config) {
+        Ok(names) => findings.problems.extend(names.iter().map(|name| {
+            format!("{place}: nobody enrolled is called {name:?}: {}", gallery_access::STRANGER_REMEDY)
+        })),
         Err(error) => findings.problems.push(format!("{place}: the names cannot be looked for: {error}")),
     }
 }

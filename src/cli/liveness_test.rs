@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::rig::Rig;
+use super::pipeline::Pipeline;
 use super::{Answer, CommandError, print_json};
 use crate::attempt::Simulation;
 use crate::camera::Recording;
@@ -99,13 +99,13 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     if args.live.is_empty() && args.attack.is_empty() {
         return Err("nothing to test: give --live DIR, --attack KIND=DIR or both".into());
     }
-    let rig = Rig::load(args.config.as_deref())?;
-    let Some(rules) = rig.rules.liveness else {
+    let pipeline = Pipeline::load(args.config.as_deref())?;
+    let Some(rules) = pipeline.rules.liveness else {
         return Err("the configuration switches the liveness check off: set liveness.check = true".into());
     };
     let kinds = args.attack.iter().map(|(kind, dir)| (Some(kind.clone()), dir));
     let mut classes: Vec<Class> = Vec::new();
-    let mut player = Player::new(rig, &args);
+    let mut player = Player::new(pipeline, &args);
     for (attack, dir) in args.live.iter().map(|dir| (None, dir)).chain(kinds) {
         let mut presentations = Vec::new();
         for path in recordings(dir, args.stills)? {
@@ -151,17 +151,17 @@ enum Player {
 }
 
 impl Player {
-    fn new(rig: Rig, args: &Args) -> Self {
+    fn new(pipeline: Pipeline, args: &Args) -> Self {
         if args.stills {
-            let network = rig.into_liveness().map(Box::new);
+            let network = pipeline.into_liveness().map(Box::new);
             return Player::Stills { finder: Box::default(), network };
         }
-        let camera = &rig.config.camera;
+        let camera = &pipeline.config.camera;
         Player::Recordings {
             size: Some((camera.width, camera.height)),
-            colour: rig.wants_colour(),
+            colour: pipeline.wants_colour(),
             rate: args.rate,
-            simulation: Box::new(rig.simulation()),
+            simulation: Box::new(pipeline.simulation()),
         }
     }
 

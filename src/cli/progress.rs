@@ -1,8 +1,10 @@
 //! How far a long command has come, on stderr: for people who wait, and never before they would wonder.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::lock::lock;
 
 /// Between two words on a terminal, which are written over one another.
 const TERMINAL: Duration = Duration::from_millis(500);
@@ -35,7 +37,7 @@ impl Progress {
 
     /// A step is done.
     pub fn step(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         state.done += 1;
         // What is done is said by the result.
         if state.done >= self.of || state.said.elapsed() < if self.terminal { TERMINAL } else { LINES } {
@@ -55,7 +57,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.state.get_mut().unwrap_or_else(PoisonError::into_inner).open {
+        if lock(&self.state).open {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }

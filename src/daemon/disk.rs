@@ -7,9 +7,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use super::error::DaemonError;
+use super::message::Message;
 use super::reconcile::log_head;
 use super::recorder::LogTail;
-use super::{DaemonError, Message, spawn};
+use super::spawn::spawn;
 use crate::access::record::Line;
 use crate::access::{PersistentState, SubjectId};
 use crate::clock;
@@ -48,7 +50,7 @@ pub struct GalleryChange {
 
 /// What the thread writes.
 #[derive(Debug)]
-pub struct Files {
+pub struct StoredFiles {
     /// The gallery.
     pub store: GalleryStore,
     /// As it is in that file.
@@ -83,7 +85,7 @@ impl DiskThread {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(mut files: Files, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
+    pub fn start(mut files: StoredFiles, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
         let (jobs, work) = sync_channel(QUEUE);
         let told = inbox.clone();
         spawn("disk", Some(inbox.clone()), move || {
@@ -177,7 +179,7 @@ impl DiskThread {
     }
 }
 
-impl Files {
+impl StoredFiles {
     fn serve(&mut self, job: Job, inbox: &SyncSender<Message>) {
         match job {
             Job::Save(saved) => self.save_state(saved, inbox),

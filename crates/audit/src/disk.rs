@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::AuditError;
+use super::error::AuditError;
 
 /// A flat set of files by name.
-pub trait Disk {
+pub trait LogDisk {
     /// What to call a file, or with an empty name the whole, in messages.
     fn place(&self, name: &str) -> String;
     /// The files there, in any order.
@@ -17,7 +17,7 @@ pub trait Disk {
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// An empty file of that name, in place of any other; on return its name is on the disk.
     fn create(&mut self, name: &str) -> io::Result<()>;
-    /// Writes into a file at an offset. Not on the disk before [`Disk::sync`].
+    /// Writes into a file at an offset. Not on the disk before [`LogDisk::sync`].
     fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// On return all bytes written into the file are on the disk.
     fn sync(&mut self, name: &str) -> io::Result<()>;
@@ -25,6 +25,11 @@ pub trait Disk {
     fn truncate(&mut self, name: &str, len: u64) -> io::Result<()>;
     /// Removes a file; on return it is gone from the disk.
     fn remove(&mut self, name: &str) -> io::Result<()>;
+}
+
+/// What a disk has refused, in words.
+pub(super) fn refused(disk: &impl LogDisk, name: &str, what: &'static str, source: io::Error) -> AuditError {
+    AuditError::Io { place: disk.place(name), what, source }
 }
 
 /// A folder, for one writer at a time.
@@ -83,7 +88,7 @@ fn private(create: bool) -> OpenOptions {
     options
 }
 
-impl Disk for FolderDisk {
+impl LogDisk for FolderDisk {
     fn place(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }

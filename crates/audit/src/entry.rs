@@ -174,7 +174,7 @@ impl Marks {
 
 /// What happened. People appear as ids, never by name.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fact {
+pub struct AuditEvent {
     /// One word: `release`, `deny`, ...
     pub event: String,
     /// Whom it concerns.
@@ -187,10 +187,10 @@ pub struct Fact {
     pub mark: Option<Mark>,
 }
 
-impl Fact {
+impl AuditEvent {
     /// An event about nobody in particular.
     pub fn new(event: &str) -> Self {
-        Fact { event: event.to_owned(), ..Fact::default() }
+        AuditEvent { event: event.to_owned(), ..AuditEvent::default() }
     }
 
     /// The same with more to say.
@@ -266,7 +266,7 @@ pub const RETIRED: &str = "retired";
 
 /// A line as far as it can be read without the line before.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct ChainedEntry {
     /// The hash that the line states.
     pub hash: Hash,
     /// The entry.
@@ -286,7 +286,7 @@ impl Entry {
     }
 }
 
-impl Line {
+impl ChainedEntry {
     /// Reads a line (without its end) that follows an entry of hash `before`.
     ///
     /// # Errors
@@ -297,7 +297,7 @@ impl Line {
             return Err("its hash does not follow from the entry before");
         }
         let entry = serde_json::from_slice(json).map_err(|_| "its content is of another version")?;
-        Ok(Line { hash, entry })
+        Ok(ChainedEntry { hash, entry })
     }
 }
 

@@ -96,7 +96,7 @@ impl Journal {
     }
 
     /// Says how many lines were lost, once there is room to say it.
-    fn own_up(&self) {
+    fn report_dropped(&self) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let words =
@@ -117,7 +117,7 @@ impl Log for Journal {
 
     fn log(&self, record: &Record<'_>) {
         if self.stderr.matches(record) {
-            self.own_up();
+            self.report_dropped();
             self.write(record);
         }
     }

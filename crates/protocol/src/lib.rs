@@ -143,14 +143,14 @@ pub enum Request {
     /// The gateway itself has refused another system's command; the audit log records it.
     ReportRefusal {
         /// What was asked.
-        what: Ordered,
+        what: RefusedCommand,
     },
 }
 
-/// What other systems may order by the gateway.
+/// A command of another system that the gateway has refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ordered {
+pub enum RefusedCommand {
     /// As [`Request::Enroll`].
     Enroll,
     /// As [`Request::Mode`].
@@ -159,13 +159,13 @@ pub enum Ordered {
     Secure,
 }
 
-impl Ordered {
+impl RefusedCommand {
     /// What the audit log calls it.
     pub fn name(self) -> &'static str {
         match self {
-            Ordered::Enroll => "enroll",
-            Ordered::Mode => "mode",
-            Ordered::Secure => "secure",
+            RefusedCommand::Enroll => "enroll",
+            RefusedCommand::Mode => "mode",
+            RefusedCommand::Secure => "secure",
         }
     }
 }
@@ -512,7 +512,7 @@ pub struct Attempt {
 
 /// How good the face is for enrolment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Aim {
+pub struct FramingHints {
     /// Width of the face in the camera's pixels.
     pub face_px: i32,
     /// The least width that can be enrolled.
@@ -541,7 +541,7 @@ pub struct View {
     /// Faces found, in pixels of this picture.
     pub faces: Vec<Rect>,
     /// How good the only face is for enrolment.
-    pub aim: Option<Aim>,
+    pub aim: Option<FramingHints>,
     /// The attempt under way.
     pub attempt: Attempt,
     /// The gray picture as JPEG in base64.
@@ -612,7 +612,10 @@ mod tests {
                 r#"{"command":"watch","since":7,"picture":true}"#,
                 Request::Watch { since: Some(7), picture: true },
             ),
-            (r#"{"command":"report_refusal","what":"mode"}"#, Request::ReportRefusal { what: Ordered::Mode }),
+            (
+                r#"{"command":"report_refusal","what":"mode"}"#,
+                Request::ReportRefusal { what: RefusedCommand::Mode },
+            ),
         ] {
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
             assert_eq!(serde_json::to_string(&request).unwrap(), text);

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::StoreKey;
+use super::key::StoreKey;
 use super::seal::{Magic, Unsealable, seal, unseal};
 use facelatch_core::picture::Rect;
 

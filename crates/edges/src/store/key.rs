@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::StoreError;
+use super::error::StoreError;
 use facelatch_host::disk::Disk;
 
 /// 32 secret bytes. `Debug` shows where they came from, never the bytes.

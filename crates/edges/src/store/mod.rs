@@ -19,6 +19,7 @@
 //! A write goes to a neighbour file, is synced, renamed over the old one, and the folder is synced:
 //! after a crash at any moment the file is the old or the new one.
 
+mod error;
 mod frames;
 mod key;
 mod ledger;
@@ -40,6 +41,7 @@ use facelatch_core::matching::{Embedding, Gallery, GalleryError, ModelHash, Subj
 use facelatch_host::disk::{self, Disk, FileSystem};
 use seal::{Magic, Unsealable, seal, unseal};
 
+pub use error::StoreError;
 pub use frames::{FrameError, FrameLimits, FrameNote, FrameStore};
 pub use key::StoreKey;
 pub use ledger::{Change, Ledger, LogHead, Owed};
@@ -50,72 +52,6 @@ const MAGIC: Magic = *b"FLGAL\0\0\x03";
 const MAGIC_2: Magic = *b"FLGAL\0\0\x02";
 const MAGIC_1: Magic = *b"FLGAL\0\0\x01";
 const COPY_MAGIC: Magic = *b"FLCPY\0\0\x01";
-
-/// Why the gallery cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The system refused a read or write.
-    #[error("gallery {path}: cannot {what}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What was tried.
-        what: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The state file cannot be read or written.
-    #[error("state {path}: cannot {what}: {source}")]
-    State {
-        /// The file.
-        path: PathBuf,
-        /// What was tried.
-        what: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another process works on it.
-    #[error("gallery {path}: another facelatch is using it; try again, or stop that one first")]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The key file is missing, readable by others, or of another size.
-    #[error("key {path}: {problem}")]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        problem: String,
-    },
-    /// The file is not a gallery of this version.
-    #[error("gallery {path}: {problem}; restore it from a backup, or move it away and enrol anew")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: &'static str,
-    },
-    /// Key and file do not belong together, or a byte was changed.
-    #[error(
-        "gallery {path}: it was written with another key than {key}, or was changed: restore the key \
-         or the file from a backup, or move the file away and enrol anew"
-    )]
-    Sealed {
-        /// The file.
-        path: PathBuf,
-        /// Where the key came from.
-        key: PathBuf,
-    },
-    /// The content makes no sense although it is authentic.
-    #[error("gallery {path}: {source}")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: GalleryError,
-    },
-}
 
 /// A gallery file and its key, held by this process alone.
 #[derive(Debug)]

@@ -23,7 +23,7 @@ use crate::daemon_link::{DoorLink, LONGEST_ENROLMENT, LinkError, News, Stop, Wan
 use crate::spawn;
 use facelatch_audit::Entry;
 use facelatch_core::access::ModeCommand;
-use facelatch_protocol::{Entries, Hello, Ordered, Request, Right, State};
+use facelatch_protocol::{Entries, Hello, RefusedCommand, Request, Right, State};
 
 /// Seconds between two signs of life.
 const KEEP_ALIVE: u16 = 10;
@@ -587,9 +587,9 @@ impl Desk {
             let (request, what) = match command.as_str() {
                 UNLOCK => {
                     let time = Duration::from_secs(self.config.unlock_s);
-                    (Request::Mode { mode: ModeCommand::Unlock { time } }, Ordered::Mode)
+                    (Request::Mode { mode: ModeCommand::Unlock { time } }, RefusedCommand::Mode)
                 }
-                LOCK => (Request::Secure {}, Ordered::Secure),
+                LOCK => (Request::Secure {}, RefusedCommand::Secure),
                 _ => continue,
             };
             let outcome = if self.config.unlock {
@@ -604,13 +604,13 @@ impl Desk {
     fn serve_enrolment(&self, commands: &Receiver<String>) {
         for command in commands {
             let outcome =
-                if self.config.enrol { self.enrol() } else { self.refuse("enrol", Ordered::Enroll) };
+                if self.config.enrol { self.enrol() } else { self.refuse("enrol", RefusedCommand::Enroll) };
             self.answer(&command, &outcome);
         }
     }
 
     /// What the gateway's own configuration does not grant is in the door's audit log, too.
-    fn refuse(&self, key: &str, what: Ordered) -> Result<String, LinkError> {
+    fn refuse(&self, key: &str, what: RefusedCommand) -> Result<String, LinkError> {
         if let Err(error) = self.door.ask::<serde_json::Value>(&Request::ReportRefusal { what }) {
             log::error!(
                 "event=mqtt_refusal_not_recorded command={} reason={:?}",

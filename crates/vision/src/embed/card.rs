@@ -297,6 +297,13 @@ impl Card {
         self.threshold_at_fmr(self.thresholds.default_fmr).unwrap_or(f32::INFINITY)
     }
 
+    /// Two pictures of one person from different occasions that are less similar than this are rare: whoever is
+    /// enrolled from pictures that differ more is asked for better ones. One false match in a hundred, because
+    /// pictures from different occasions are often not much alike.
+    pub fn distinct_person_threshold(&self) -> f32 {
+        self.threshold_at_fmr(0.01).unwrap_or_else(|| self.default_threshold())
+    }
+
     /// The threshold on the mean similarity of an attempt.
     pub fn attempt_threshold(&self) -> f32 {
         self.thresholds.attempt
@@ -387,6 +394,7 @@ attempt = 0.6
         assert_eq!(card.threshold_at_fmr(1.0), Some(0.2));
         assert_eq!(card.threshold_at_fmr(0.0001), None);
         assert_eq!(card.threshold_at_fmr(f64::NAN), None);
+        assert_eq!(card.distinct_person_threshold(), 0.4);
         assert_eq!(card.attempt_threshold(), 0.6);
         let (strict, lax) = (card.rates()[0], card.rates()[1]);
         let tenfolds = (lax.0 / strict.0).log10() as f32;

@@ -22,6 +22,7 @@ use self::sys::{Captured, Format, Node, Stream};
 use super::pixel::{Layout, PixelFormat, decode};
 use super::{CameraError, CameraSettings, Counters, Frame, FrameSource, Next};
 use facelatch_core::time::Timestamp;
+use facelatch_host::backoff::Backoff;
 use facelatch_host::clock;
 
 /// How often the driver is asked whether its format is still ours; a frame that is no picture of that
@@ -44,10 +45,10 @@ pub struct V4lCamera {
 
 enum State {
     Streaming(Open),
-    /// Lost: the time of the next attempt and the waiting time after it.
+    /// Lost: the time of the next attempt and the waiting times after it.
     Lost {
         retry_at: Timestamp,
-        wait: Duration,
+        backoff: Backoff,
     },
 }
 
@@ -85,13 +86,13 @@ impl V4lCamera {
 
     fn lose(&mut self, why: &str) {
         warn!("event=camera_lost device={} reason={why:?}", self.settings.device.display());
-        let wait = self.settings.reopen_min;
+        let backoff = Backoff::new(self.settings.reopen_min, self.settings.reopen_max);
         // Dropping the stream closes the device.
-        self.state = State::Lost { retry_at: clock::now(), wait };
+        self.state = State::Lost { retry_at: clock::now(), backoff };
     }
 
     /// One attempt at opening the lost camera.
-    fn reopen(&mut self, now: Timestamp, wait: Duration) {
+    fn reopen(&mut self, now: Timestamp, mut backoff: Backoff) {
         let mut result = start(&self.settings, &self.settings.device);
         if matches!(result, Err(CameraError::Missing { .. }))
             && let Some(path) = find(&self.identity)
@@ -107,8 +108,7 @@ impl V4lCamera {
             }
             Err(error) => {
                 log::debug!("event=camera_still_lost reason={:?}", error.to_string());
-                let longest = self.settings.reopen_max.max(self.settings.reopen_min);
-                self.state = State::Lost { retry_at: now + wait, wait: (2 * wait).min(longest) };
+                self.state = State::Lost { retry_at: now + backoff.failed(), backoff };
             }
         }
     }
@@ -209,9 +209,9 @@ impl FrameSource for V4lCamera {
                 self.lose(&why);
             }
             match &self.state {
-                State::Lost { retry_at, wait } if *retry_at <= now => {
-                    let wait = *wait;
-                    self.reopen(now, wait);
+                State::Lost { retry_at, backoff } if *retry_at <= now => {
+                    let backoff = *backoff;
+                    self.reopen(now, backoff);
                 }
                 State::Lost { retry_at, .. } => thread::sleep((*retry_at).min(deadline).since(now)),
                 State::Streaming(open) => {

@@ -17,11 +17,11 @@ use crate::strike::{self, StrikeSettings};
 const FILE: &str = "config-in-force.toml";
 
 /// Where the copy is, for a program that systemd has started with a state folder.
-pub(super) struct InForce {
+pub(super) struct LastConfig {
     path: PathBuf,
 }
 
-impl InForce {
+impl LastConfig {
     /// By the folders that systemd names in `STATE_DIRECTORY`; the first counts.
     pub(super) fn of_service() -> Option<Self> {
         Self::within(std::env::var_os("STATE_DIRECTORY")?)
@@ -29,7 +29,7 @@ impl InForce {
 
     fn within(folders: OsString) -> Option<Self> {
         let folder = std::env::split_paths(&folders).next().filter(|path| path.is_absolute())?;
-        Some(InForce { path: folder.join(FILE) })
+        Some(LastConfig { path: folder.join(FILE) })
     }
 
     /// Secures the strike of that configuration, unless its line is that of `present`, which is about to be
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn the_copy_is_on_the_disk_before_it_takes_the_place_of_the_old_one() {
         let disk = Noted::default();
-        let kept = InForce::within("/var/lib/facelatch".into()).unwrap();
+        let kept = LastConfig::within("/var/lib/facelatch".into()).unwrap();
         kept.keep_on(&disk, b"[strike]", Path::new("/etc/facelatch/facelatch.toml"));
         assert_eq!(
             *disk.0.lock().unwrap(),
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_first_absolute_folder_counts() {
-        let path = |folders: &str| InForce::within(folders.into()).map(|kept| kept.path);
+        let path = |folders: &str| LastConfig::within(folders.into()).map(|kept| kept.path);
         assert_eq!(path("/var/lib/facelatch:/b"), Some("/var/lib/facelatch/config-in-force.toml".into()));
         assert_eq!(path("facelatch"), None);
         assert_eq!(path(""), None);

@@ -16,7 +16,7 @@ use crate::matching::{Embedding, Gallery, GalleryError, name};
 use crate::protocol::client::Client;
 use crate::protocol::{MAX_REQUEST, Person, Request, people};
 use crate::store::{
-    self, Change, FrameStore, GalleryStore, Ledger, LogHead, RecordingFile, StateStore, StoreKey,
+    self, FrameStore, GalleryStore, Ledger, LogHead, OwedChange, RecordingFile, StateStore, StoreKey,
 };
 
 /// What to do about a name with hours that nobody enrolled has.
@@ -134,7 +134,7 @@ impl OfflineGallery {
         let (version, next_id) = (gallery.version(), gallery.next_id());
         let entries = events.iter().cloned().map(owed).collect();
         let (head, recorded) = self.log_stands();
-        let ledger = self.ledger.with(Change { version, next_id, entries }, erases, head, recorded);
+        let ledger = self.ledger.with(OwedChange { version, next_id, entries }, erases, head, recorded);
         match new_key {
             true => self.store.rotate_key(&gallery, &ledger)?,
             false => self.store.save(&gallery, &ledger)?,

@@ -2,7 +2,7 @@
 
 use super::budget::{Allowance, EntryKind};
 use super::effects::Executor;
-use super::request::{Asked, Peer};
+use super::request::{ClientRequest, Peer};
 use super::status::Vitals;
 use crate::access::Input;
 use crate::audit::AuditEvent;
@@ -14,8 +14,13 @@ use crate::store;
 use crate::time::Timestamp;
 
 /// Does what a client asks, and answers unless the answer comes later.
-pub(super) fn answer(executor: &mut Executor, vitals: &Vitals, now: Timestamp, asked: Asked) -> Vec<Effect> {
-    let Asked { request, people, peer, client } = asked;
+pub(super) fn answer(
+    executor: &mut Executor,
+    vitals: &Vitals,
+    now: Timestamp,
+    asked: ClientRequest,
+) -> Vec<Effect> {
+    let ClientRequest { request, people, peer, client } = asked;
     if peer == Peer::Gateway && request.right() != Some(Right::View) {
         let detail = format!("command={} by=gateway", request.name());
         let kind = EntryKind { event: "command", detail: detail.clone() };

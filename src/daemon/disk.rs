@@ -16,7 +16,7 @@ use crate::access::record::Line;
 use crate::access::{PersistentState, SubjectId};
 use crate::clock;
 use crate::matching::Gallery;
-use crate::store::{Change, GalleryStore, Ledger, RecordingFile, StateStore, StoreError};
+use crate::store::{GalleryStore, Ledger, OwedChange, RecordingFile, StateStore, StoreError};
 
 /// Jobs that wait for a slow disk: about half a minute of a recording.
 const QUEUE: usize = 1_024;
@@ -43,7 +43,7 @@ pub struct GalleryChange {
     /// The gallery.
     pub gallery: Arc<Gallery>,
     /// What the audit log is to be told.
-    pub change: Change,
+    pub change: OwedChange,
     /// Recorded frames are to be erased.
     pub erases: bool,
 }

@@ -27,7 +27,7 @@ use crate::door::{Door, Effect, Report};
 use crate::lock::lock;
 use crate::matching::Gallery;
 use crate::protocol::Reply;
-use crate::store::Change;
+use crate::store::OwedChange;
 use crate::strike::StrikeState;
 use crate::time::Timestamp;
 
@@ -294,7 +294,7 @@ impl Executor {
         let (version, next_id) = (gallery.version(), gallery.next_id());
         let entries = self.door.changing().filter_map(audit_event).map(owed).collect();
         let erases = self.door.changing().any(Report::erases);
-        GalleryChange { gallery, change: Change { version, next_id, entries }, erases }
+        GalleryChange { gallery, change: OwedChange { version, next_id, entries }, erases }
     }
 
     /// Erases what was recorded before this version of the gallery: see [`Erasure`].

@@ -15,7 +15,7 @@ use super::broadcaster::{Broadcaster, Watcher};
 use super::budget::Budget;
 use super::limits::{GATEWAYS, Limits, OPERATORS, PlaceKind};
 use super::message::Message;
-use super::request::{Asked, Peer, Replies, Rights};
+use super::request::{ClientRequest, Peer, Replies, Rights};
 use crate::audit::{self, FolderDisk};
 use crate::clock;
 use crate::lock::lock;
@@ -183,7 +183,7 @@ impl RequestHandler {
                     },
                     _ => Gallery::default(),
                 };
-                let asked = Asked { request, people, peer: self.peer, client };
+                let asked = ClientRequest { request, people, peer: self.peer, client };
                 self.inbox.send(Message::Asked(asked)).map_err(gone)?;
                 forward(stream, &replies)?;
                 return Ok(None);

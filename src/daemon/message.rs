@@ -1,7 +1,7 @@
 //! What the other threads tell the one that owns the strike.
 
 use super::error::DaemonError;
-use super::request::Asked;
+use super::request::ClientRequest;
 use crate::access::PersistentState;
 use crate::lines::LineEvent;
 use crate::observation::Observation;
@@ -44,7 +44,7 @@ pub enum Message {
     /// The gallery was written, or why not.
     GallerySaved(Result<(), String>),
     /// A client asks.
-    Asked(Asked),
+    Asked(ClientRequest),
     /// Somebody has asked for what he may not.
     Refused {
         /// What.

@@ -8,7 +8,7 @@
 use crate::access::{PersistentState, Restored, RolledBack};
 use crate::audit::{AuditError, AuditEvent, AuditLog, Checkpoint, Hash, LogDisk, Mark, Marks, Stamp};
 use crate::matching::Gallery;
-use crate::store::{Change, Ledger, LogHead, Owed, StateStore};
+use crate::store::{Ledger, LogHead, OwedChange, OwedEntry, StateStore};
 
 /// What gallery and state were at a start.
 #[derive(Clone, Debug, Default)]
@@ -128,13 +128,13 @@ pub fn reconcile<D: LogDisk>(
             found.log_lacks(who, head);
         }
     }
-    let late = |change: &Change, owed: &Owed| {
+    let late = |change: &OwedChange, owed: &OwedEntry| {
         let detail = owed.detail.iter().map(String::as_str).chain(["late=true"]);
         let event = AuditEvent { subject: owed.subject, ..AuditEvent::new(&owed.event) };
-        let Change { version, next_id, .. } = *change;
+        let OwedChange { version, next_id, .. } = *change;
         (now, event.with(detail.collect::<Vec<_>>().join(" ")).marked(Mark::Change { version, next_id }))
     };
-    let missing = |change: &Change| -> Vec<(Stamp, AuditEvent)> {
+    let missing = |change: &OwedChange| -> Vec<(Stamp, AuditEvent)> {
         change.missing((marks.gallery, marks.part)).iter().map(|owed| late(change, owed)).collect()
     };
     let events: Vec<_> = ledger.owed.iter().flat_map(missing).collect();
@@ -147,8 +147,8 @@ pub fn reconcile<D: LogDisk>(
 }
 
 /// The entry that a change of the gallery to this state owes the log.
-pub fn owed(event: AuditEvent) -> Owed {
-    Owed { event: event.event, subject: event.subject, detail: event.detail }
+pub fn owed(event: AuditEvent) -> OwedEntry {
+    OwedEntry { event: event.event, subject: event.subject, detail: event.detail }
 }
 
 /// What an entry about the change to this gallery says of it.

@@ -39,7 +39,7 @@ impl Rights {
 
 /// A request with the way back to its client.
 #[derive(Debug)]
-pub struct Asked {
+pub struct ClientRequest {
     /// What is asked.
     pub request: Request,
     /// The people of a [`Request::Import`], read by the client's thread.

@@ -8,7 +8,7 @@ use std::sync::mpsc::SyncSender;
 use std::{io, thread};
 
 use super::effects::enrolment_failed;
-use super::request::{Asked, Replies};
+use super::request::{ClientRequest, Replies};
 use super::*;
 use crate::access::{
     AccessRules, ApproachRules, ButtonRules, EnrolmentRules, LockoutRules, Restored, Score, Seen, Sighting,
@@ -266,7 +266,7 @@ impl Bench {
 
     fn ask(&self, request: Request) -> (Receiver<Reply>, Arc<()>) {
         let (client, replies, alive) = Replies::new();
-        self.send(Message::Asked(Asked {
+        self.send(Message::Asked(ClientRequest {
             request,
             people: Gallery::default(),
             peer: Peer::Operator,

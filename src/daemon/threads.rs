@@ -19,7 +19,7 @@ use crate::lock::{lock, wait};
 use crate::matching::Gallery;
 use crate::observation::Purpose;
 use crate::protocol::metrics::StageTimes;
-use crate::vision::{Scene, Stage, Vision};
+use crate::vision::{Scene, Vision, VisionStage};
 
 /// Newest frame wins: the slot between camera and vision.
 #[derive(Default)]
@@ -127,9 +127,9 @@ pub(super) fn start_camera(
                 let now = clock::now();
                 let took = Some(now.since(std::mem::replace(&mut last, now)));
                 match stage {
-                    Stage::Detect => times.detect = took,
-                    Stage::Embed => times.embed = took,
-                    Stage::Compare => times.compare = took,
+                    VisionStage::Detect => times.detect = took,
+                    VisionStage::Embed => times.embed = took,
+                    VisionStage::Compare => times.compare = took,
                 }
             };
             let (message, faces) = match vision.process_marked(scene(&frame), &gallery, purpose, &mut mark) {

@@ -34,7 +34,7 @@ impl Random {
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct DiskState {
     /// What the running system sees.
     pub(crate) seen: BTreeMap<String, Vec<u8>>,
     /// What survives a power cut for sure.
@@ -47,7 +47,7 @@ pub(crate) struct State {
 
 /// A disk in memory. A call at which the power fails is done, half done or not done.
 #[derive(Clone, Default)]
-pub(crate) struct MemDisk(pub(crate) Rc<RefCell<State>>);
+pub(crate) struct MemDisk(pub(crate) Rc<RefCell<DiskState>>);
 
 impl MemDisk {
     fn dead(&self) -> bool {

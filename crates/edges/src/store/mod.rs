@@ -44,7 +44,7 @@ use seal::{Magic, Unsealable, seal, unseal};
 pub use error::StoreError;
 pub use frames::{FrameError, FrameLimits, FrameNote, FrameStore};
 pub use key::StoreKey;
-pub use ledger::{Change, Ledger, LogHead, Owed};
+pub use ledger::{Ledger, LogHead, OwedChange, OwedEntry};
 pub use recording::RecordingFile;
 pub use state::StateStore;
 
@@ -411,7 +411,7 @@ mod tests {
         assert!(fs::read(dir.path().join("gallery")).unwrap().starts_with(&MAGIC));
         assert_eq!(store.load().unwrap(), gallery);
         // What is owed comes back with it.
-        let owed = Change { version: 4, next_id: 5, entries: Vec::new() };
+        let owed = OwedChange { version: 4, next_id: 5, entries: Vec::new() };
         let ledger = Ledger::default().with(owed, true, None, (0, 0));
         store.save(&gallery, &ledger).unwrap();
         assert_eq!(store.load_with_ledger().unwrap(), (gallery, ledger));

@@ -7,7 +7,7 @@ use std::time::Duration;
 use facelatch_host::config_file::{self, ConfigError};
 use serde::{Deserialize, Serialize};
 
-use super::mqtt::MqttConfig;
+use crate::mqtt::MqttConfig;
 
 /// A whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]

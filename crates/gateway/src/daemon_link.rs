@@ -2,11 +2,11 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::sync::Monitor;
 use facelatch_audit::Entry;
 use facelatch_protocol::client::Client;
 pub use facelatch_protocol::client::LinkError;
@@ -46,28 +46,22 @@ pub struct Want {
 
 /// Tells threads to stop, and wakes those who sleep.
 #[derive(Debug, Default)]
-pub struct Stop {
-    stopped: Mutex<bool>,
-    changed: Condvar,
-}
+pub struct Stop(Monitor<bool>);
 
 impl Stop {
     /// From now on.
     pub fn stop(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
+        self.0.change(|stopped| *stopped = true);
     }
 
     /// True when it is time to.
     pub fn is_set(&self) -> bool {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     /// Sleeps, unless it is time to stop; true then.
     pub fn sleep(&self, time: Duration) -> bool {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let slept = self.changed.wait_timeout_while(stopped, time, |stopped| !*stopped);
-        *slept.unwrap_or_else(PoisonError::into_inner).0
+        *self.0.wait_while(time, |stopped| !*stopped)
     }
 }
 

@@ -4,14 +4,15 @@
 //! somebody looks. However many look, the daemon packs and sends each picture once.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use tokio::sync::watch;
 
 use crate::daemon_link::{DoorLink, News, Stop, Want};
+use crate::sync::Monitor;
 use facelatch_protocol::{Hello, State, View};
 
 /// What is known of the daemon.
@@ -48,7 +49,7 @@ pub struct Feed {
     /// The latest enrolment by the page.
     pub enrolment: watch::Sender<Option<Enrolment>>,
     viewers: AtomicUsize,
-    wanted: (Mutex<()>, Condvar),
+    wanted: Monitor<()>,
 }
 
 /// A picture as text for browsers. It shows people: it has no `Debug` of its content.
@@ -72,7 +73,7 @@ impl Default for Feed {
             view: watch::Sender::default(),
             enrolment: watch::Sender::default(),
             viewers: AtomicUsize::new(0),
-            wanted: (Mutex::new(()), Condvar::new()),
+            wanted: Monitor::default(),
         }
     }
 }
@@ -91,8 +92,7 @@ impl Feed {
     /// Somebody looks.
     pub fn look(self: &Arc<Self>) -> Looking {
         self.viewers.fetch_add(1, Ordering::Relaxed);
-        let _asleep = self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wanted.1.notify_all();
+        self.wanted.change(|()| {});
         Looking(Arc::clone(self))
     }
 
@@ -128,9 +128,8 @@ impl Feed {
         while !stop.is_set() {
             if self.viewers() == 0 {
                 self.view.send_replace(None);
-                let asleep = self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner);
-                // Who came since is asked with the lock held: a wake-up from before it is not missed.
-                drop(self.wanted.1.wait_timeout_while(asleep, TICK, |()| self.viewers() == 0));
+                // Whoever came since is asked for with the lock held: no wake-up is missed.
+                drop(self.wanted.wait_while(TICK, |()| self.viewers() == 0));
                 continue;
             }
             let outcome = link.watch(

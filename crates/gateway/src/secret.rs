@@ -11,7 +11,7 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::GatewayError;
+use crate::error::GatewayError;
 use facelatch_host::disk::{self, FileSystem};
 
 /// A password has at least so many characters.

@@ -14,7 +14,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{AlertDescription as Alert, CertificateError, ClientConfig, Error as TlsError};
 
-use super::{MqttConfig, MqttError};
+use super::error::MqttError;
+use super::settings::MqttConfig;
 
 /// TLS to one broker.
 #[derive(Clone)]

@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::MqttError;
+use super::error::MqttError;
 use facelatch_host::disk::{self, FileSystem};
 
 /// The number, and the file that holds it.

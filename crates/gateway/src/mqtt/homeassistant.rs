@@ -5,7 +5,6 @@
 
 use serde_json::{Value, json};
 
-use super::Device;
 use facelatch_audit::Entry;
 use facelatch_core::access::Alarm;
 use facelatch_core::strike::StrikeState;
@@ -89,6 +88,17 @@ pub struct Offers {
     pub enrol: bool,
     /// A contact tells whether the door stands open.
     pub contact: bool,
+}
+
+/// What Home Assistant shows of the door's board.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// What people call the door.
+    pub name: String,
+    /// Where its page is, if others can reach it.
+    pub page: Option<String>,
+    /// Which board it is.
+    pub serial: Option<String>,
 }
 
 /// The names of a door.

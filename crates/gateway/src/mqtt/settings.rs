@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::MqttError;
+use super::error::MqttError;
 use crate::secret::guarded;
 
 /// `[mqtt]`

@@ -8,7 +8,8 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::{MqttConfig, MqttError, settings};
+use super::error::MqttError;
+use super::settings::{self, MqttConfig};
 
 fn error(key: &'static str, path: &Path, problem: impl ToString) -> MqttError {
     MqttError::File { key, path: path.to_owned(), problem: problem.to_string() }

@@ -7,10 +7,11 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::secret::Fingerprint;
+use crate::sync::lock;
 use facelatch_core::time::Timestamp;
 
 /// Tries that do not wait.
@@ -69,7 +70,7 @@ impl Guesses {
     /// # Errors
     /// When that is too long to wait here: after how long another try is worth it.
     pub fn turn(&self, place: Place, now: Timestamp) -> Result<Duration, Duration> {
-        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = lock(&self.0);
         let recent = |(turn, _): &(Timestamp, u32)| now.since(*turn) < FORGOTTEN;
         let before = tried.places.get(&place).copied().filter(recent);
         let own = before.map_or(now, |(turn, tries)| turn + pause(tries));
@@ -94,7 +95,7 @@ impl Guesses {
 
     /// The password given from there was the right one: nothing of what was tried from there counts.
     pub fn right(&self, place: Place) {
-        let mut tried = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tried = lock(&self.0);
         tried.places.remove(&place);
         if matches!(place, Place::Address(_)) {
             tried.used_until = tried.used_until - ONE_IN;

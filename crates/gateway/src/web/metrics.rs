@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::feed::Known;
+use crate::sync::lock;
 use facelatch_core::access::{Alarm, Cause, DenyCode, Fault, Mode};
 use facelatch_core::strike::StrikeState;
 use facelatch_core::time::Timestamp;
@@ -87,7 +88,7 @@ impl Started {
     pub fn unix(&self) -> f64 {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = wall.saturating_sub(clock::now().since(self.at));
-        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut told = lock(&self.told);
         if told.abs_diff(started) > Duration::from_secs(2) {
             *told = started;
         }

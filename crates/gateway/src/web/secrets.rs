@@ -4,10 +4,11 @@
 //! password that is changed, or taken away, counts at once.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::GatewayError;
+use crate::error::GatewayError;
 use crate::secret::{Fingerprint, Password, Stamp, load_token};
+use crate::sync::lock;
 
 /// Both secrets, and from which files they are.
 pub struct Secrets {
@@ -38,7 +39,7 @@ impl Secrets {
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// The password; `None` when its file is gone or cannot be used: nobody logs in then.

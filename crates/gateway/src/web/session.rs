@@ -1,11 +1,12 @@
 //! Who is logged in.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::GatewayError;
+use crate::error::GatewayError;
 use crate::secret::{Fingerprint, token};
+use crate::sync::lock;
 use facelatch_core::time::Timestamp;
 
 /// Sessions at a time; the one used longest ago makes room.
@@ -45,7 +46,7 @@ impl Sessions {
     /// When the system has no random bytes.
     pub fn begin(&self, now: Timestamp) -> Result<String, GatewayError> {
         let (word, csrf) = (token()?, token()?);
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.held);
         held.1.retain(|_, h| self.lasts(h, now));
         if held.1.len() >= MAX_SESSIONS
             && let Some(oldest) = held.1.iter().min_by_key(|(_, h)| h.used).map(|(key, _)| *key)
@@ -64,7 +65,7 @@ impl Sessions {
 
     /// The session of this token. `used`: it counts as used.
     pub fn find(&self, token: &str, now: Timestamp, used: bool) -> Option<Session> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.held);
         let found = held.1.get_mut(&Fingerprint::of(token))?;
         if !self.lasts(found, now) {
             return None;
@@ -77,12 +78,12 @@ impl Sessions {
 
     /// Ends every session; how many there were.
     pub fn end_all(&self) -> usize {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).1.drain().count()
+        lock(&self.held).1.drain().count()
     }
 
     /// Ends the session of this token.
     pub fn end(&self, token: &str) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&Fingerprint::of(token));
+        lock(&self.held).1.remove(&Fingerprint::of(token));
     }
 }
 

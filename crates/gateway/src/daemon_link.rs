@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::backoff::Backoff;
 use crate::sync::Monitor;
 use facelatch_audit::Entry;
 use facelatch_protocol::client::Client;
@@ -17,8 +18,8 @@ use facelatch_protocol::{Entries, Hello, PROTOCOL, Reply, Request, State, View};
 const SILENCE: Duration = Duration::from_secs(15);
 /// No enrolment is longer (`enrolment.timeout_ms` of the daemon goes up to 600 s).
 pub const LONGEST_ENROLMENT: Duration = Duration::from_secs(620);
-/// The pauses between two tries double from the first to the second of these.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// Pauses between two attempts to reach the daemon: the first and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
 /// What a watcher is told.
 #[derive(Clone, Debug)]
@@ -134,7 +135,7 @@ impl DoorLink {
     /// Watches the door over its restarts, and so on until `stop` or until `on` breaks. Entries go on
     /// where they ended: `on` gets each one once, in order.
     pub fn follow(&self, mut want: Want, stop: &Stop, mut on: impl FnMut(News) -> ControlFlow<()>) {
-        let mut pause = BACK_OFF.0;
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut told_down = false;
         while !stop.is_set() {
             let mut broke = false;
@@ -150,7 +151,7 @@ impl DoorLink {
                         want,
                         || stop.is_set(),
                         |news| {
-                            pause = BACK_OFF.0;
+                            backoff.reset();
                             if let News::Entry(entry) = &news {
                                 want.since = Some(entry.seq);
                             }
@@ -169,10 +170,9 @@ impl DoorLink {
             if !std::mem::replace(&mut told_down, true) && on(News::Down(words)).is_break() {
                 return;
             }
-            if stop.sleep(pause) {
+            if stop.sleep(backoff.pause()) {
                 return;
             }
-            pause = (pause * 2).min(BACK_OFF.1);
         }
     }
 }

@@ -8,6 +8,7 @@
 //! * [`web`]: the page and the metrics.
 //! * [`mqtt`]: state and events for Home Assistant.
 
+mod backoff;
 mod board;
 pub mod cli;
 pub mod config;

@@ -45,24 +45,13 @@ impl Filter {
             && detail.to_lowercase().contains(&self.words.to_lowercase())
     }
 
+    /// The query of an address that asks for the same entries, and for `more`; empty for all of them.
     fn query(&self, more: &[(&str, &str)]) -> String {
         let own = [("event", &self.event), ("person", &self.person), ("words", &self.words)];
-        let mut text = String::new();
         let own = own.iter().map(|(key, value)| (*key, value.as_str()));
-        for (key, value) in own.chain(more.iter().copied()).filter(|(_, value)| !value.is_empty()) {
-            let _ = write!(text, "{}{key}=", if text.is_empty() { '?' } else { '&' });
-            for byte in value.bytes() {
-                match byte {
-                    b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
-                        text.push(char::from(byte))
-                    }
-                    _ => {
-                        let _ = write!(text, "%{byte:02X}");
-                    }
-                }
-            }
-        }
-        text
+        let all = own.chain(more.iter().copied()).filter(|(_, value)| !value.is_empty());
+        let query = form_urlencoded::Serializer::new(String::new()).extend_pairs(all).finish();
+        if query.is_empty() { query } else { format!("?{query}") }
     }
 }
 
@@ -217,7 +206,7 @@ fn why(entry: &Entry) -> String {
     detail.into_iter().chain(similarity).collect::<Vec<_>>().join(", ")
 }
 
-/// A denial's reason in words; the code itself for what is none.
+/// A denial's reason in the words of [`DenyCode`]; a code of a later version as it is.
 fn words(code: &str) -> &str {
     DenyCode::from_name(code).map_or(code, |code| code.summary())
 }
@@ -271,13 +260,44 @@ fn quoted(field: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use facelatch_audit::Hash;
+
+    fn entry() -> Entry {
+        Entry {
+            seq: 12,
+            synced: 11,
+            wall_ms: 1_790_000_000_123,
+            mono_ns: 5,
+            event: "deny".into(),
+            subject: None,
+            similarity: Some(0.75),
+            detail: None,
+            after: None,
+            marks: None,
+            model: Hash::ZERO,
+            config: Hash::ZERO,
+        }
+    }
+
+    #[test]
+    fn every_denial_is_explained() {
+        for code in DenyCode::ALL {
+            let words = words(code.name());
+            assert!(words == code.summary() && words.contains(char::is_alphabetic), "{code:?}: {words}");
+            // The code itself is an explanation to nobody.
+            assert!(!words.contains('_') && !words.is_empty(), "{code:?}: {words}");
+        }
+        assert_eq!(words("of_a_later_version"), "of_a_later_version");
+        let denied = Entry { detail: Some("reason=spoof evidence=-2".to_owned()), ..entry() };
+        assert_eq!(why(&denied), "a picture, not a person (reason=spoof evidence=-2), similarity 0.75");
+    }
 
     #[test]
     fn a_field_is_no_formula_and_a_query_survives() {
         assert_eq!(quoted("=1+1"), "\"'=1+1\"");
         assert_eq!(quoted("say \"x\""), "\"say \"\"x\"\"\"");
         let filter = Filter { words: "a b&c=ä".to_owned(), ..Filter::default() };
-        assert_eq!(filter.query(&[("format", "csv")]), "?words=a%20b%26c%3D%C3%A4&format=csv");
+        assert_eq!(filter.query(&[("format", "csv")]), "?words=a+b%26c%3D%C3%A4&format=csv");
         assert_eq!(Filter::default().query(&[]), "");
     }
 }

@@ -62,7 +62,7 @@ fn run(cli: Cli) -> Result<Answer, CommandError> {
         Some(GatewayCommand::Password) => {
             let config = GatewayConfig::load(&cli.config)?;
             if io::stdin().is_terminal() {
-                note(&format!("The new password ({} characters or more; it is shown):", secret::SHORTEST));
+                note(&format!("The new password ({} characters or more; it is shown):", secret::MIN_LENGTH));
             }
             let mut line = String::new();
             io::stdin().read_line(&mut line)?;

@@ -51,9 +51,9 @@ pub struct WebConfig {
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
     pub key: Option<PathBuf>,
-    /// The operator's password, hashed; made by `facelatch gateway password`.
+    /// The operator's password, hashed; made by `facelatch-gateway password`.
     pub password_file: PathBuf,
-    /// The token by which a Prometheus may read `/metrics`; made by `facelatch gateway token`.
+    /// The token by which a Prometheus may read `/metrics`; made by `facelatch-gateway token`.
     pub token_file: PathBuf,
     /// A session ends when it is not used for so many minutes, 1 to 1440.
     pub session_minutes: u64,

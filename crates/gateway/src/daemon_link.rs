@@ -23,7 +23,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from
 
 /// What a watcher is told.
 #[derive(Clone, Debug)]
-pub enum News {
+pub enum LinkUpdate {
     /// The daemon answers.
     Up(Hello),
     /// It does not any more, or not yet.
@@ -38,7 +38,7 @@ pub enum News {
 
 /// What to watch.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Want {
+pub struct WatchOptions {
     /// The last entry of the audit log that is at hand; without it, entries from now on.
     pub since: Option<u64>,
     /// With pictures.
@@ -47,9 +47,9 @@ pub struct Want {
 
 /// Tells threads to stop, and wakes those who sleep.
 #[derive(Debug, Default)]
-pub struct Stop(Monitor<bool>);
+pub struct StopSignal(Monitor<bool>);
 
-impl Stop {
+impl StopSignal {
     /// From now on.
     pub fn stop(&self) {
         self.0.change(|stopped| *stopped = true);
@@ -68,12 +68,12 @@ impl Stop {
 
 /// The gateway's way to the door: requests, and watching it over its restarts.
 #[derive(Clone, Debug)]
-pub struct DoorLink(Client);
+pub struct DaemonLink(Client);
 
-impl DoorLink {
+impl DaemonLink {
     /// By the socket at this path.
     pub fn new(path: &Path) -> Self {
-        DoorLink(Client::new(path))
+        DaemonLink(Client::new(path))
     }
 
     /// Asks, tells `progress` what is said in between, and returns the answer. When it is `given_up` or
@@ -118,15 +118,15 @@ impl DoorLink {
     /// Why it ended.
     pub fn watch(
         &self,
-        want: Want,
+        want: WatchOptions,
         given_up: impl Fn() -> bool,
-        mut on: impl FnMut(News) -> ControlFlow<()>,
+        mut on: impl FnMut(LinkUpdate) -> ControlFlow<()>,
     ) -> Result<(), LinkError> {
         let request = Request::Watch { since: want.since, picture: want.picture };
         let watched = self.0.clone().within(SILENCE).follow(&request, given_up, |reply| match reply {
-            Reply::State { state } => on(News::State(state)),
-            Reply::Entry { entry } => on(News::Entry(entry)),
-            Reply::View { view } => on(News::View(view)),
+            Reply::State { state } => on(LinkUpdate::State(state)),
+            Reply::Entry { entry } => on(LinkUpdate::Entry(entry)),
+            Reply::View { view } => on(LinkUpdate::View(view)),
             _ => ControlFlow::Continue(()),
         });
         watched.map(|_| ())
@@ -134,14 +134,19 @@ impl DoorLink {
 
     /// Watches the door over its restarts, and so on until `stop` or until `on` breaks. Entries go on
     /// where they ended: `on` gets each one once, in order.
-    pub fn follow(&self, mut want: Want, stop: &Stop, mut on: impl FnMut(News) -> ControlFlow<()>) {
+    pub fn follow(
+        &self,
+        mut want: WatchOptions,
+        stop: &StopSignal,
+        mut on: impl FnMut(LinkUpdate) -> ControlFlow<()>,
+    ) {
         let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut told_down = false;
         while !stop.is_set() {
             let mut broke = false;
             let error = match self.hello() {
                 Ok(hello) => {
-                    if on(News::Up(hello)).is_break() {
+                    if on(LinkUpdate::Up(hello)).is_break() {
                         return;
                     }
                     told_down = false;
@@ -150,12 +155,12 @@ impl DoorLink {
                     let outcome = self.watch(
                         want,
                         || stop.is_set(),
-                        |news| {
+                        |update| {
                             backoff.reset();
-                            if let News::Entry(entry) = &news {
+                            if let LinkUpdate::Entry(entry) = &update {
                                 want.since = Some(entry.seq);
                             }
-                            broke = stop.is_set() || on(news).is_break();
+                            broke = stop.is_set() || on(update).is_break();
                             if broke { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                         },
                     );
@@ -167,7 +172,7 @@ impl DoorLink {
                 return;
             }
             let words = error.map_or_else(|| "the door hung up".to_owned(), |e| e.to_string());
-            if !std::mem::replace(&mut told_down, true) && on(News::Down(words)).is_break() {
+            if !std::mem::replace(&mut told_down, true) && on(LinkUpdate::Down(words)).is_break() {
                 return;
             }
             if stop.sleep(backoff.pause()) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::thread;
 
 use crate::config::GatewayConfig;
-use crate::daemon_link::{DoorLink, Stop};
+use crate::daemon_link::{DaemonLink, StopSignal};
 use crate::error::GatewayError;
 use crate::feed::Feed;
 use crate::{board, mqtt, spawn, web};
@@ -16,8 +16,8 @@ use crate::{board, mqtt, spawn, web};
 /// Why it cannot work.
 pub fn run(config: GatewayConfig) -> Result<(), GatewayError> {
     facelatch_host::private::no_core_file();
-    let link = DoorLink::new(&config.door.socket);
-    let (stop, feed) = (Arc::new(Stop::default()), Arc::new(Feed::default()));
+    let link = DaemonLink::new(&config.door.socket);
+    let (stop, feed) = (Arc::new(StopSignal::default()), Arc::new(Feed::default()));
     let site = match config.web.enabled {
         true => Some(web::Site::open(&config, link.clone(), Arc::clone(&feed))?),
         false => None,

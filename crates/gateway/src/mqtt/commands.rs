@@ -7,27 +7,27 @@ use std::time::{Duration, Instant};
 
 use rumqttc::{Client, Publish, PublishOptions};
 
-use super::homeassistant::{LOCK, Message, Names, PRESS, UNLOCK};
+use super::homeassistant::{DoorNames, LOCK, PRESS, RetainedMessage, UNLOCK};
 use super::settings::MqttConfig;
-use crate::daemon_link::{DoorLink, LONGEST_ENROLMENT, LinkError};
+use crate::daemon_link::{DaemonLink, LONGEST_ENROLMENT, LinkError};
 use crate::sync::Monitor;
 use facelatch_core::access::ModeCommand;
 use facelatch_protocol::{Ordered, Request};
 
 /// A command to unlock that could not be carried out within this comes too late.
-const FRESH: Duration = Duration::from_secs(5);
+const MAX_COMMAND_AGE: Duration = Duration::from_secs(5);
 /// Commands that are none are answered and logged one at a time; of those that come faster than this, only their
 /// number is.
-const ONE_REFUSAL: Duration = Duration::from_secs(1);
+const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a thread that waits for a command looks whether it is over.
 const TICK: Duration = Duration::from_secs(25);
 
 /// The command for the lock that waits to be carried out. A later one takes its place, so that none to lock is
 /// lost behind others.
-pub(super) type LockOrder = Monitor<LockOrderNow>;
+pub(super) type LockOrder = Monitor<LockOrderState>;
 
 #[derive(Default)]
-pub(super) struct LockOrderNow {
+pub(super) struct LockOrderState {
     pub(super) waits: Option<(String, Instant)>,
     pub(super) over: bool,
 }
@@ -36,7 +36,7 @@ pub(super) struct LockOrderNow {
 pub(super) struct CommandSorter {
     lock: Arc<LockOrder>,
     enrol: SyncSender<String>,
-    desk: Desk,
+    worker: CommandWorker,
     /// When the last one that is none was answered, and how many were left out since.
     refused: Option<Instant>,
     more: u64,
@@ -44,13 +44,13 @@ pub(super) struct CommandSorter {
 
 impl CommandSorter {
     /// Commands go to the threads at the other ends of `lock` and `enrol`.
-    pub(super) fn new(lock: Arc<LockOrder>, enrol: SyncSender<String>, desk: Desk) -> Self {
-        CommandSorter { lock, enrol, desk, refused: None, more: 0 }
+    pub(super) fn new(lock: Arc<LockOrder>, enrol: SyncSender<String>, worker: CommandWorker) -> Self {
+        CommandSorter { lock, enrol, worker, refused: None, more: 0 }
     }
 
     /// Where events go, which the broker sends back when it is asked for the last one.
     pub(super) fn events(&self) -> String {
-        self.desk.names.events()
+        self.worker.names.events()
     }
 
     /// Takes what came.
@@ -60,7 +60,7 @@ impl CommandSorter {
             return;
         }
         let command = String::from_utf8_lossy(&publish.payload).into_owned();
-        let for_lock = publish.topic == self.desk.names.command("lock").as_bytes();
+        let for_lock = publish.topic == self.worker.names.command("lock").as_bytes();
         if publish.retain {
             // It would come at each connection.
             self.refuse(&command, "a retained command is not carried out: send it without the retain flag");
@@ -78,7 +78,7 @@ impl CommandSorter {
 
     /// Says that nothing was done, and why. However many come, states and events find room beside the answers.
     fn refuse(&mut self, command: &str, why: &str) {
-        if self.refused.is_some_and(|last| last.elapsed() < ONE_REFUSAL) {
+        if self.refused.is_some_and(|last| last.elapsed() < REFUSAL_INTERVAL) {
             self.more += 1;
             return;
         }
@@ -86,11 +86,11 @@ impl CommandSorter {
         let more = std::mem::take(&mut self.more);
         let shown: String = command.chars().take(40).collect();
         log::warn!("event=mqtt_command_dropped command={shown:?} reason={why:?} more={more}");
-        publish_answer(&self.desk.client, &self.desk.names.answer(command, Err(why)));
+        publish_answer(&self.worker.client, &self.worker.names.answer(command, Err(why)));
     }
 }
 
-pub(super) fn publish_answer(client: &Client, message: &Message) {
+pub(super) fn publish_answer(client: &Client, message: &RetainedMessage) {
     let options = PublishOptions::at_most_once();
     let _ = client.try_publish(&message.topic, message.payload.as_str(), options);
 }
@@ -103,14 +103,14 @@ impl Drop for CommandSorter {
 
 /// Carries commands out, by the door's leave.
 #[derive(Clone)]
-pub(super) struct Desk {
+pub(super) struct CommandWorker {
     pub(super) client: Client,
     pub(super) config: MqttConfig,
-    pub(super) names: Arc<Names>,
-    pub(super) door: DoorLink,
+    pub(super) names: Arc<DoorNames>,
+    pub(super) door: DaemonLink,
 }
 
-impl Desk {
+impl CommandWorker {
     pub(super) fn serve_lock(&self, orders: &LockOrder) {
         loop {
             let mut now = orders.wait_while(TICK, |now| now.waits.is_none() && !now.over);
@@ -121,7 +121,7 @@ impl Desk {
                 continue;
             };
             drop(now);
-            if command == UNLOCK && came.elapsed() > FRESH {
+            if command == UNLOCK && came.elapsed() > MAX_COMMAND_AGE {
                 let message = "the daemon did not answer in time".to_owned();
                 self.answer(&command, &Err(LinkError::Refused { message }));
                 continue;

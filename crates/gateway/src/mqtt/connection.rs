@@ -14,10 +14,10 @@ use crate::sync::Monitor;
 pub(super) const SILENCE: Duration = Duration::from_secs(25);
 
 /// What the thread that drives the connection tells the others.
-pub(super) type Line = Monitor<LineNow>;
+pub(super) type BrokerLink = Monitor<ConnectionState>;
 
 #[derive(Default)]
-pub(super) struct LineNow {
+pub(super) struct ConnectionState {
     pub(super) up: bool,
     pub(super) down: Option<String>,
     /// Events that the broker has taken.
@@ -28,7 +28,7 @@ pub(super) struct LineNow {
     pub(super) too_large: bool,
 }
 
-impl Line {
+impl BrokerLink {
     pub(super) fn lose(&self, reason: impl ToString) {
         self.change(|now| {
             now.down.get_or_insert_with(|| reason.to_string());
@@ -36,7 +36,7 @@ impl Line {
     }
 
     /// Waits until `done`, the loss of the connection, or the end of the time; true for the first.
-    pub(super) fn wait(&self, time: Duration, done: impl Fn(&LineNow) -> bool) -> bool {
+    pub(super) fn wait(&self, time: Duration, done: impl Fn(&ConnectionState) -> bool) -> bool {
         done(&self.wait_while(time, |now| !done(now) && now.down.is_none()))
     }
 
@@ -46,9 +46,9 @@ impl Line {
 }
 
 /// Drives the connection until it is lost.
-pub(super) fn pump(
+pub(super) fn drive(
     mut connection: Connection,
-    line: &Line,
+    link: &BrokerLink,
     mut commands: CommandSorter,
     config: &MqttConfig,
     host: &str,
@@ -60,15 +60,15 @@ pub(super) fn pump(
         match connection.recv_timeout(SILENCE) {
             Ok(Ok(Incoming(Packet::ConnAck(_)))) => {
                 up = true;
-                line.change(|now| now.up = true);
+                link.change(|now| now.up = true);
             }
-            Ok(Ok(Incoming(Packet::PubComp(_)))) => line.change(|now| now.acknowledged += 1),
+            Ok(Ok(Incoming(Packet::PubComp(_)))) => link.change(|now| now.acknowledged += 1),
             Ok(Ok(Incoming(Packet::Publish(publish)))) if publish.topic == events.as_bytes() => {
                 let event = String::from_utf8(publish.payload.to_vec()).ok().filter(|_| publish.retain);
-                line.change(|now| now.retained = now.retained.take().or(event));
+                link.change(|now| now.retained = now.retained.take().or(event));
             }
             Ok(Ok(Incoming(Packet::Publish(publish)))) => commands.take(&publish),
-            Ok(Ok(Out(Outgoing::Disconnect))) => return line.lose("disconnected"),
+            Ok(Ok(Out(Outgoing::Disconnect))) => return link.lose("disconnected"),
             Ok(Ok(_)) => {}
             Ok(Err(error)) => {
                 let too_large = matches!(
@@ -77,13 +77,13 @@ pub(super) fn pump(
                         PacketError::PayloadSizeLimitExceeded(_)
                     ))
                 );
-                line.lock().too_large |= too_large;
-                return line.lose(match up {
+                link.lock().too_large |= too_large;
+                return link.lose(match up {
                     true => connect::parted(&error),
                     false => connect::explain(&error, config, host),
                 });
             }
-            Err(_) => return line.lose("the broker does not answer"),
+            Err(_) => return link.lose("the broker does not answer"),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use crate::daemon_link::{LinkError, News};
+use crate::daemon_link::{LinkError, LinkUpdate};
 use crate::sync::Monitor;
 use facelatch_audit::Entry;
 use facelatch_protocol::State;
@@ -13,10 +13,10 @@ const BACKLOG: usize = 256;
 
 /// What the door has said and the broker has not been told yet. A broker that is slow must not keep the
 /// thread that reads, or the daemon drops it.
-pub(super) type Inbox = Monitor<InboxNow>;
+pub(super) type Inbox = Monitor<InboxState>;
 
 #[derive(Default)]
-pub(super) struct InboxNow {
+pub(super) struct InboxState {
     /// The latest.
     pub(super) state: Option<Box<State>>,
     pub(super) entries: VecDeque<Box<Entry>>,
@@ -34,16 +34,16 @@ pub(super) enum Next {
 }
 
 impl Inbox {
-    pub(super) fn put(&self, news: News) {
-        self.change(|now| match news {
-            News::State(state) => now.state = Some(state),
-            News::Entry(entry) => {
+    pub(super) fn put(&self, update: LinkUpdate) {
+        self.change(|now| match update {
+            LinkUpdate::State(state) => now.state = Some(state),
+            LinkUpdate::Entry(entry) => {
                 now.full |= now.entries.len() >= BACKLOG;
                 if !now.full {
                     now.entries.push_back(entry);
                 }
             }
-            News::Up(_) | News::Down(_) | News::View(_) => {}
+            LinkUpdate::Up(_) | LinkUpdate::Down(_) | LinkUpdate::View(_) => {}
         });
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::session;
 use super::setup::Mqtt;
 use crate::backoff::Backoff;
-use crate::daemon_link::{DoorLink, Stop};
+use crate::daemon_link::{DaemonLink, StopSignal};
 
 /// Pauses between two attempts to reach the broker: the first and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -14,7 +14,7 @@ const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_sec
 const REASONS: usize = 8;
 
 /// Keeps the broker told until `stop`. Neither the broker's nor the daemon's absence ends it.
-pub fn run(mut mqtt: Mqtt, door: &DoorLink, stop: &Stop) {
+pub fn run(mut mqtt: Mqtt, door: &DaemonLink, stop: &StopSignal) {
     let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
     // One line for each reason and outage, however often it is tried.
     let mut told = HashSet::new();

@@ -13,14 +13,14 @@ use std::time::{Duration, Instant};
 
 use rumqttc::{Broker, Client, LastWill, MqttOptions, PublishOptions, QoS};
 
-use super::commands::{CommandSorter, Desk, LockOrder, publish_answer};
+use super::commands::{CommandSorter, CommandWorker, LockOrder, publish_answer};
 use super::connect;
-use super::connection::{Line, SILENCE, pump};
-use super::homeassistant::{Message, Names, Offers};
+use super::connection::{BrokerLink, SILENCE, drive};
+use super::homeassistant::{DoorNames, Offers, RetainedMessage};
 use super::inbox::{Inbox, Next};
 use super::settings::MqttConfig;
 use super::setup::Mqtt;
-use crate::daemon_link::{DoorLink, LinkError, Stop, Want};
+use crate::daemon_link::{DaemonLink, LinkError, StopSignal, WatchOptions};
 use crate::spawn;
 use facelatch_audit::Entry;
 use facelatch_protocol::{Entries, Hello, Request, Right, State};
@@ -33,17 +33,17 @@ const QUEUE: usize = 64;
 const MAX_PACKET: usize = 16 * 1024;
 /// After a larger one no commands are taken for so long: if it comes at each connection, states and events
 /// go on without it.
-const DEAF: Duration = Duration::from_secs(600);
+const OVERSIZE_BACKOFF: Duration = Duration::from_secs(600);
 /// For what is under way when the gateway ends.
-const PARTING: Duration = Duration::from_secs(2);
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The broker's answer to what it retains comes within this, or it retains nothing.
-const RECALL: Duration = Duration::from_secs(2);
+const RECALL_TIMEOUT: Duration = Duration::from_secs(2);
 /// Between two looks at what the door says, while there is something else to wait for.
 const TICK: Duration = Duration::from_millis(200);
 /// Between two tries to reach the daemon.
 const DOOR_PAUSE: Duration = Duration::from_secs(1);
 /// How a connection ended.
-pub(super) struct Ended {
+pub(super) struct SessionEnd {
     /// There was one.
     pub was_up: bool,
     /// In words.
@@ -54,16 +54,16 @@ pub(super) struct Ended {
 struct Lost;
 
 /// Connects and serves until the connection is lost or `stop`.
-pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
-    let line = Arc::new(Line::default());
+pub(super) fn run(mqtt: &mut Mqtt, door: &DaemonLink, stop: &StopSignal) -> SessionEnd {
+    let link = Arc::new(BrokerLink::default());
     let config = mqtt.config.clone();
     let built = Client::builder(options(mqtt)).capacity(QUEUE).try_build();
     let (client, connection) = match built {
         Ok(built) => built,
-        Err(error) => return Ended { was_up: false, reason: error.to_string() },
+        Err(error) => return SessionEnd { was_up: false, reason: error.to_string() },
     };
     let names = Arc::new(mqtt.names());
-    let desk = Desk {
+    let worker = CommandWorker {
         client: client.clone(),
         config: config.clone(),
         names: Arc::clone(&names),
@@ -71,25 +71,25 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
     };
     // None waits to enrol: whoever stands there when it is carried out is not who was meant.
     let (locks, enrolments) = (Arc::new(LockOrder::default()), sync_channel(0));
-    let pumped = Arc::clone(&line);
-    let commands = CommandSorter::new(Arc::clone(&locks), enrolments.0, desk.clone());
-    let lock_desk = desk.clone();
+    let driven = Arc::clone(&link);
+    let commands = CommandSorter::new(Arc::clone(&locks), enrolments.0, worker.clone());
+    let lock_worker = worker.clone();
     let host = mqtt.host.clone();
-    let started = spawn("mqtt-line", move || pump(connection, &pumped, commands, &config, &host))
-        .and_then(|_| spawn("mqtt-lock", move || lock_desk.serve_lock(&locks)))
-        .and_then(|_| spawn("mqtt-enrol", move || desk.serve_enrolment(&enrolments.1)));
+    let started = spawn("mqtt-broker", move || drive(connection, &driven, commands, &config, &host))
+        .and_then(|_| spawn("mqtt-lock", move || lock_worker.serve_lock(&locks)))
+        .and_then(|_| spawn("mqtt-enrol", move || worker.serve_enrolment(&enrolments.1)));
     if let Err(error) = started {
-        line.lose(error);
+        link.lose(error);
     }
 
-    let was_up = line.wait(SILENCE, |now| now.up);
+    let was_up = link.wait(SILENCE, |now| now.up);
     if was_up {
         log::info!("event=mqtt_connected broker={:?}", mqtt.host);
         let mut session = Session {
             mqtt,
             names: &names,
             client: &client,
-            line: &line,
+            link: &link,
             stop,
             listens: false,
             shown: HashMap::new(),
@@ -99,27 +99,27 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DoorLink, stop: &Stop) -> Ended {
             let _ = session.show([names.availability(false)]);
         }
     }
-    let _ = client.try_disconnect_with_timeout(PARTING);
-    line.wait(PARTING, |_| false);
-    if !line.is_down() {
+    let _ = client.try_disconnect_with_timeout(DISCONNECT_TIMEOUT);
+    link.wait(DISCONNECT_TIMEOUT, |_| false);
+    if !link.is_down() {
         // Without waiting for anything: the thread that drives the connection must end.
         let _ = client.try_disconnect_now();
     }
-    let reason = line.lock().down.clone();
-    if line.lock().too_large {
+    let reason = link.lock().down.clone();
+    if link.lock().too_large {
         log::error!("event=mqtt_command_too_large reason={:?}", too_large(&names));
-        mqtt.deaf_until = Some(Instant::now() + DEAF);
+        mqtt.commands_off_until = Some(Instant::now() + OVERSIZE_BACKOFF);
     }
-    Ended { was_up, reason: reason.unwrap_or_else(|| "the broker does not answer".to_owned()) }
+    SessionEnd { was_up, reason: reason.unwrap_or_else(|| "the broker does not answer".to_owned()) }
 }
 
-fn too_large(names: &Names) -> String {
+fn too_large(names: &DoorNames) -> String {
     format!(
         "a message of more than {MAX_PACKET} bytes came to {}, {} or {}: commands are not taken for {} s",
         names.command("lock"),
         names.command("enrol"),
         names.events(),
-        DEAF.as_secs()
+        OVERSIZE_BACKOFF.as_secs()
     )
 }
 
@@ -142,10 +142,10 @@ fn options(mqtt: &Mqtt) -> MqttOptions {
 
 struct Session<'a> {
     mqtt: &'a mut Mqtt,
-    names: &'a Names,
+    names: &'a DoorNames,
     client: &'a Client,
-    line: &'a Line,
-    stop: &'a Stop,
+    link: &'a BrokerLink,
+    stop: &'a StopSignal,
     /// Commands come.
     listens: bool,
     /// What is retained at the broker by this connection.
@@ -156,19 +156,19 @@ struct Session<'a> {
 
 impl Session<'_> {
     fn is_over(&self) -> bool {
-        self.line.is_down() || self.stop.is_set()
+        self.link.is_down() || self.stop.is_set()
     }
 
-    fn send(&self, message: Message, qos: QoS) -> Result<(), Lost> {
+    fn send(&self, message: RetainedMessage, qos: QoS) -> Result<(), Lost> {
         let options = PublishOptions::new(qos).retained();
         self.client.try_publish(message.topic, message.payload, options).map_err(|error| {
-            self.line.lose(format!("the broker does not keep up: {error}"));
+            self.link.lose(format!("the broker does not keep up: {error}"));
             Lost
         })
     }
 
     /// Tells what has changed.
-    fn show(&mut self, messages: impl IntoIterator<Item = Message>) -> Result<(), Lost> {
+    fn show(&mut self, messages: impl IntoIterator<Item = RetainedMessage>) -> Result<(), Lost> {
         for message in messages {
             if self.shown.get(&message.topic) != Some(&message.payload) {
                 self.shown.insert(message.topic.clone(), message.payload.clone());
@@ -178,11 +178,11 @@ impl Session<'_> {
         Ok(())
     }
 
-    fn serve(&mut self, door: &DoorLink) -> Result<(), Lost> {
+    fn serve(&mut self, door: &DaemonLink) -> Result<(), Lost> {
         let config = self.mqtt.config.clone();
         let mut told = false;
         self.recall()?;
-        if self.is_deaf() {
+        if self.commands_are_off() {
             let words = too_large(self.names);
             publish_answer(self.client, &self.names.answer("", Err(&words)));
         }
@@ -196,38 +196,38 @@ impl Session<'_> {
             } else {
                 told = false;
             }
-            self.line.wait(DOOR_PAUSE, |_| self.stop.is_set());
+            self.link.wait(DOOR_PAUSE, |_| self.stop.is_set());
         }
         Ok(())
     }
 
-    fn is_deaf(&self) -> bool {
-        self.mqtt.deaf_until.is_some_and(|until| Instant::now() < until)
+    fn commands_are_off(&self) -> bool {
+        self.mqtt.commands_off_until.is_some_and(|until| Instant::now() < until)
     }
 
     /// Asks the broker which event it has as the last one, if there may be one under way of which it is not
     /// known whether it arrived.
     fn recall(&mut self) -> Result<(), Lost> {
-        if !self.mqtt.doubtful || self.is_deaf() {
+        if !self.mqtt.doubtful || self.commands_are_off() {
             return Ok(());
         }
         let topic = self.names.events();
         self.client.try_subscribe(&topic, QoS::AtMostOnce).map_err(|_| Lost)?;
-        self.line.wait(RECALL, |now| now.retained.is_some());
+        self.link.wait(RECALL_TIMEOUT, |now| now.retained.is_some());
         self.client.try_unsubscribe(topic).map_err(|_| Lost)?;
-        self.retained = self.line.lock().retained.take();
+        self.retained = self.link.lock().retained.take();
         Ok(())
     }
 
     /// Subscribes to commands, unless they are not taken at present.
     fn listen(&mut self) -> Result<(), Lost> {
-        if self.listens || self.is_deaf() {
+        if self.listens || self.commands_are_off() {
             return Ok(());
         }
         for of in ["lock", "enrol"] {
             let topic = self.names.command(of);
             // A command that somebody has retained is none, and comes at each connection: away with it.
-            self.send(Message { topic: topic.clone(), payload: String::new() }, QoS::AtMostOnce)?;
+            self.send(RetainedMessage { topic: topic.clone(), payload: String::new() }, QoS::AtMostOnce)?;
             // At most once: a command is carried out when it comes or not at all, and never waits at the broker.
             self.client.try_subscribe(topic, QoS::AtMostOnce).map_err(|_| Lost)?;
         }
@@ -236,7 +236,7 @@ impl Session<'_> {
     }
 
     /// Passes on what the door says, until it or the broker is lost.
-    fn follow(&mut self, door: &DoorLink, config: &MqttConfig) -> Result<(), LinkError> {
+    fn follow(&mut self, door: &DaemonLink, config: &MqttConfig) -> Result<(), LinkError> {
         let hello = door.hello()?;
         for (granted, right) in [(config.unlock, Right::Release), (config.enrol, Right::Enrol)] {
             if granted && !hello.rights.contains(&right) {
@@ -256,8 +256,8 @@ impl Session<'_> {
         let (own, link) = (Arc::clone(&inbox), door.clone());
         let started = spawn("mqtt-door", move || {
             let alone = || Arc::strong_count(&own) < 2;
-            let outcome = link.watch(Want { since: Some(since), picture: false }, alone, |news| {
-                own.put(news);
+            let outcome = link.watch(WatchOptions { since: Some(since), picture: false }, alone, |update| {
+                own.put(update);
                 if alone() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             });
             own.change(|now| now.ended = Some(outcome));
@@ -305,17 +305,17 @@ impl Session<'_> {
             self.mqtt.doubtful = false;
             return Ok(());
         }
-        let before = self.line.lock().acknowledged;
+        let before = self.link.lock().acknowledged;
         self.mqtt.doubtful = true;
         self.send(event, QoS::ExactlyOnce)?;
         let began = Instant::now();
-        while !self.line.wait(TICK, |now| now.acknowledged > before) {
+        while !self.link.wait(TICK, |now| now.acknowledged > before) {
             meanwhile(self)?;
             if self.is_over() {
                 return Err(Lost);
             }
             if began.elapsed() > SILENCE {
-                self.line.lose("the broker does not acknowledge");
+                self.link.lose("the broker does not acknowledge");
                 return Err(Lost);
             }
         }

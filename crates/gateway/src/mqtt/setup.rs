@@ -6,7 +6,7 @@ use zeroize::Zeroizing;
 
 use super::delivered::Delivered;
 use super::error::MqttError;
-use super::homeassistant::{Device, Names};
+use super::homeassistant::{Device, DoorNames};
 use super::settings::{self, MqttConfig};
 use super::{connect, tls};
 
@@ -21,7 +21,7 @@ pub struct Mqtt {
     /// An event was sent and its end not seen, or may have been by a gateway before this one.
     pub(super) doubtful: bool,
     /// Commands are not taken until then.
-    pub(super) deaf_until: Option<Instant>,
+    pub(super) commands_off_until: Option<Instant>,
 }
 
 // A password is in it.
@@ -50,12 +50,12 @@ impl Mqtt {
             login,
             doubtful: delivered.number().is_some(),
             delivered,
-            deaf_until: None,
+            commands_off_until: None,
         }))
     }
 
-    pub(super) fn names(&self) -> Names {
-        Names {
+    pub(super) fn names(&self) -> DoorNames {
+        DoorNames {
             door: self.config.door.clone(),
             device: self.device.clone(),
             prefix: self.config.discovery_prefix.clone(),

@@ -11,22 +11,22 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Redirect, Response};
 use maud::{Markup, html};
 
-use super::guesses::Place;
 use super::layout;
 use super::session::Session;
 use super::site::{Shared, Site};
+use super::throttle::LoginSource;
 use crate::secret::{Fingerprint, token};
 use crate::sync::lock;
 use facelatch_host::clock;
 
 /// Headers, a body or the TLS handshake that take longer are given up, and so is an answer of which
 /// nothing is read for so long.
-pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const IO_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A turn that has come waits so long for the hashing of those before.
-const HASHING: Duration = Duration::from_secs(10);
+const HASH_TIMEOUT: Duration = Duration::from_secs(10);
 /// A browser that has logged in is known for so long, in s: 180 days.
-const KNOWN: u32 = 180 * 86_400;
+const DEVICE_LIFETIME_S: u32 = 180 * 86_400;
 
 /// The session's number, for the access log.
 #[derive(Clone, Copy)]
@@ -81,7 +81,7 @@ impl Fields {
 
 /// A form's fields, within the limits.
 async fn form<S: Send + Sync>(request: Request, state: &S) -> Result<BTreeMap<String, String>, Response> {
-    match tokio::time::timeout(PATIENCE, Form::from_request(request, state)).await {
+    match tokio::time::timeout(IO_TIMEOUT, Form::from_request(request, state)).await {
         Ok(Ok(Form(fields))) => Ok(fields),
         Ok(Err(rejection)) => Err(rejection.into_response()),
         Err(_) => Err(StatusCode::REQUEST_TIMEOUT.into_response()),
@@ -174,7 +174,7 @@ pub(super) async fn login(
     let mut response = Redirect::to("/").into_response();
     for cookie in [
         site.cookie_for(site.cookie(), &session, None),
-        site.cookie_for(site.device_cookie(), &device, Some(KNOWN)),
+        site.cookie_for(site.device_cookie(), &device, Some(DEVICE_LIFETIME_S)),
         site.cookie_for(LOGIN, "", Some(0)),
     ] {
         response.headers_mut().append(header::SET_COOKIE, cookie);
@@ -199,15 +199,15 @@ async fn check_password(
     site.refresh();
     let password = site.secrets.password().ok_or_else(unusable)?;
     let known = device.and_then(|word| password.known_device(&word));
-    let place = known.map_or_else(|| Place::address(client), Place::Device);
+    let place = known.map_or_else(|| LoginSource::address(client), LoginSource::Device);
     let line = &site.lines[usize::from(known.is_some())];
     let _in_line = line.try_acquire().map_err(|_| busy())?;
-    let wait = site.guesses.turn(place, clock::now()).map_err(|left| {
+    let wait = site.throttle.turn(place, clock::now()).map_err(|left| {
         let words = format!("Too many wrong passwords: try again in {} s.", left.as_secs() + 1);
         (StatusCode::TOO_MANY_REQUESTS, words, Some(left))
     })?;
     tokio::time::sleep(wait).await;
-    let turn = tokio::time::timeout(HASHING, Arc::clone(&site.hashing).acquire_owned()).await;
+    let turn = tokio::time::timeout(HASH_TIMEOUT, Arc::clone(&site.hashing).acquire_owned()).await;
     let Ok(Ok(turn)) = turn else { return Err(busy()) };
     let (own, checked) = (Arc::clone(site), Arc::clone(&password));
     let hash = move || {
@@ -222,7 +222,7 @@ async fn check_password(
         log::warn!("event=login_failed client={client} known_device={}", known.is_some());
         return Err((StatusCode::UNAUTHORIZED, "That is not the password.".to_owned(), None));
     }
-    site.guesses.right(place);
+    site.throttle.succeeded(place);
     let words = site.sessions.begin(clock::now()).and_then(|session| Ok((session, password.device()?)));
     words.map_err(|_| unusable())
 }

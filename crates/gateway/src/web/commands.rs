@@ -13,14 +13,14 @@ use super::session::Session;
 use super::site::{Shared, Site};
 use super::{layout, people};
 use crate::daemon_link::{LONGEST_ENROLMENT, LinkError};
-use crate::feed::Enrolment;
+use crate::feed::EnrolmentProgress;
 use facelatch_core::access::{ModeCommand, SubjectId};
 use facelatch_core::door::Existing;
 use facelatch_core::matching::{Note, name};
 use facelatch_protocol::{Person, Request, Right};
 
 /// How an enrolment ended is shown for so long.
-const SHOWN: Duration = Duration::from_secs(60);
+const RESULT_SHOWN: Duration = Duration::from_secs(60);
 
 fn refused(site: &Site, error: &LinkError) -> Response {
     let status = match error {
@@ -70,7 +70,7 @@ pub(super) async fn enrol(
         busy = enrolment.as_ref().is_some_and(|e| !e.over);
         if !busy {
             let text = "starting".to_owned();
-            *enrolment = Some(Enrolment { name: name.clone(), text, ..Enrolment::default() });
+            *enrolment = Some(EnrolmentProgress { name: name.clone(), text, ..EnrolmentProgress::default() });
         }
     });
     if busy {
@@ -119,7 +119,7 @@ pub(super) async fn enrol(
         let _ = asking.await;
         let mut latest = own.feed.enrolment.subscribe();
         let replaced = latest.wait_for(|enrolment| enrolment.as_ref().is_none_or(|e| !e.over));
-        if tokio::time::timeout(SHOWN, replaced).await.is_err() {
+        if tokio::time::timeout(RESULT_SHOWN, replaced).await.is_err() {
             own.feed.enrolment.send_if_modified(|enrolment| enrolment.take_if(|e| e.over).is_some());
         }
     });

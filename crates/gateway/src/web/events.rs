@@ -19,9 +19,9 @@ use facelatch_core::access::DenyCode;
 use facelatch_protocol::{Entries, MAX_ENTRIES, Person, Request, Verified};
 
 /// Events on a page.
-const PAGE: usize = 50;
+const PAGE_ENTRIES: usize = 50;
 /// Entries looked through for a page or an export.
-const MOST: u64 = 10_000;
+const MAX_SCANNED: u64 = 10_000;
 
 /// Which events are asked for.
 #[derive(Debug, Default, Deserialize)]
@@ -55,7 +55,7 @@ impl Filter {
     }
 }
 
-/// Entries that the filter takes, newest first: at most `limit`, from the [`MOST`] before `filter.before`.
+/// Entries that the filter takes, newest first: at most `limit`, from the [`MAX_SCANNED`] before `filter.before`.
 async fn find(site: &Site, filter: &Filter, limit: usize) -> Result<(Vec<Entry>, u64), LinkError> {
     // The daemon reads its log for a gateway twice a second.
     let asked = async |since, limit| {
@@ -71,7 +71,7 @@ async fn find(site: &Site, filter: &Filter, limit: usize) -> Result<(Vec<Entry>,
     };
     let head = asked(u64::MAX, 0).await?.head;
     let before = filter.before.parse().unwrap_or(u64::MAX).min(head.saturating_add(1));
-    let floor = before.saturating_sub(1).saturating_sub(MOST);
+    let floor = before.saturating_sub(1).saturating_sub(MAX_SCANNED);
     let (mut found, mut end) = (Vec::new(), before);
     while end > floor + 1 && found.len() < limit {
         let since = (end - 1).saturating_sub(MAX_ENTRIES as u64).max(floor);
@@ -88,7 +88,7 @@ pub(super) async fn page(
     Extension(session): Extension<Session>,
     Query(filter): Query<Filter>,
 ) -> Response {
-    let (entries, head) = match find(&site, &filter, PAGE).await {
+    let (entries, head) = match find(&site, &filter, PAGE_ENTRIES).await {
         Ok(found) => found,
         Err(error) => return layout::unreachable(&site, &session, "Events", &error),
     };
@@ -96,7 +96,7 @@ pub(super) async fn page(
     let names: BTreeMap<u32, &str> = people.iter().map(|p| (p.id, p.name.as_str())).collect();
     let verified: Option<Verified> = site.ask(Request::VerifyLog {}).await.ok();
     let zone = jiff::tz::TimeZone::system();
-    let older = entries.last().filter(|_| entries.len() == PAGE).map(|e| e.seq.to_string());
+    let older = entries.last().filter(|_| entries.len() == PAGE_ENTRIES).map(|e| e.seq.to_string());
     let content = html! {
         h1 { "Events" }
         @match &verified {
@@ -142,7 +142,7 @@ pub(super) async fn page(
             a href={ "/events/export" (filter.query(&[("format", "csv")])) } { "CSV" } ", "
             a href={ "/events/export" (filter.query(&[("format", "json")])) } { "JSON" }
         }
-        @if entries.is_empty() { p { "No such event among the last " (MOST) "." } }
+        @if entries.is_empty() { p { "No such event among the last " (MAX_SCANNED) "." } }
         @else {
             table class="stack" {
                 thead {
@@ -216,7 +216,7 @@ pub(super) async fn export(
     Extension(session): Extension<Session>,
     Query(filter): Query<Filter>,
 ) -> Response {
-    let mut entries = match find(&site, &filter, MOST as usize).await {
+    let mut entries = match find(&site, &filter, MAX_SCANNED as usize).await {
         Ok((entries, _)) => entries,
         Err(error) => return layout::unreachable(&site, &session, "Events", &error),
     };

@@ -17,19 +17,19 @@ use super::auth::cookie_of;
 use super::layout::{self, csrf};
 use super::session::Session;
 use super::site::{Shared, Site};
-use crate::feed::{Enrolment, Known};
+use crate::feed::{DaemonSnapshot, EnrolmentProgress};
 use facelatch_host::clock;
 use facelatch_protocol::Right;
 
 /// A live view is begun anew by the browser after so long.
-const LONGEST_VIEW: Duration = Duration::from_secs(600);
+const MAX_VIEW: Duration = Duration::from_secs(600);
 /// The least time between two pictures to one viewer, and what each viewer adds to it: together they get
 /// at most 25 pictures a second.
 const VIEW_EVERY: Duration = Duration::from_millis(100);
 const VIEW_SHARE: Duration = Duration::from_millis(40);
 
 /// What the live page is told besides pictures, as one line of JSON.
-fn state_json(known: &Known, enrolment: Option<&Enrolment>) -> String {
+fn state_json(known: &DaemonSnapshot, enrolment: Option<&EnrolmentProgress>) -> String {
     let status = known.state.as_ref().map(|state| &state.status);
     let enrolment_text = enrolment.map(|e| match (&e.name, e.over) {
         (Some(name), false) => format!("{name}: {}", e.text),
@@ -144,7 +144,7 @@ pub(super) async fn stream(State(site): Shared, headers: HeaderMap) -> Response 
     let (sender, events) = mpsc::channel(1);
     let word = cookie_of(&headers, site.cookie()).unwrap_or_default();
     tokio::spawn(async move {
-        let end = tokio::time::Instant::now() + LONGEST_VIEW;
+        let end = tokio::time::Instant::now() + MAX_VIEW;
         let _ = tokio::time::timeout_at(end, send_events(site, word, sender)).await;
     });
     let stream = ReceiverStream::new(events).map(Ok::<Bytes, Infallible>);

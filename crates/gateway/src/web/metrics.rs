@@ -6,7 +6,7 @@ use std::fs;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::feed::Known;
+use crate::feed::DaemonSnapshot;
 use crate::sync::lock;
 use facelatch_core::access::{Alarm, Cause, DenyCode, Fault, Mode};
 use facelatch_core::strike::StrikeState;
@@ -72,15 +72,15 @@ fn escaped(value: &str) -> String {
 
 /// When this process was started, by the wall clock.
 #[derive(Debug)]
-pub struct Started {
+pub struct ProcessStart {
     at: Timestamp,
     told: Mutex<Duration>,
 }
 
-impl Started {
+impl ProcessStart {
     /// Now.
     pub fn now() -> Self {
-        Started { at: clock::now(), told: Mutex::default() }
+        ProcessStart { at: clock::now(), told: Mutex::default() }
     }
 
     /// Seconds since 1970, the same with each scrape unless somebody has set the clock: many boards learn
@@ -111,7 +111,7 @@ pub fn temperatures() -> Vec<(String, f64)> {
 }
 
 /// All of it.
-pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)], started: f64) -> String {
+pub fn text(known: &DaemonSnapshot, viewers: usize, temperatures: &[(String, f64)], started: f64) -> String {
     let mut text = Text::default();
     // The name under which every Prometheus looks for it.
     let _ = writeln!(
@@ -229,7 +229,7 @@ mod tests {
                 ..Metrics::default()
             },
         };
-        let known = Known { state: Some(Arc::from(state)), ..Known::default() };
+        let known = DaemonSnapshot { state: Some(Arc::from(state)), ..DaemonSnapshot::default() };
         let text = text(&known, 0, &[("zone".to_owned(), 20.0)], 1.0);
         let kinds: BTreeMap<&str, &str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
@@ -259,7 +259,7 @@ mod tests {
         assert!(text.0.contains("le=\"5\"} 3\n") && text.0.contains("le=\"+Inf\"} 4\n"), "{}", text.0);
         assert!(text.0.contains("facelatch_h_sum{stage=\"x\"} 9.022\n"), "{}", text.0);
         assert_eq!(escaped("a\"b\\c\n"), "a\\\"b\\\\c\\n");
-        let down = super::text(&Known::default(), 3, &[], 1_790_000_000.125);
+        let down = super::text(&DaemonSnapshot::default(), 3, &[], 1_790_000_000.125);
         assert!(
             down.contains("\nprocess_start_time_seconds 1790000000.125\n")
                 && down.contains("facelatch_up 0\n")
@@ -298,7 +298,7 @@ mod tests {
 
     #[test]
     fn the_start_does_not_waver() {
-        let started = Started::now();
+        let started = ProcessStart::now();
         let first = started.unix();
         std::thread::sleep(Duration::from_millis(30));
         assert!(first > 1.7e9 && started.unix() == first);

@@ -16,7 +16,6 @@
 mod auth;
 mod commands;
 mod events;
-mod guesses;
 mod health;
 mod layout;
 mod live;
@@ -26,6 +25,7 @@ mod secrets;
 mod server;
 mod session;
 mod site;
+mod throttle;
 mod tls;
 
 pub use server::serve;

@@ -14,17 +14,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio_io_timeout::TimeoutStream;
 
-use super::auth::{self, Numbered, PATIENCE};
+use super::auth::{self, IO_TIMEOUT, Numbered};
 use super::site::{Shared, Site};
 use super::{commands, events, health, live, metrics, people};
-use crate::daemon_link::Stop;
+use crate::daemon_link::StopSignal;
 use facelatch_host::clock;
 
 /// The longest body of a form.
 const MAX_BODY: usize = 16 * 1_024;
 
 /// Between two looks at the secrets while nobody asks for anything.
-const LOOK: Duration = Duration::from_secs(1);
+const SECRETS_CHECK: Duration = Duration::from_secs(1);
 
 const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("live.js");
@@ -32,7 +32,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
     connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// Serves until told to stop.
-pub fn serve(site: Site, stop: &Stop) {
+pub fn serve(site: Site, stop: &StopSignal) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(16).build();
     match runtime {
         Ok(runtime) => {
@@ -64,7 +64,7 @@ async fn accept(site: Site) -> std::io::Result<()> {
     let looking = Arc::clone(&site);
     tokio::spawn(async move {
         loop {
-            tokio::time::sleep(LOOK).await;
+            tokio::time::sleep(SECRETS_CHECK).await;
             looking.refresh();
         }
     });
@@ -81,14 +81,14 @@ async fn accept(site: Site) -> std::io::Result<()> {
         };
         let _ = stream.set_nodelay(true);
         let mut stream = TimeoutStream::new(stream);
-        stream.set_write_timeout(Some(PATIENCE));
+        stream.set_write_timeout(Some(IO_TIMEOUT));
         let (tls, app) = (tls.clone(), app.clone().layer(Extension(ConnectInfo(peer))));
         tokio::spawn(async move {
             let _permit = permit;
             let stream = Box::pin(stream);
             match tls {
                 None => connection(stream, app).await,
-                Some(tls) => match tokio::time::timeout(PATIENCE, tls.accept(stream)).await {
+                Some(tls) => match tokio::time::timeout(IO_TIMEOUT, tls.accept(stream)).await {
                     Ok(Ok(stream)) => connection(stream, app).await,
                     _ => log::debug!("event=no_handshake client={peer}"),
                 },
@@ -104,7 +104,7 @@ where
 {
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(PATIENCE)
+        .header_read_timeout(IO_TIMEOUT)
         .max_buf_size(32 * 1_024)
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app))
@@ -182,7 +182,7 @@ async fn script() -> Response {
     ([(header::CONTENT_TYPE, "text/javascript; charset=utf-8")], SCRIPT).into_response()
 }
 
-/// By a session, or by the token that `facelatch gateway token` made.
+/// By a session, or by the token that `facelatch-gateway token` made.
 async fn metrics_page(State(site): Shared, headers: HeaderMap) -> Response {
     let bearer =
         headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()?.strip_prefix("Bearer "));
@@ -190,7 +190,8 @@ async fn metrics_page(State(site): Shared, headers: HeaderMap) -> Response {
     let by_token = bearer.is_some_and(|bearer| site.secrets.is_token(bearer));
     if !by_token && auth::session_of(&site, &headers, false).is_none() {
         let mut response =
-            (StatusCode::UNAUTHORIZED, "give the token of `facelatch gateway token`\n").into_response();
+            (StatusCode::UNAUTHORIZED, "give the token that `facelatch-gateway token` printed\n")
+                .into_response();
         response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         return response;
     }

@@ -12,7 +12,7 @@ use facelatch_core::time::Timestamp;
 /// Sessions at a time; the one used longest ago makes room.
 const MAX_SESSIONS: usize = 64;
 /// A session ends after so long, used or not.
-const LONGEST: Duration = Duration::from_secs(12 * 3_600);
+const MAX_AGE: Duration = Duration::from_secs(12 * 3_600);
 /// One who is logged in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
@@ -60,7 +60,7 @@ impl Sessions {
     }
 
     fn lasts(&self, held: &Held, now: Timestamp) -> bool {
-        now.since(held.used) < self.idle && now.since(held.begun) < LONGEST
+        now.since(held.used) < self.idle && now.since(held.begun) < MAX_AGE
     }
 
     /// The session of this token. `used`: it counts as used.
@@ -105,11 +105,11 @@ mod tests {
         assert!(sessions.find(&one, at(119), false).is_none());
         let mut used = 200;
         let two = sessions.begin(at(used)).unwrap();
-        while used < 200 + LONGEST.as_secs() - 60 {
+        while used < 200 + MAX_AGE.as_secs() - 60 {
             used += 50;
             assert!(sessions.find(&two, at(used), true).is_some(), "{used}");
         }
-        assert!(sessions.find(&two, at(200 + LONGEST.as_secs()), true).is_none(), "used or not");
+        assert!(sessions.find(&two, at(200 + MAX_AGE.as_secs()), true).is_none(), "used or not");
         let three = sessions.begin(at(90_000)).unwrap();
         sessions.end(&three);
         assert!(sessions.find(&three, at(90_000), true).is_none());

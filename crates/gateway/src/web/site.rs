@@ -9,39 +9,39 @@ use serde::de::DeserializeOwned;
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
-use super::guesses::Guesses;
-use super::metrics::Started;
+use super::metrics::ProcessStart;
 use super::secrets::Secrets;
 use super::session::Sessions;
+use super::throttle::LoginThrottle;
 use super::tls;
 use crate::config::GatewayConfig;
-use crate::daemon_link::{DoorLink, LinkError};
+use crate::daemon_link::{DaemonLink, LinkError};
 use crate::error::GatewayError;
 use crate::feed::Feed;
-use crate::secret::Memory;
+use crate::secret::HashMemory;
 use facelatch_protocol::{Request, Right};
 
 /// How handlers get the site.
 pub(super) type Shared = State<Arc<Site>>;
 
 /// Tries of the password that wait for their turn: from addresses, and from known devices.
-const LINES: [usize; 2] = [32, 16];
+const MAX_WAITING: [usize; 2] = [32, 16];
 
 /// Everything that is served.
 pub struct Site {
     pub(super) name: String,
-    pub(super) link: DoorLink,
+    pub(super) link: DaemonLink,
     pub(super) feed: Arc<Feed>,
     pub(super) secrets: Secrets,
     pub(super) sessions: Sessions,
     /// Counts up when all sessions have ended.
     pub(super) ended: watch::Sender<u64>,
-    pub(super) guesses: Guesses,
+    pub(super) throttle: LoginThrottle,
     pub(super) lines: [Semaphore; 2],
     /// Hashing a password takes memory and time: one at a time, in memory that is taken once.
     pub(super) hashing: Arc<Semaphore>,
-    pub(super) memory: Mutex<Memory>,
-    pub(super) started: Started,
+    pub(super) memory: Mutex<HashMemory>,
+    pub(super) started: ProcessStart,
     pub(super) listener: TcpListener,
     pub(super) address: SocketAddr,
     pub(super) tls: Option<TlsAcceptor>,
@@ -53,10 +53,10 @@ impl Site {
     ///
     /// # Errors
     /// When a file cannot be used or the address is taken.
-    pub fn open(config: &GatewayConfig, link: DoorLink, feed: Arc<Feed>) -> Result<Self, GatewayError> {
+    pub fn open(config: &GatewayConfig, link: DaemonLink, feed: Arc<Feed>) -> Result<Self, GatewayError> {
         let web = &config.web;
         let secrets = Secrets::open(&web.password_file, &web.token_file)?;
-        let mut memory = Memory::default();
+        let mut memory = HashMemory::default();
         if let Some(password) = secrets.password() {
             memory.prepare(&password);
         }
@@ -72,11 +72,11 @@ impl Site {
             secrets,
             sessions: Sessions::new(web.session()),
             ended: watch::Sender::default(),
-            guesses: Guesses::default(),
-            lines: LINES.map(Semaphore::new),
+            throttle: LoginThrottle::default(),
+            lines: MAX_WAITING.map(Semaphore::new),
             hashing: Arc::new(Semaphore::new(1)),
             memory: Mutex::new(memory),
-            started: Started::now(),
+            started: ProcessStart::now(),
             listener,
             address,
             tls,

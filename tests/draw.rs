@@ -45,7 +45,7 @@ fn a_sheet_of_every_state() {
         (State::Identifying, Some((9, 15)), false),
         (State::Identified { name: "Eileen Collins".into(), mean: 0.91 }, Some((15, 15)), true),
         (State::Unknown { mean: 0.2 }, Some((15, 15)), false),
-        (State::Unusable { reason: "come nearer".into() }, None, false),
+        (State::QualityIssue { reason: "come nearer".into() }, None, false),
     ];
     let tiles: Vec<Tile> = states
         .iter()

@@ -8,7 +8,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{facelatch, shared};
-use facelatch::access::Unusable;
+use facelatch::access::QualityIssue;
 use facelatch::config::Config;
 use facelatch::detect::{Cascade, Detector};
 use facelatch::embed::{Embed, Embedder, Pixels, View};
@@ -47,13 +47,13 @@ impl Gate {
                 .vision_rules()
                 .quality
                 .light(frame.view())
-                .map_or("look at the camera", Unusable::advice),
-            [face] => self.judge(frame, face).map_or("taken", Unusable::advice),
+                .map_or("look at the camera", QualityIssue::advice),
+            [face] => self.judge(frame, face).map_or("taken", QualityIssue::advice),
             _ => "only one person please",
         }
     }
 
-    fn judge(&mut self, frame: &Gray, face: Rect) -> Option<Unusable> {
+    fn judge(&mut self, frame: &Gray, face: Rect) -> Option<QualityIssue> {
         self.config.vision_rules().quality.judge(frame.view(), face, Some(&mut self.pose))
     }
 }

@@ -84,11 +84,7 @@ fn no_crate_reaches_over_its_wall() {
             &["audit", "core", "host", "protocol"],
             &[&["v4l", "gpiocdev", "rppal", "tract-onnx", "chacha20poly1305", "turbojpeg"]],
         ),
-        (
-            "facelatch",
-            &["audit", "core", "edges", "host", "lab", "nn", "protocol", "vision"],
-            &[&NETWORK],
-        ),
+        ("facelatch", &["audit", "core", "edges", "host", "lab", "nn", "protocol", "vision"], &[&NETWORK]),
     ];
     for (package, ours, strangers) in walls {
         let tree = tree(package);

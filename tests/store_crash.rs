@@ -3,6 +3,7 @@
 #[allow(dead_code, reason = "the simulator uses the rest")]
 #[path = "simulator/disk.rs"]
 mod disk;
+#[path = "../crates/core/tests/watch/mod.rs"]
 mod watch;
 
 use std::path::{Path, PathBuf};

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::rig::Rig;
 use super::sheet::PlaySheet;
 use super::{Answer, CommandError, print_json};
-use crate::access::{Cause, DenyReason, Event};
+use crate::access::{DenyReason, Event, ReleaseReason};
 use crate::attempt::{Played, Summary};
 use crate::camera::Recording;
 use crate::door::Report;
@@ -211,7 +211,7 @@ pub(super) fn event_line(
             };
             (line, words)
         }
-        Event::Released(Cause::Identified { subject, mean_similarity }) => {
+        Event::Released(ReleaseReason::Identified { subject, mean_similarity }) => {
             let (name, mean) = (gallery.name(*subject), round(f64::from(*mean_similarity)));
             let line = json!({
                 "event": "release", "frame": frame, "time_s": time_s,

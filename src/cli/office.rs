@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::{CommandError, frames};
-use crate::access::{Resume, RolledBack};
+use crate::access::{Restored, RolledBack};
 use crate::audit::{AuditLog, Context, Fact, FolderDisk, Hash, Mark};
 use crate::clock;
 use crate::config::Config;
@@ -67,7 +67,7 @@ impl Desk {
             // what the log is to be told.
             (None, books.without_log())
         };
-        if let Resume::SameBoot(saved) | Resume::OtherBoot(saved) = resume {
+        if let Restored::SameBoot(saved) | Restored::OtherBoot(saved) = resume {
             found.what = found.what.and(saved.rolled_back);
         }
         let (frames, recording) = (frames::open(config)?, config.recording.file.clone());

@@ -11,7 +11,7 @@ use super::reconcile::log_head;
 use super::recorder::LogTail;
 use super::{DaemonError, Message, spawn};
 use crate::access::record::Line;
-use crate::access::{Saved, SubjectId};
+use crate::access::{PersistentState, SubjectId};
 use crate::clock;
 use crate::matching::Gallery;
 use crate::store::{Change, GalleryStore, Ledger, RecordingFile, StateStore, StoreError};
@@ -21,7 +21,7 @@ const QUEUE: usize = 1_024;
 
 /// What the thread is asked to do.
 enum Job {
-    Save(Saved),
+    Save(PersistentState),
     /// The state goes on after this number.
     GoOnAfter(u64),
     /// People whose time is over, for the next write of the state.
@@ -58,7 +58,7 @@ pub struct Files {
     /// The door's state.
     pub state: StateStore,
     /// As it is in that file; `None` for one that cannot be read.
-    pub saved: Option<Saved>,
+    pub saved: Option<PersistentState>,
     /// The recording, if one is made.
     pub recording: Option<RecordingFile>,
     /// Where a recording lies, also one of former days when there is none now.
@@ -98,7 +98,7 @@ impl DiskThread {
     ///
     /// # Errors
     /// When there is no room for the job.
-    pub fn save(&self, saved: Saved) -> Result<(), TooSlow> {
+    pub fn save(&self, saved: PersistentState) -> Result<(), TooSlow> {
         self.hand_over(Job::Save(saved))
     }
 
@@ -245,7 +245,7 @@ impl Files {
         Ok(())
     }
 
-    fn save_state(&mut self, saved: Saved, inbox: &SyncSender<Message>) {
+    fn save_state(&mut self, saved: PersistentState, inbox: &SyncSender<Message>) {
         let stands = self.tail.get();
         if let Some((head, _)) = stands {
             self.state.log_stands(log_head(head));
@@ -256,7 +256,8 @@ impl Files {
             return;
         }
         // What an older file put back would undo is spoken of; that a file is there, once.
-        let concern = |saved: Saved| (saved.secure_mode, saved.lockout.locked.is_some(), saved.rolled_back);
+        let concern =
+            |saved: PersistentState| (saved.secure_mode, saved.lockout.locked.is_some(), saved.rolled_back);
         let first = stands.is_some_and(|(_, marks)| marks.state == 0);
         let news = first || self.saved.map(concern) != Some(concern(saved));
         self.saved = Some(saved);

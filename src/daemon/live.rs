@@ -12,7 +12,7 @@ use std::time::Duration;
 use base64::Engine as _;
 
 use super::{DaemonError, spawn};
-use crate::access::{Cause, DenyCode, Event, Indication, Unusable, WindowRules};
+use crate::access::{DenyCode, Event, Indication, QualityIssue, ReleaseReason, WindowRules};
 use crate::audit::Entry;
 use crate::camera::Frame;
 use crate::clock;
@@ -271,8 +271,8 @@ impl Publisher {
         match event {
             Event::Released(cause) => {
                 let who = match cause {
-                    Cause::Identified { subject, .. } => door.gallery().subject(*subject),
-                    Cause::Rex | Cause::HoldOpen { .. } => None,
+                    ReleaseReason::Identified { subject, .. } => door.gallery().subject(*subject),
+                    ReleaseReason::Rex | ReleaseReason::HoldOpen { .. } => None,
                 };
                 self.identified = who.map(|subject| subject.name.clone());
                 count(&mut self.metrics.releases, cause.name());
@@ -440,7 +440,7 @@ fn aim(shot: &Shot, rules: &QualityRules) -> Option<Aim> {
         // The pose is judged by vision, during an enrolment.
         advice: rules
             .judge(shot.gray.view(), face, None)
-            .filter(|unusable| *unusable != Unusable::PoseUnknown)
+            .filter(|unusable| *unusable != QualityIssue::PoseUnknown)
             .map(|unusable| unusable.advice().to_owned()),
     })
 }

@@ -30,7 +30,9 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 use std::{io, thread};
 
-use crate::access::{AccessRules, Cause, Civil, Event, Fault, Indication, Input, Resume, Saved};
+use crate::access::{
+    AccessRules, Civil, Event, Fault, Indication, Input, PersistentState, ReleaseReason, Restored,
+};
 use crate::audit::{AuditError, AuditLog, Context, Fact, FolderDisk, Mark, Rotation};
 use crate::camera::{CameraError, Counters, Frame, FrameSource, Next};
 use crate::clock::{self, WallClock};
@@ -132,7 +134,7 @@ pub enum Message {
         /// The number of the write.
         number: u64,
         /// The state.
-        saved: Saved,
+        saved: PersistentState,
     },
     /// The door's state could not be written.
     NotSaved,
@@ -357,9 +359,9 @@ pub fn run(parts: Parts) -> Result<(), DaemonError> {
     let expiry = Expiry::resumed(&state.over());
     let recorder = Recorder::start(move || audit.open(), books, &inbox, Arc::clone(&live))?;
     let saved = match resume {
-        Resume::Fresh => Some(Saved::default()),
-        Resume::SameBoot(saved) | Resume::OtherBoot(saved) => Some(saved),
-        Resume::Unreadable => None,
+        Restored::Fresh => Some(PersistentState::default()),
+        Restored::SameBoot(saved) | Restored::OtherBoot(saved) => Some(saved),
+        Restored::Unreadable => None,
     };
     let tail = recorder.tail().clone();
     let files = Files { store, gallery, ledger, state, saved, recording, recorded, tail };
@@ -672,7 +674,7 @@ impl Keeper {
         let tick = supervisor.interval().unwrap_or(Duration::from_secs(1));
         self.public.watched_by(supervisor.limit());
         loop {
-            // A frame that was looked at before this is not fit for enrolment: see `Unusable::PoseUnknown`.
+            // A frame that was looked at before this is not fit for enrolment: see `QualityIssue::PoseUnknown`.
             *self.wanted.lock().unwrap_or_else(PoisonError::into_inner) = self.door.purpose();
             let now = clock::now();
             let (shown, since) = self.shown;
@@ -859,7 +861,7 @@ impl Keeper {
                 // Who asks to leave is never kept waiting for the disk, not by a face's release either:
                 // the controller counts that one as under way, and its end stays as it is.
                 if self.waiting.is_some() {
-                    let rex = Report::Event(Event::Released(Cause::Rex));
+                    let rex = Report::Event(Event::Released(ReleaseReason::Rex));
                     if let (Some(quota), Some(fact)) = (recorder::quota(&rex), recorder::fact(&rex)) {
                         self.record_within(now, quota, fact);
                     }

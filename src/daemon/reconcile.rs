@@ -5,7 +5,7 @@
 //! file is written first and spoken of after, so that a kill leaves a file that is ahead of what is said of
 //! it. One that is behind was put back from a copy, or is lost.
 
-use crate::access::{Resume, RolledBack, Saved};
+use crate::access::{PersistentState, Restored, RolledBack};
 use crate::audit::{AuditError, AuditLog, Checkpoint, Disk, Fact, Hash, Mark, Marks, Stamp};
 use crate::matching::Gallery;
 use crate::store::{Change, Ledger, LogHead, Owed, StateStore};
@@ -38,9 +38,14 @@ pub struct Reconciled {
 
 impl Books {
     /// Those of these files.
-    pub fn of(gallery: &Gallery, ledger: &Ledger, resume: &Resume<Saved>, state: &StateStore) -> Self {
+    pub fn of(
+        gallery: &Gallery,
+        ledger: &Ledger,
+        resume: &Restored<PersistentState>,
+        state: &StateStore,
+    ) -> Self {
         let (version, next_id, ledger) = (gallery.version(), gallery.next_id(), ledger.clone());
-        let read = !matches!(resume, Resume::Unreadable);
+        let read = !matches!(resume, Restored::Unreadable);
         Books { version, next_id, ledger, state: read.then(|| (state.number(), state.log())) }
     }
 

@@ -16,7 +16,7 @@ use super::budget::{Allowance, Kind};
 use super::live::Live;
 use super::reconcile::{Books, Reconciled, reconcile};
 use super::{DaemonError, Message, spawn};
-use crate::access::{Cause, DenyReason, EnrolGrant, Event};
+use crate::access::{DenyReason, EnrolGrant, Event, ReleaseReason};
 use crate::audit::{AuditError, AuditLog, Checkpoint, Disk, Fact, Marks, Stamp};
 use crate::clock;
 use crate::door::{Report, details};
@@ -296,7 +296,7 @@ pub fn fact(report: &Report) -> Option<Fact> {
         | Event::EnrolWaiting(_)
         | Event::EnrolStillWaiting { .. }
         | Event::EnrolTaken => return None,
-        Event::Released(Cause::Identified { subject, mean_similarity }) => {
+        Event::Released(ReleaseReason::Identified { subject, mean_similarity }) => {
             (Some(*subject), Some(*mean_similarity))
         }
         Event::Denied(DenyReason::Unknown { best_mean } | DenyReason::PoorPicture { best_mean, .. }) => {
@@ -320,7 +320,7 @@ pub fn fact(report: &Report) -> Option<Fact> {
             | DenyReason::SecureMode
             | DenyReason::NotRecorded,
         )
-        | Event::Released(Cause::Rex | Cause::HoldOpen { .. })
+        | Event::Released(ReleaseReason::Rex | ReleaseReason::HoldOpen { .. })
         | Event::Secured(_)
         | Event::Door { .. }
         | Event::Alarm(_)
@@ -338,7 +338,7 @@ pub fn fact(report: &Report) -> Option<Fact> {
     };
     // Whom and how much have fields of their own.
     let detail = match event {
-        Event::Released(Cause::Identified { .. }) => "cause=identified".to_owned(),
+        Event::Released(ReleaseReason::Identified { .. }) => "cause=identified".to_owned(),
         Event::EnrolAllowed { by: EnrolGrant::Administrator { .. }, .. } => "by=administrator".to_owned(),
         Event::Denied(
             reason @ (DenyReason::Spoof { evidence, .. }
@@ -381,9 +381,9 @@ pub(super) fn quota(report: &Report) -> Option<(Kind, Allowance)> {
         Report::Event(event) => event,
     };
     let (detail, allowance) = match event {
-        Event::Released(Cause::Identified { .. }) => return None,
-        Event::Released(Cause::Rex) => ("cause=rex".to_owned(), Allowance::TRAFFIC),
-        Event::Released(Cause::HoldOpen { .. }) => ("cause=hold_open".to_owned(), Allowance::OUTSIDE),
+        Event::Released(ReleaseReason::Identified { .. }) => return None,
+        Event::Released(ReleaseReason::Rex) => ("cause=rex".to_owned(), Allowance::TRAFFIC),
+        Event::Released(ReleaseReason::HoldOpen { .. }) => ("cause=hold_open".to_owned(), Allowance::OUTSIDE),
         Event::Secured(why) => (format!("why={}", why.name()), Allowance::TRAFFIC),
         Event::Door { .. } => (String::new(), Allowance::TRAFFIC),
         Event::Denied(reason) => (format!("reason={}", reason.code().name()), Allowance::OUTSIDE),
@@ -400,5 +400,5 @@ pub(super) fn quota(report: &Report) -> Option<(Kind, Allowance)> {
 /// True for the release of a face: its entry must be on the disk before the strike moves. Who asks to
 /// leave is never kept waiting.
 pub fn is_recorded_first(report: &Report) -> bool {
-    matches!(report, Report::Event(Event::Released(Cause::Identified { .. })))
+    matches!(report, Report::Event(Event::Released(ReleaseReason::Identified { .. })))
 }

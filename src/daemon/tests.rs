@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::*;
 use crate::access::{
-    ApproachRules, ButtonRules, EnrolmentRules, LockoutRules, Resume, Score, Seen, Sighting, SubjectId,
+    ApproachRules, ButtonRules, EnrolmentRules, LockoutRules, Restored, Score, Seen, Sighting, SubjectId,
     TrackId, UnsetClock, WindowRules,
 };
 use crate::audit::{self, FolderDisk, Hash};
@@ -198,7 +198,7 @@ impl Bench {
             gallery: Arc::clone(&people),
             ledger: store::Ledger::default(),
             state,
-            saved: Some(Saved::default()),
+            saved: Some(PersistentState::default()),
             recording: None,
             recorded: PathBuf::from("/no/recording"),
             tail: recorder.tail().clone(),
@@ -243,7 +243,7 @@ impl Bench {
             quotas: Quotas::default(),
             by_operator: false,
         };
-        let effects = keeper.door.start(clock::now(), Resume::Fresh);
+        let effects = keeper.door.start(clock::now(), Restored::Fresh);
         keeper.carry_out(effects).unwrap();
         let running = thread::spawn(move || {
             keeper.run(&messages, &Supervisor::from_env()).unwrap();

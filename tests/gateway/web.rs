@@ -7,7 +7,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use facelatch::access::{Alarm, Cause, DenyCode, Fault};
+use facelatch::access::{Alarm, DenyCode, Fault, ReleaseReason};
 
 use facelatch::protocol::{Person, Request};
 
@@ -228,7 +228,7 @@ fn rights_that_the_gateway_has_not_got_are_refused_and_the_figures_take_a_token(
     }
     // What has not happened yet is there: an increase is seen from the first time on.
     for (family, label, values) in [
-        ("releases", "cause", Cause::NAMES.to_vec()),
+        ("releases", "cause", ReleaseReason::NAMES.to_vec()),
         ("denials", "reason", DenyCode::ALL.map(DenyCode::name).to_vec()),
         ("alarms", "alarm", Alarm::ALL.map(Alarm::name).to_vec()),
         ("faults", "fault", Fault::ALL.map(Fault::name).to_vec()),

@@ -15,8 +15,8 @@ use std::time::Duration;
 use facelatch::access::record::{Line, Replay, WhatIf};
 use facelatch::access::{
     AccessRules, Action, ApproachRules, ButtonRules, Civil, CivilTime, DenyReason, EnrolmentRules, Event,
-    Fault, Input, LockoutRules, ModeCommand, Resume, Saved, Seen, Sighting, SubjectId, UnsetClock, Unusable,
-    Weekday, WindowRules,
+    Fault, Input, LockoutRules, ModeCommand, PersistentState, QualityIssue, Restored, Seen, Sighting,
+    SubjectId, UnsetClock, Weekday, WindowRules,
 };
 use facelatch::door::{
     Door, DoorError, Effect, Existing, ModelFacts, NamedHours, PeopleChange, Report, Terms, WallTime,
@@ -272,9 +272,9 @@ pub struct Simulation {
     rules: AccessRules,
     pictures: Pictures,
     /// What is known to be on disk, with the lockout's end in true time.
-    acknowledged: (Saved, Option<Timestamp>),
+    acknowledged: (PersistentState, Option<Timestamp>),
     /// A write of this failed: the disk has it or not.
-    attempted: Option<(Saved, Option<Timestamp>)>,
+    attempted: Option<(PersistentState, Option<Timestamp>)>,
     gallery_on_disk: u64,
     visit: Visit,
     camera_works: bool,
@@ -319,7 +319,7 @@ impl Simulation {
             watcher: Watcher::new(rules(seed), 0, may),
             rules: rules(seed),
             pictures: Pictures::default(),
-            acknowledged: (Saved::default(), None),
+            acknowledged: (PersistentState::default(), None),
             attempted: None,
             gallery_on_disk: 0,
             visit: Visit::default(),
@@ -495,7 +495,7 @@ impl Simulation {
                 track: process.tracker.follow(captured, face),
                 face,
                 likeness: process.door.gallery().scores(&probe, MODEL.metric).into(),
-                unusable: dark.then_some(Unusable::TooDark),
+                unusable: dark.then_some(QualityIssue::TooDark),
                 cues: shown.cues(),
             }
         };
@@ -647,9 +647,9 @@ impl Simulation {
             return Ok(());
         }
         let saved = match resume {
-            Resume::Fresh => Saved::default(),
-            Resume::SameBoot(saved) | Resume::OtherBoot(saved) => saved,
-            Resume::Unreadable => return Err("the state file is damaged".into()),
+            Restored::Fresh => PersistentState::default(),
+            Restored::SameBoot(saved) | Restored::OtherBoot(saved) => saved,
+            Restored::Unreadable => return Err("the state file is damaged".into()),
         };
         if let Some(attempted) = self.attempted.take()
             && attempted.0 == saved

@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::access::record::{Because, Call, FORMAT, Line, Snapshot, Step};
 use crate::access::{
-    AccessRules, Action, Cause, Civil, Controller, DenyReason, EnrolFailure, EnrolGrant, EnrolStep, Event,
-    Indication, Input, ModeCommand, Resume, RolledBack, Saved, Schedule, Score, SubjectId, Timetable,
+    AccessRules, Action, Civil, Controller, DenyReason, EnrolFailure, EnrolGrant, EnrolStep, Event,
+    Indication, Input, ModeCommand, PersistentState, ReleaseReason, Restored, RolledBack, Schedule, Score,
+    SubjectId, Timetable,
 };
 use crate::matching::{
     Embedding, Gallery, GalleryError, MOST_LOOKS, Metric, ModelHash, Note, Subject, TemplateError,
@@ -37,7 +38,7 @@ pub enum Effect {
     /// Compare with the people of this gallery from now on.
     Gallery(Arc<Gallery>),
     /// Write this where it outlives a restart.
-    Save(Saved),
+    Save(PersistentState),
     /// Write this gallery and tell [`Door::gallery_saved`] how that went: it counts from then on.
     SaveGallery(Arc<Gallery>),
     /// Add this to the recording.
@@ -484,7 +485,7 @@ impl Door {
     }
 
     /// The first effects: the strike is secured, and what was saved is taken up.
-    pub fn start(&mut self, now: Timestamp, resume: Resume<Saved>) -> Vec<Effect> {
+    pub fn start(&mut self, now: Timestamp, resume: Restored<PersistentState>) -> Vec<Effect> {
         let actions = self.controller.start(now, resume);
         self.effects(actions, None, 0)
     }
@@ -1061,11 +1062,13 @@ pub fn details(event: &Event) -> String {
         }
         Event::Identifying { track } => format!(" track={}", track.0),
         Event::Denied(reason) => format!(" reason={}{}", reason.code().name(), numbers(reason)),
-        Event::Released(Cause::Identified { subject, mean_similarity }) => {
+        Event::Released(ReleaseReason::Identified { subject, mean_similarity }) => {
             format!(" subject={subject} mean_similarity={mean_similarity:.3}")
         }
-        Event::Released(Cause::Rex) => " cause=rex".into(),
-        Event::Released(Cause::HoldOpen { time }) => format!(" cause=hold_open time_s={}", seconds(time)),
+        Event::Released(ReleaseReason::Rex) => " cause=rex".into(),
+        Event::Released(ReleaseReason::HoldOpen { time }) => {
+            format!(" cause=hold_open time_s={}", seconds(time))
+        }
         Event::Secured(why) => format!(" why={}", why.name()),
         Event::Alarm(alarm) | Event::AlarmOver(alarm) => format!(" alarm={}", alarm.name()),
         Event::LockedOut { denials, time } => format!(" denials={denials} time_s={}", seconds(time)),

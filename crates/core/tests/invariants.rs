@@ -11,8 +11,8 @@ mod watch;
 use std::time::Duration;
 
 use facelatch_core::access::{
-    AccessRules, Action, Civil, Controller, Fault, Input, ModeCommand, Resume, Saved, Score, Seen, Sighting,
-    SubjectId, Timetable, TrackId, Unusable,
+    AccessRules, Action, Civil, Controller, Fault, Input, ModeCommand, PersistentState, QualityIssue,
+    Restored, Score, Seen, Sighting, SubjectId, Timetable, TrackId,
 };
 use facelatch_core::liveness::{Asked, ChallengeRules, LivenessRules, Unsure};
 use facelatch_core::picture::Rect;
@@ -43,7 +43,7 @@ struct Bench {
     watcher: Watcher,
     rules: AccessRules,
     now: Timestamp,
-    saved: Saved,
+    saved: PersistentState,
     steps: u64,
     pictures: Pictures,
 }
@@ -51,9 +51,9 @@ struct Bench {
 impl Bench {
     fn new(rules: AccessRules) -> Self {
         let mut controller = Controller::new(rules, 1, Timetable::default());
-        let _ = controller.start(Timestamp::ZERO, Resume::Fresh);
+        let _ = controller.start(Timestamp::ZERO, Restored::Fresh);
         let watcher = Watcher::new(rules, 1, |_, _| true);
-        let saved = Saved::default();
+        let saved = PersistentState::default();
         let pictures = Pictures::before(1);
         Bench { controller, watcher, rules, now: Timestamp::ZERO, saved, steps: 0, pictures }
     }
@@ -97,7 +97,7 @@ impl Bench {
     }
 
     fn restart(&mut self, same_boot: bool) -> Result<(), String> {
-        let resume = if same_boot { Resume::SameBoot(self.saved) } else { Resume::OtherBoot(self.saved) };
+        let resume = if same_boot { Restored::SameBoot(self.saved) } else { Restored::OtherBoot(self.saved) };
         let w = &self.watcher;
         let known =
             Known { locked_until: w.locked_until, denials: w.denials(self.now), secure_mode: w.secure_mode };
@@ -116,7 +116,7 @@ impl Bench {
     }
 }
 
-fn face(track: u64, similarity: f32, unusable: Option<Unusable>, shown: Shown) -> Seen {
+fn face(track: u64, similarity: f32, unusable: Option<QualityIssue>, shown: Shown) -> Seen {
     let likeness = vec![Score { subject: SubjectId(1), similarity }].into();
     let face = Rect::new(0, 0, 99, 99);
     Seen::Face { track: TrackId(track), face, likeness, unusable, cues: shown.cues() }
@@ -150,7 +150,7 @@ fn random_step(bench: &mut Bench, random: &mut Random) -> Result<(), String> {
     let track = 1 + u64::from(random.once_in(8));
     match random.below(64) {
         0..=39 => {
-            let unusable = random.once_in(30).then_some(Unusable::TooDark);
+            let unusable = random.once_in(30).then_some(QualityIssue::TooDark);
             let age = if random.once_in(30) { 600 } else { 0 };
             let shown = &mut bench.pictures.shown;
             if bench.rules.liveness.is_some() && random.once_in(10) {

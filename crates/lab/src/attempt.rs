@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::draw::sheet::State;
 use facelatch_core::access::window::Window;
 use facelatch_core::access::{
-    AccessRules, Cause, Event, Resume, Seen, Sighting, SubjectId, Verdict, WindowRules,
+    AccessRules, Event, ReleaseReason, Restored, Seen, Sighting, SubjectId, Verdict, WindowRules,
 };
 use facelatch_core::door::{Door, DoorError, Effect, ModelFacts, Report, Terms, WallTime};
 use facelatch_core::liveness::{Cues, Evidence};
@@ -151,7 +151,7 @@ impl Simulation {
         mut look: impl FnMut(Played<'_>),
     ) -> Result<Result<SubjectId, String>, AttemptError> {
         let mut door = self.door();
-        let _ = door.start(Timestamp::ZERO, Resume::Fresh);
+        let _ = door.start(Timestamp::ZERO, Restored::Fresh);
         let _ = door.enrol(Timestamp::ZERO, Some(name), self.terms())?;
         let mut outcome = None;
         self.play(&mut door, source, |played| {
@@ -182,7 +182,7 @@ impl Simulation {
         mut look: impl FnMut(Played<'_>),
     ) -> Result<Summary, AttemptError> {
         let mut door = self.door();
-        let _ = door.start(Timestamp::ZERO, Resume::Fresh);
+        let _ = door.start(Timestamp::ZERO, Restored::Fresh);
         let mut summary = Summary::default();
         self.play(&mut door, source, |played| {
             summary.frames += 1;
@@ -191,7 +191,7 @@ impl Simulation {
                 summary.first_face_frame.get_or_insert(played.index);
             }
             for report in played.reports {
-                if let Report::Event(Event::Released(Cause::Identified { subject, .. })) = report {
+                if let Report::Event(Event::Released(ReleaseReason::Identified { subject, .. })) = report {
                     summary.first_release.get_or_insert((played.index, *subject));
                 }
             }
@@ -235,7 +235,7 @@ impl Simulation {
         clip: &[Watched],
     ) -> Result<Result<SubjectId, String>, AttemptError> {
         let mut door = self.door();
-        let _ = door.start(Timestamp::ZERO, Resume::Fresh);
+        let _ = door.start(Timestamp::ZERO, Restored::Fresh);
         let _ = door.enrol(Timestamp::ZERO, Some(name), self.terms())?;
         let mut outcome = None;
         for watched in clip {
@@ -265,11 +265,11 @@ impl Simulation {
         clip: &[Watched],
     ) -> Option<SubjectId> {
         let mut door = Door::new(rules, self.model, Arc::clone(gallery));
-        let _ = door.start(Timestamp::ZERO, Resume::Fresh);
+        let _ = door.start(Timestamp::ZERO, Restored::Fresh);
         clip.iter().find_map(|watched| {
             let step = pass(&mut door, &watched.before(gallery, self.model.metric));
             step.reports.iter().find_map(|report| match report {
-                Report::Event(Event::Released(Cause::Identified { subject, .. })) => Some(*subject),
+                Report::Event(Event::Released(ReleaseReason::Identified { subject, .. })) => Some(*subject),
                 _ => None,
             })
         })
@@ -419,7 +419,7 @@ fn state(door: &Door, observation: &Observation, reports: &[Report]) -> State {
         (Seen::NoFace, _) => State::NoFace,
         (Seen::SeveralFaces { .. }, _) => State::SeveralFaces,
         (Seen::Face { unusable: Some(unusable), .. }, _) if controller.is_enrolling() => {
-            State::Unusable { reason: unusable.advice().to_owned() }
+            State::QualityIssue { reason: unusable.advice().to_owned() }
         }
         (Seen::Face { .. }, _) if controller.is_enrolling() => {
             State::Countdown { seconds: controller.enrolment_seconds_left().unwrap_or(0) }

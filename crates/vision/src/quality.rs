@@ -1,7 +1,7 @@
 //! Whether a face is good enough to be enrolled: its size, light, contrast, sharpness and pose.
 
 use super::pose::Pose;
-use facelatch_core::access::Unusable;
+use facelatch_core::access::QualityIssue;
 use facelatch_core::picture::{GrayView, Rect};
 
 /// The limits of a usable face.
@@ -23,26 +23,26 @@ pub struct QualityRules {
 
 impl QualityRules {
     /// Why no face can be found in the picture, if so: as a whole it is darker or brighter than a face may be.
-    pub fn light(&self, picture: GrayView<'_>) -> Option<Unusable> {
+    pub fn light(&self, picture: GrayView<'_>) -> Option<QualityIssue> {
         let rows = || (0..picture.height()).step_by(LIGHT_ROWS);
         let sum: u64 = rows().flat_map(|y| picture.row(y)).map(|pixel| u64::from(*pixel)).sum();
         self.lit(sum as f64 / (rows().count() * picture.width()) as f64)
     }
 
-    fn lit(&self, mean: f64) -> Option<Unusable> {
+    fn lit(&self, mean: f64) -> Option<QualityIssue> {
         if mean < f64::from(self.darkest) {
-            Some(Unusable::TooDark)
+            Some(QualityIssue::TooDark)
         } else {
-            (mean > f64::from(self.brightest)).then_some(Unusable::TooBright)
+            (mean > f64::from(self.brightest)).then_some(QualityIssue::TooBright)
         }
     }
 
     /// Why the face cannot be enrolled, if so: the reason that must be mended first. Without `pose`, which
     /// takes a good part of a scan's time, no face can.
-    pub fn judge(&self, picture: GrayView<'_>, face: Rect, pose: Option<&mut Pose>) -> Option<Unusable> {
-        let Some(region) = picture.region(face) else { return Some(Unusable::TooSmall) };
+    pub fn judge(&self, picture: GrayView<'_>, face: Rect, pose: Option<&mut Pose>) -> Option<QualityIssue> {
+        let Some(region) = picture.region(face) else { return Some(QualityIssue::TooSmall) };
         if face.width < self.min_width {
-            return Some(Unusable::TooSmall);
+            return Some(QualityIssue::TooSmall);
         }
         let (mut sum, mut squares) = (0u64, 0u64);
         for y in 0..region.height() {
@@ -57,13 +57,13 @@ impl QualityRules {
         if let Some(flaw) = self.lit(mean) {
             Some(flaw)
         } else if deviation < f64::from(self.min_contrast) {
-            Some(Unusable::Flat)
+            Some(QualityIssue::Flat)
         } else if sharpness(region) < self.min_sharpness {
-            Some(Unusable::Blurred)
+            Some(QualityIssue::Blurred)
         } else {
             match pose.map(|pose| pose.frontality(picture, face)) {
-                None => Some(Unusable::PoseUnknown),
-                Some(frontality) => (frontality < self.min_frontality).then_some(Unusable::Turned),
+                None => Some(QualityIssue::PoseUnknown),
+                Some(frontality) => (frontality < self.min_frontality).then_some(QualityIssue::Turned),
             }
         }
     }
@@ -158,19 +158,19 @@ mod tests {
         let mut pose = Pose::default();
         for (low, high, width, expected) in [
             (80, 160, 48, None),
-            (80, 160, 39, Some(Unusable::TooSmall)),
-            (0, 60, 48, Some(Unusable::TooDark)),
-            (200, 255, 48, Some(Unusable::TooBright)),
-            (120, 130, 48, Some(Unusable::Flat)),
+            (80, 160, 39, Some(QualityIssue::TooSmall)),
+            (0, 60, 48, Some(QualityIssue::TooDark)),
+            (200, 255, 48, Some(QualityIssue::TooBright)),
+            (120, 130, 48, Some(QualityIssue::Flat)),
         ] {
             let judged =
                 RULES.judge(stripes(low, high).view(), Rect::new(8, 8, width, width), Some(&mut pose));
             assert_eq!(judged, expected, "{low} {high} {width}");
         }
         let judged = RULES.judge(stripes(80, 160).view(), Rect::new(200, 0, 50, 50), Some(&mut pose));
-        assert_eq!(judged, Some(Unusable::TooSmall));
+        assert_eq!(judged, Some(QualityIssue::TooSmall));
         let judged = RULES.judge(stripes(80, 160).view(), Rect::new(8, 8, 48, 48), None);
-        assert_eq!(judged, Some(Unusable::PoseUnknown));
+        assert_eq!(judged, Some(QualityIssue::PoseUnknown));
     }
 
     /// A picture of 96 pixels.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::lockout::{Lockout, LockoutRules, Resume, SavedLockout};
+use super::lockout::{Lockout, LockoutRules, Restored, SavedLockout};
 use super::reason::DenyReason;
 use crate::time::Timestamp;
 
@@ -44,7 +44,7 @@ impl Attempts {
     }
 
     /// Takes up what was saved before a restart.
-    pub fn resume(&mut self, now: Timestamp, resume: Resume<SavedLockout>) {
+    pub fn resume(&mut self, now: Timestamp, resume: Restored<SavedLockout>) {
         self.lockout.resume(now, resume);
     }
 

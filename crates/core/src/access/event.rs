@@ -9,7 +9,7 @@ use super::fault::{Alarm, Fault, RolledBack};
 use super::lockout::SavedLockout;
 use super::mode::Mode;
 use super::reason::{DenyCode, DenyReason};
-use super::release::{Cause, Relock};
+use super::release::{ReleaseReason, SecureReason};
 use crate::ids::TrackId;
 
 /// Something worth a line in the log and the status.
@@ -26,9 +26,9 @@ pub enum Event {
     /// Nobody is let in (said once per window and reason; an unknown face who stays is told again).
     Denied(DenyReason),
     /// The strike is released.
-    Released(Cause),
+    Released(ReleaseReason),
     /// The strike is secured again.
-    Secured(Relock),
+    Secured(SecureReason),
     /// The door moved.
     Door {
         /// True when it stands open.
@@ -159,7 +159,7 @@ pub enum Indication {
 /// What must outlive a restart.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Saved {
+pub struct PersistentState {
     /// Denied attempts and the lockout that they earned.
     pub lockout: SavedLockout,
     /// Whether the operator's secure mode is on.
@@ -184,5 +184,5 @@ pub enum Action {
     /// Log and publish this.
     Report(Event),
     /// Write this where it outlives a restart; say [`Fault::Store`] when that fails.
-    Save(Saved),
+    Save(PersistentState),
 }

@@ -11,7 +11,7 @@ use super::approach::Approach;
 use super::attempts::{Attempts, Denial};
 use super::challenge::{Challenges, Outcome};
 use super::event::Event;
-use super::lockout::{Lockout, Resume, SavedLockout};
+use super::lockout::{Lockout, Restored, SavedLockout};
 use super::mode::Mode;
 use super::policy::{Decision, Doubt, Face, Facts, Life, Permission, Policy, View};
 use super::reason::{ChallengeEnd, DenyCode, DenyReason};
@@ -96,7 +96,7 @@ impl FaceAccess {
     }
 
     /// Takes up what was saved of the lockout before a restart.
-    pub fn resume(&mut self, now: Timestamp, resume: Resume<SavedLockout>) {
+    pub fn resume(&mut self, now: Timestamp, resume: Restored<SavedLockout>) {
         self.attempts.resume(now, resume);
     }
 
@@ -227,8 +227,8 @@ impl FaceAccess {
             }
             (Decision::Look, Seen::Face { track, likeness, unusable, cues, .. }) => {
                 // What is asked of an enrolment beyond the light excuses nobody here.
-                let excuse = unusable.filter(|flaw| flaw.is_the_doors());
-                let verdict = self.window.push(track, sighting.captured, likeness, excuse, cues);
+                let quality_waiver = unusable.filter(|flaw| flaw.is_environmental());
+                let verdict = self.window.push(track, sighting.captured, likeness, quality_waiver, cues);
                 let advanced = self
                     .liveness
                     .and_then(|rules| self.challenges.advance(&rules, &self.window, verdict, &cues));

@@ -48,7 +48,7 @@ pub struct SavedLock {
 /// The state after a restart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Resume<T> {
+pub enum Restored<T> {
     /// Nothing was ever saved.
     Fresh,
     /// The machine has run on: times of the monotonic clock still mean the same.
@@ -59,14 +59,14 @@ pub enum Resume<T> {
     Unreadable,
 }
 
-impl<T> Resume<T> {
+impl<T> Restored<T> {
     /// A part of what was saved.
-    pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Resume<U> {
+    pub fn map<U>(self, part: impl FnOnce(T) -> U) -> Restored<U> {
         match self {
-            Resume::Fresh => Resume::Fresh,
-            Resume::SameBoot(saved) => Resume::SameBoot(part(saved)),
-            Resume::OtherBoot(saved) => Resume::OtherBoot(part(saved)),
-            Resume::Unreadable => Resume::Unreadable,
+            Restored::Fresh => Restored::Fresh,
+            Restored::SameBoot(saved) => Restored::SameBoot(part(saved)),
+            Restored::OtherBoot(saved) => Restored::OtherBoot(part(saved)),
+            Restored::Unreadable => Restored::Unreadable,
         }
     }
 }
@@ -90,18 +90,18 @@ impl Lockout {
     }
 
     /// Takes up what was saved. Never shortens a lockout; what cannot be read counts as the longest.
-    pub fn resume(&mut self, now: Timestamp, resume: Resume<SavedLockout>) {
+    pub fn resume(&mut self, now: Timestamp, resume: Restored<SavedLockout>) {
         let lock = |time| SavedLock { until: now + time, time };
         self.saved = match resume {
-            Resume::Fresh => SavedLockout::default(),
-            Resume::SameBoot(saved) => saved,
-            Resume::OtherBoot(SavedLockout { denials, locked }) => {
+            Restored::Fresh => SavedLockout::default(),
+            Restored::SameBoot(saved) => saved,
+            Restored::OtherBoot(SavedLockout { denials, locked }) => {
                 SavedLockout { denials, locked: locked.map(|l| lock(l.time)) }
             }
-            Resume::Unreadable if self.rules.attempts > 0 => {
+            Restored::Unreadable if self.rules.attempts > 0 => {
                 SavedLockout { denials: self.rules.attempts, locked: Some(lock(self.rules.longest)) }
             }
-            Resume::Unreadable => SavedLockout::default(),
+            Restored::Unreadable => SavedLockout::default(),
         };
         self.forget_later(now);
     }
@@ -220,19 +220,23 @@ mod tests {
             lockout.resume(at(now), resume);
             lockout.left(at(now)).map(|d| d.as_secs())
         };
-        assert_eq!(left(13, Resume::SameBoot(saved)), Some(20));
-        assert_eq!(left(33, Resume::SameBoot(saved)), None);
-        assert_eq!(left(2, Resume::OtherBoot(saved)), Some(30), "in full: nobody knows how long it was off");
-        assert_eq!(left(2_000_000, Resume::OtherBoot(saved)), Some(30));
-        assert_eq!(left(5, Resume::Unreadable), Some(100));
-        assert_eq!(left(5, Resume::Fresh), None);
+        assert_eq!(left(13, Restored::SameBoot(saved)), Some(20));
+        assert_eq!(left(33, Restored::SameBoot(saved)), None);
+        assert_eq!(
+            left(2, Restored::OtherBoot(saved)),
+            Some(30),
+            "in full: nobody knows how long it was off"
+        );
+        assert_eq!(left(2_000_000, Restored::OtherBoot(saved)), Some(30));
+        assert_eq!(left(5, Restored::Unreadable), Some(100));
+        assert_eq!(left(5, Restored::Fresh), None);
     }
 
     #[test]
     fn none_is_wanted() {
         let mut lockout = Lockout::new(LockoutRules { attempts: 0, ..RULES });
         assert!((0..100).all(|s| lockout.deny(at(s)).is_none()));
-        lockout.resume(at(0), Resume::Unreadable);
+        lockout.resume(at(0), Restored::Unreadable);
         assert_eq!(lockout.left(at(0)), None);
     }
     #[test]
@@ -248,15 +252,15 @@ mod tests {
     fn a_restart_keeps_denials_and_forgets_them_in_time() {
         let saved = SavedLockout { denials: 2, locked: None };
         let mut lockout = Lockout::new(RULES);
-        lockout.resume(at(10), Resume::OtherBoot(saved));
+        lockout.resume(at(10), Restored::OtherBoot(saved));
         assert_eq!(lockout.deadline(), Some(at(3_610)));
         assert!(!lockout.expire(at(3_609)));
         assert_eq!(lockout.saved(), saved);
         assert_eq!(lockout.deny(at(3_609)), Some(RULES.first), "the third");
-        lockout.resume(at(0), Resume::Fresh);
+        lockout.resume(at(0), Restored::Fresh);
         assert_eq!((lockout.saved(), lockout.deadline()), (SavedLockout::default(), None));
-        let parts = [Resume::Fresh, Resume::SameBoot(1), Resume::OtherBoot(2), Resume::Unreadable];
-        let doubled = [Resume::Fresh, Resume::SameBoot(2), Resume::OtherBoot(4), Resume::Unreadable];
+        let parts = [Restored::Fresh, Restored::SameBoot(1), Restored::OtherBoot(2), Restored::Unreadable];
+        let doubled = [Restored::Fresh, Restored::SameBoot(2), Restored::OtherBoot(4), Restored::Unreadable];
         assert_eq!(parts.map(|part| part.map(|n| 2 * n)), doubled);
     }
 }

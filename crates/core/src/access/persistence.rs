@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::event::Saved;
+use super::event::PersistentState;
 use crate::time::Timestamp;
 
 /// A state that could not be written is tried again after this.
@@ -11,18 +11,18 @@ pub(super) const RETRY_SAVE_AFTER: Duration = Duration::from_secs(60);
 /// What was last asked to be saved.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(super) struct Persistence {
-    saved: Option<Saved>,
+    saved: Option<PersistentState>,
     save_again: Option<Timestamp>,
 }
 
 impl Persistence {
     /// This is known to be saved, or nothing is.
-    pub fn resumed(saved: Option<Saved>, save_again: Option<Timestamp>) -> Self {
+    pub fn resumed(saved: Option<PersistentState>, save_again: Option<Timestamp>) -> Self {
         Persistence { saved, save_again }
     }
 
     /// What was last asked to be saved.
-    pub fn saved(&self) -> Option<Saved> {
+    pub fn saved(&self) -> Option<PersistentState> {
         self.saved
     }
 
@@ -32,7 +32,7 @@ impl Persistence {
     }
 
     /// The state as it is now; returns it when it is to be written.
-    pub fn update(&mut self, state: Saved) -> Option<Saved> {
+    pub fn update(&mut self, state: PersistentState) -> Option<PersistentState> {
         (self.saved.replace(state) != Some(state)).then_some(state)
     }
 
@@ -55,10 +55,10 @@ mod tests {
 
     #[test]
     fn a_state_is_written_once_and_again_after_a_failure() {
-        let (state, at) = (Saved::default(), Timestamp::from_millis(5_000));
+        let (state, at) = (PersistentState::default(), Timestamp::from_millis(5_000));
         let mut persistence = Persistence::default();
         assert_eq!([0, 1].map(|_| persistence.update(state)), [Some(state), None]);
-        let other = Saved { secure_mode: true, ..state };
+        let other = PersistentState { secure_mode: true, ..state };
         assert_eq!(persistence.update(other), Some(other));
         persistence.failed(at);
         assert_eq!(persistence.deadline(), Some(at + RETRY_SAVE_AFTER));

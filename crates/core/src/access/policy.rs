@@ -5,9 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::mode::Mode;
-use super::quality::Unusable;
+use super::quality::QualityIssue;
 use super::reason::DenyReason;
-use super::release::Cause;
+use super::release::ReleaseReason;
 use super::schedule::{Admission, Civil, Timetable, UnsetClock};
 use super::window::Verdict;
 use crate::ids::SubjectId;
@@ -26,7 +26,7 @@ const DENIED: u32 = !GRANTED;
 #[repr(u32)]
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Permission {
-    Granted(Cause) = GRANTED,
+    Granted(ReleaseReason) = GRANTED,
     Denied(DenyReason) = DENIED,
 }
 
@@ -79,7 +79,7 @@ pub(super) enum View {
 pub(super) struct Face {
     pub verdict: Verdict,
     /// A flaw of the picture that the person cannot help.
-    pub flaw: Option<Unusable>,
+    pub flaw: Option<QualityIssue>,
     pub life: Life,
 }
 
@@ -172,7 +172,7 @@ impl Policy {
             (true, false) => return deny(DenyReason::AlreadyReleased { subject }),
         }
         // 9. A person, not a picture of one.
-        let granted = Permission::Granted(Cause::Identified { subject, mean_similarity });
+        let granted = Permission::Granted(ReleaseReason::Identified { subject, mean_similarity });
         match face.life {
             Life::Settled | Life::Judged(Liveness::Live { .. }, _) => Decision::Settled(granted),
             Life::Judged(Liveness::Spoof { evidence }, _) => deny(DenyReason::Spoof { subject, evidence }),
@@ -198,8 +198,10 @@ mod tests {
     use crate::ids::Score;
 
     const ADA: SubjectId = SubjectId(1);
-    const GRANT: Decision =
-        Decision::Settled(Permission::Granted(Cause::Identified { subject: ADA, mean_similarity: 0.5 }));
+    const GRANT: Decision = Decision::Settled(Permission::Granted(ReleaseReason::Identified {
+        subject: ADA,
+        mean_similarity: 0.5,
+    }));
 
     fn policy() -> Policy {
         let office = vec!["mon-fri 08:00-18:00".parse().unwrap()].into();
@@ -211,7 +213,7 @@ mod tests {
         Civil::At(CivilTime { weekday, minute: 12 * 60 })
     }
 
-    fn known(verdict: Verdict, flaw: Option<Unusable>, life: Life) -> View {
+    fn known(verdict: Verdict, flaw: Option<QualityIssue>, life: Life) -> View {
         View::Known(Face { verdict, flaw, life })
     }
 
@@ -284,14 +286,14 @@ mod tests {
     #[test]
     fn who_is_not_identified_is_denied_or_looked_at_further() {
         let score = |subject| Score { subject: SubjectId(subject), similarity: 0.6 };
-        let (best_mean, dark) = (Some(0.2), Some(Unusable::TooDark));
+        let (best_mean, dark) = (Some(0.2), Some(QualityIssue::TooDark));
         for (verdict, flaw, expected) in [
             (Verdict::Undecided { collected: 14 }, dark, Decision::Look),
             (Verdict::Unknown { best_mean }, None, denied(DenyReason::Unknown { best_mean })),
             (
                 Verdict::Unknown { best_mean },
                 dark,
-                denied(DenyReason::PoorPicture { unusable: Unusable::TooDark, best_mean }),
+                denied(DenyReason::PoorPicture { unusable: QualityIssue::TooDark, best_mean }),
             ),
             // There is nobody to be like, in whatever light.
             (Verdict::Unknown { best_mean: None }, dark, denied(DenyReason::Unknown { best_mean: None })),
@@ -311,7 +313,7 @@ mod tests {
     fn people_without_hours_of_their_own_need_no_clock() {
         let eve = SubjectId(2);
         let facts = Facts { civil: Civil::Unset, view: identified(eve, Life::Settled), ..welcome() };
-        let cause = Cause::Identified { subject: eve, mean_similarity: 0.5 };
+        let cause = ReleaseReason::Identified { subject: eve, mean_similarity: 0.5 };
         assert_eq!(policy().decide(&facts), Decision::Settled(Permission::Granted(cause)));
     }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// Why a face cannot serve for enrolment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Unusable {
+pub enum QualityIssue {
     /// The face is too small in the picture.
     TooSmall,
     /// The face's mean gray value is too low.
@@ -22,25 +22,27 @@ pub enum Unusable {
     PoseUnknown,
 }
 
-impl Unusable {
+impl QualityIssue {
     /// What to tell the person in front of the camera.
     pub fn advice(self) -> &'static str {
         match self {
-            Unusable::TooSmall => "come closer",
-            Unusable::TooDark => "too dark: more light on the face",
-            Unusable::TooBright => "too bright: less light on the face",
-            Unusable::Flat => "no contrast in the face: clean the lens or change the light",
-            Unusable::Blurred => "hold still",
-            Unusable::Turned | Unusable::PoseUnknown => "look at the camera",
+            QualityIssue::TooSmall => "come closer",
+            QualityIssue::TooDark => "too dark: more light on the face",
+            QualityIssue::TooBright => "too bright: less light on the face",
+            QualityIssue::Flat => "no contrast in the face: clean the lens or change the light",
+            QualityIssue::Blurred => "hold still",
+            QualityIssue::Turned | QualityIssue::PoseUnknown => "look at the camera",
         }
     }
 
     /// True for what the person cannot help: it excuses a face that is not recognised. A stranger who
     /// moves or turns away is still a stranger.
-    pub fn is_the_doors(self) -> bool {
+    pub fn is_environmental(self) -> bool {
         match self {
-            Unusable::TooSmall | Unusable::TooDark | Unusable::TooBright | Unusable::Flat => true,
-            Unusable::Blurred | Unusable::Turned | Unusable::PoseUnknown => false,
+            QualityIssue::TooSmall | QualityIssue::TooDark | QualityIssue::TooBright | QualityIssue::Flat => {
+                true
+            }
+            QualityIssue::Blurred | QualityIssue::Turned | QualityIssue::PoseUnknown => false,
         }
     }
 }

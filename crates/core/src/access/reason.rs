@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::quality::Unusable;
+use super::quality::QualityIssue;
 use crate::ids::SubjectId;
 
 /// Why nobody was let in.
@@ -32,7 +32,7 @@ pub enum DenyReason {
     /// the person.
     PoorPicture {
         /// What was wrong with it.
-        unusable: Unusable,
+        unusable: QualityIssue,
         /// The best mean similarity of any subject, if there is a subject.
         best_mean: Option<f32>,
     },
@@ -381,7 +381,7 @@ mod tests {
             (DenyReason::Unknown { best_mean }, true, false, false),
             (DenyReason::Unknown { best_mean: None }, false, false, false),
             (DenyReason::Ambiguous { subject, other: SubjectId(2), best_mean: 0.6 }, true, false, false),
-            (DenyReason::PoorPicture { unusable: Unusable::TooDark, best_mean }, false, false, false),
+            (DenyReason::PoorPicture { unusable: QualityIssue::TooDark, best_mean }, false, false, false),
             (DenyReason::SeveralFaces { count: 2 }, false, true, false),
             (DenyReason::AlreadyReleased { subject }, false, false, false),
             (DenyReason::LockedOut { left }, false, true, false),

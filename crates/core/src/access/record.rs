@@ -17,7 +17,7 @@ use super::controller::Controller;
 use super::event::{Action, Event};
 use super::input::Input;
 use super::reason::DenyCode;
-use super::release::Cause;
+use super::release::ReleaseReason;
 use super::rules::AccessRules;
 use crate::time::Timestamp;
 
@@ -180,9 +180,11 @@ impl Tally {
                     let since = self.since.take();
                     self.released_ms += since.map_or(0, |since| at.since(since).as_millis() as u64);
                 }
-                Action::Report(Event::Released(Cause::Identified { .. })) => self.releases_by_face += 1,
-                Action::Report(Event::Released(Cause::Rex)) => self.releases_by_rex += 1,
-                Action::Report(Event::Released(Cause::HoldOpen { .. })) => self.held_open += 1,
+                Action::Report(Event::Released(ReleaseReason::Identified { .. })) => {
+                    self.releases_by_face += 1
+                }
+                Action::Report(Event::Released(ReleaseReason::Rex)) => self.releases_by_rex += 1,
+                Action::Report(Event::Released(ReleaseReason::HoldOpen { .. })) => self.held_open += 1,
                 Action::Report(Event::Denied(reason)) => *self.denials.entry(reason.code()).or_default() += 1,
                 Action::Report(Event::LockedOut { .. }) => self.lockouts += 1,
                 Action::Report(Event::Alarm(_)) => self.alarms += 1,

@@ -12,7 +12,7 @@ use crate::time::Timestamp;
 /// Why the strike is released.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cause {
+pub enum ReleaseReason {
     /// The 15-frame rule identified a subject.
     Identified {
         /// Who.
@@ -29,16 +29,16 @@ pub enum Cause {
     },
 }
 
-impl Cause {
+impl ReleaseReason {
     /// The name of every cause.
     pub const NAMES: [&str; 3] = ["identified", "rex", "hold_open"];
 
     /// The name in figures.
     pub fn name(&self) -> &'static str {
         match self {
-            Cause::Identified { .. } => Self::NAMES[0],
-            Cause::Rex => Self::NAMES[1],
-            Cause::HoldOpen { .. } => Self::NAMES[2],
+            ReleaseReason::Identified { .. } => Self::NAMES[0],
+            ReleaseReason::Rex => Self::NAMES[1],
+            ReleaseReason::HoldOpen { .. } => Self::NAMES[2],
         }
     }
 }
@@ -46,7 +46,7 @@ impl Cause {
 /// Why the strike is secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Relock {
+pub enum SecureReason {
     /// The hold time, or the time of holding open, is over.
     TimeOver,
     /// The door was opened and closed.
@@ -61,16 +61,16 @@ pub enum Relock {
     RolledBack,
 }
 
-impl Relock {
+impl SecureReason {
     /// The name in logs, status and the audit log.
     pub fn name(self) -> &'static str {
         match self {
-            Relock::TimeOver => "time_over",
-            Relock::DoorClosed => "door_closed",
-            Relock::Command => "command",
-            Relock::NotRecorded => "not_recorded",
-            Relock::Fault(_) => "fault",
-            Relock::RolledBack => "rolled_back",
+            SecureReason::TimeOver => "time_over",
+            SecureReason::DoorClosed => "door_closed",
+            SecureReason::Command => "command",
+            SecureReason::NotRecorded => "not_recorded",
+            SecureReason::Fault(_) => "fault",
+            SecureReason::RolledBack => "rolled_back",
         }
     }
 }

@@ -315,9 +315,14 @@ mod tests {
         for bad in ["", "mon", "mon 8:00-18:00", "mon 08:00", "mo 08:00-09:00", "mon 08:60-09:00"] {
             assert_eq!(bad.parse::<Hours>(), Err(HoursError(bad.to_owned())));
         }
-        for bad in
-            ["mon 08:00-08:00", "mon 24:00-08:00", "mon 08:00-24:01", "mon- 08:00-09:00", "mon +8:00-09:00", "mon 08:-9-09:00"]
-        {
+        for bad in [
+            "mon 08:00-08:00",
+            "mon 24:00-08:00",
+            "mon 08:00-24:01",
+            "mon- 08:00-09:00",
+            "mon +8:00-09:00",
+            "mon 08:-9-09:00",
+        ] {
             assert!(bad.parse::<Hours>().is_err(), "{bad}");
         }
     }
@@ -338,11 +343,10 @@ mod tests {
         assert_eq!(admits(2, Civil::Unset, UnsetClock::Allow), Admission::Closed, "never is never");
         assert_eq!(admits(3, Civil::Unset, UnsetClock::Deny), Admission::Open);
         let night = Civil::At(at(Weekday::Monday, 3, 0));
-        assert_eq!([1, 2, 3].map(|id| admits(id, night, UnsetClock::Allow)), [
-            Admission::Closed,
-            Admission::Closed,
-            Admission::Open
-        ]);
+        assert_eq!(
+            [1, 2, 3].map(|id| admits(id, night, UnsetClock::Allow)),
+            [Admission::Closed, Admission::Closed, Admission::Open]
+        );
         assert_eq!(Schedule::default(), Schedule::always());
         assert_eq!(Schedule::never(), schedule(&[]));
     }

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::quality::Unusable;
+use super::quality::QualityIssue;
 use crate::ids::{Likeness, TrackId};
 use crate::liveness::Cues;
 use crate::picture::Rect;
@@ -29,7 +29,7 @@ pub enum Seen {
         #[serde(flatten)]
         likeness: Likeness,
         /// Why it cannot be enrolled, if so. Matching takes it all the same.
-        unusable: Option<Unusable>,
+        unusable: Option<QualityIssue>,
         /// What speaks for or against its being alive.
         #[serde(default)]
         cues: Cues,
@@ -50,5 +50,5 @@ pub struct Sighting {
     /// Why a face could not be seen at all, if so: the whole picture is too dark or too bright. Asked only
     /// during an enrolment, in a frame without a face.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub light: Option<Unusable>,
+    pub light: Option<QualityIssue>,
 }

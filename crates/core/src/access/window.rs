@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::quality::Unusable;
+use super::quality::QualityIssue;
 use crate::ids::{Likeness, Score, SubjectId, TrackId};
 use crate::liveness::{Cues, Evidence};
 use crate::time::Timestamp;
@@ -86,7 +86,7 @@ pub enum Verdict {
 struct Entry {
     captured: Timestamp,
     likeness: Likeness,
-    unusable: Option<Unusable>,
+    unusable: Option<QualityIssue>,
     cues: Cues,
 }
 
@@ -180,7 +180,7 @@ impl Window {
     }
 
     /// The first flaw of a picture among the frames collected.
-    pub fn unusable(&self) -> Option<Unusable> {
+    pub fn unusable(&self) -> Option<QualityIssue> {
         self.entries.iter().find_map(|entry| entry.unusable)
     }
 
@@ -210,7 +210,7 @@ impl Window {
         track: TrackId,
         captured: Timestamp,
         likeness: impl Into<Likeness>,
-        unusable: Option<Unusable>,
+        unusable: Option<QualityIssue>,
         cues: Cues,
     ) -> Verdict {
         if !self.continues(track, captured) {
@@ -520,7 +520,7 @@ mod tests {
         assert_eq!((window.len(), window.is_empty(), window.rules()), (3, false, &RULES));
         let (since, latest) = (Timestamp::ZERO, Timestamp::from_millis(200));
         assert_eq!((window.run(), window.latest()), (Some(Run { track: TrackId(1), since }), Some(latest)));
-        let dark = Some(Unusable::TooDark);
+        let dark = Some(QualityIssue::TooDark);
         let at = Timestamp::from_millis(300);
         let _ = window.push(TrackId(1), at, scores(&[(7, 0.9)]), dark, Cues::default());
         assert_eq!((window.unusable(), window.run().map(|run| run.since)), (dark, Some(since)));

@@ -8,9 +8,9 @@ pub mod pictures;
 use std::time::Duration;
 
 use facelatch_core::access::{
-    AccessRules, Action, ApproachRules, ButtonRules, Cause, ChallengeEnd, Civil, DenyReason, EnrolmentRules,
-    Event, Fault, Input, LockoutRules, ModeCommand, Score, Seen, Sighting, SubjectId, TrackId, UnsetClock,
-    WindowRules,
+    AccessRules, Action, ApproachRules, ButtonRules, ChallengeEnd, Civil, DenyReason, EnrolmentRules, Event,
+    Fault, Input, LockoutRules, ModeCommand, ReleaseReason, Score, Seen, Sighting, SubjectId, TrackId,
+    UnsetClock, WindowRules,
 };
 use facelatch_core::time::Timestamp;
 
@@ -333,7 +333,7 @@ impl Watcher {
                     self.until = Some(until);
                     (self.exit, self.held) = (rex, by_operator);
                 }
-                Action::Report(Event::Released(Cause::Identified { subject, .. })) => {
+                Action::Report(Event::Released(ReleaseReason::Identified { subject, .. })) => {
                     self.identified(now, *subject, input)?;
                 }
                 Action::Report(Event::Denied(

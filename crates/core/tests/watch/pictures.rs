@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use facelatch_core::access::{
-    AccessRules, Action, Cause, ChallengeEnd, DenyReason, Event, Fault, Input, ModeCommand, Seen,
+    AccessRules, Action, ChallengeEnd, DenyReason, Event, Fault, Input, ModeCommand, ReleaseReason, Seen,
 };
 use facelatch_core::liveness::{Cues, Gesture, Unsure};
 use facelatch_core::time::Timestamp;
@@ -197,7 +197,7 @@ impl Pictures {
                     self.refused = true;
                     self.counts[5] += u64::from(*end == ChallengeEnd::TimeOver);
                 }
-                Event::Released(Cause::Identified { .. }) => {
+                Event::Released(ReleaseReason::Identified { .. }) => {
                     if self.refused {
                         return Err("a face that was refused and stays got in".into());
                     }

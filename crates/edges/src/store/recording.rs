@@ -94,7 +94,7 @@ mod tests {
     use super::*;
     use facelatch_core::access::record::{Call, Step};
     use facelatch_core::access::{Civil, CivilTime, Weekday};
-    use facelatch_core::access::{Input, Score, Seen, Sighting, SubjectId, TrackId, Unusable};
+    use facelatch_core::access::{Input, QualityIssue, Score, Seen, Sighting, SubjectId, TrackId};
     use facelatch_core::picture::Rect;
     use facelatch_core::time::Timestamp;
 
@@ -103,7 +103,7 @@ mod tests {
             track: TrackId(u64::MAX),
             face: Rect::new(-1, 2, 3, 4),
             likeness: vec![Score { subject: SubjectId(3), similarity }].into(),
-            unusable: Some(Unusable::Flat),
+            unusable: Some(QualityIssue::Flat),
             cues: facelatch_core::liveness::Cues { peak: Some(1.25), ..Default::default() },
         };
         let captured = Timestamp::from_nanos(123_456_789_012_345);

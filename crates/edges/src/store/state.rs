@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::{LogHead, StoreError};
-use facelatch_core::access::{Resume, Saved, SubjectId};
+use facelatch_core::access::{PersistentState, Restored, SubjectId};
 use facelatch_host::disk::{Disk, FileSystem, read, replace};
 
 /// Where Linux tells which boot this is.
@@ -40,7 +40,7 @@ pub struct StateStore {
 struct Stored {
     version: u32,
     boot: String,
-    saved: Saved,
+    saved: PersistentState,
     #[serde(default)]
     number: u64,
     #[serde(default)]
@@ -102,13 +102,13 @@ impl StateStore {
     }
 
     /// What was saved. A file that is there but cannot be read is not the same as none.
-    pub fn load(&self) -> Resume<Saved> {
+    pub fn load(&self) -> Restored<PersistentState> {
         let bytes = match read(self.disk.as_ref(), &self.path) {
             Ok(bytes) => bytes,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Resume::Fresh,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Restored::Fresh,
             Err(error) => {
                 log::error!("event=state_unreadable file={:?} error={:?}", self.path, error.to_string());
-                return Resume::Unreadable;
+                return Restored::Unreadable;
             }
         };
         match serde_json::from_slice::<Stored>(&bytes) {
@@ -117,8 +117,8 @@ impl StateStore {
                 self.log.set(stored.log);
                 self.over.replace(stored.over);
                 match stored.boot == self.boot {
-                    true => Resume::SameBoot(stored.saved),
-                    false => Resume::OtherBoot(stored.saved),
+                    true => Restored::SameBoot(stored.saved),
+                    false => Restored::OtherBoot(stored.saved),
                 }
             }
             _ => {
@@ -126,7 +126,7 @@ impl StateStore {
                     "event=state_unreadable file={} error=\"it is damaged: faces are locked out; see facelatch mode\"",
                     self.path.display()
                 );
-                Resume::Unreadable
+                Restored::Unreadable
             }
         }
     }
@@ -135,7 +135,7 @@ impl StateStore {
     ///
     /// # Errors
     /// When it cannot be written; the old file is then untouched.
-    pub fn save(&self, saved: &Saved) -> Result<(), StoreError> {
+    pub fn save(&self, saved: &PersistentState) -> Result<(), StoreError> {
         let (number, log) = (self.number.get() + 1, self.log.get());
         let stored =
             Stored { version: 2, boot: self.boot.clone(), saved: *saved, number, log, over: self.over() };
@@ -160,29 +160,29 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state");
         let store = StateStore::open(&path).unwrap();
-        assert_eq!(store.load(), Resume::Fresh);
+        assert_eq!(store.load(), Restored::Fresh);
         let lock = SavedLock { until: Timestamp::from_nanos(u64::MAX), time: Duration::from_secs(30) };
         let lockout = SavedLockout { denials: 7, locked: Some(lock) };
-        let saved = Saved { lockout, secure_mode: true, ..Saved::default() };
+        let saved = PersistentState { lockout, secure_mode: true, ..PersistentState::default() };
         // A file of version 1, which had no numbers.
         let stored = serde_json::json!({"version": 1, "boot": store.boot, "saved": saved});
         fs::write(&path, stored.to_string()).unwrap();
-        assert_eq!((store.load(), store.number()), (Resume::SameBoot(saved), 0));
-        store.save(&Saved::default()).unwrap();
+        assert_eq!((store.load(), store.number()), (Restored::SameBoot(saved), 0));
+        store.save(&PersistentState::default()).unwrap();
         store.log_stands(LogHead { entries: 5, hash: [7; 32] });
         store.note_over([(SubjectId(4), (99, 3_600))].into());
         store.save(&saved).unwrap();
         let again = StateStore::open(&path).unwrap();
-        assert_eq!((again.load(), again.number()), (Resume::SameBoot(saved), 2));
+        assert_eq!((again.load(), again.number()), (Restored::SameBoot(saved), 2));
         assert_eq!(again.over(), [(SubjectId(4), (99, 3_600))].into());
         assert_eq!(again.log(), Some(LogHead { entries: 5, hash: [7; 32] }));
-        assert_eq!(StateStore::open(&path).unwrap().load(), Resume::SameBoot(saved));
+        assert_eq!(StateStore::open(&path).unwrap().load(), Restored::SameBoot(saved));
         let later = StateStore::on(Box::new(FileSystem), &path, "another");
-        assert_eq!(later.load(), Resume::OtherBoot(saved));
+        assert_eq!(later.load(), Restored::OtherBoot(saved));
         let bytes = fs::read(&path).unwrap();
         for cut in 0..bytes.len() {
             fs::write(&path, &bytes[..cut]).unwrap();
-            assert_eq!(store.load(), Resume::Unreadable, "cut at {cut}");
+            assert_eq!(store.load(), Restored::Unreadable, "cut at {cut}");
         }
         let missing = StateStore::on(Box::new(FileSystem), &dir.path().join("no/state"), "b");
         assert!(missing.save(&saved).unwrap_err().to_string().contains("no/state"));

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::feed::DaemonSnapshot;
 use crate::sync::lock;
-use facelatch_core::access::{Alarm, Cause, DenyCode, Fault, Mode};
+use facelatch_core::access::{Alarm, DenyCode, Fault, Mode, ReleaseReason};
 use facelatch_core::strike::StrikeState;
 use facelatch_core::time::Timestamp;
 use facelatch_host::clock;
@@ -187,7 +187,7 @@ pub fn text(known: &DaemonSnapshot, viewers: usize, temperatures: &[(String, f64
     text.family("release_latency_seconds", "histogram", help);
     text.histogram("release_latency_seconds", "", &metrics.release);
     let help = "Releases of the strike by cause.";
-    text.counters("releases_total", "cause", help, Cause::NAMES, &metrics.releases);
+    text.counters("releases_total", "cause", help, ReleaseReason::NAMES, &metrics.releases);
     let reasons = DenyCode::ALL.map(DenyCode::name);
     text.counters("denials_total", "reason", "Denials by reason.", reasons, &metrics.denials);
     let alarms = Alarm::ALL.map(Alarm::name);

@@ -15,7 +15,7 @@ pub enum State {
     /// More than one face: nobody is identified.
     SeveralFaces,
     /// A face that cannot be judged, and why (`"come nearer"`).
-    Unusable {
+    QualityIssue {
         /// The reason or what helps, a few words.
         reason: String,
     },
@@ -51,7 +51,7 @@ impl State {
         match self {
             State::NoFace => "No face".into(),
             State::SeveralFaces => "Several faces".into(),
-            State::Unusable { reason } => reason.clone(),
+            State::QualityIssue { reason } => reason.clone(),
             State::Countdown { seconds } => format!("Image will be taken in {seconds}.."),
             State::Enrolled { name } => format!("Enrolled: {name}"),
             State::Identifying => "Identifying ...".into(),
@@ -63,7 +63,7 @@ impl State {
     /// The colour of box and words.
     pub fn colour(&self) -> Colour {
         match self {
-            State::NoFace | State::SeveralFaces | State::Unusable { .. } => colour::GRAY,
+            State::NoFace | State::SeveralFaces | State::QualityIssue { .. } => colour::GRAY,
             State::Countdown { .. } | State::Enrolled { .. } => colour::BLUE,
             State::Identifying => colour::ORANGE,
             State::Identified { .. } => colour::GREEN,
@@ -389,7 +389,7 @@ mod tests {
     fn odd_sheets_do_not_panic() {
         let none = RgbImage::new(0, 0);
         let one = RgbImage::new(1, 1);
-        let mut odd = tile(&none, State::Unusable { reason: "far too small to be of any use".into() });
+        let mut odd = tile(&none, State::QualityIssue { reason: "far too small to be of any use".into() });
         odd.boxes.push(Rect::new(i32::MIN, i32::MAX, i32::MAX, 0));
         odd.window = Some((9, 0));
         let mut second = odd.clone();

@@ -15,15 +15,15 @@ use serde::{Deserialize, Serialize};
 use super::authority::{Authority, Enrol};
 use super::doorway::{Doorway, Moved};
 use super::enrolment::{EnrolFailure, EnrolGrant, EnrolStep, Enrolment, FrameCounts};
-use super::event::{Action, Event, Indication, Saved};
+use super::event::{Action, Event, Indication, PersistentState};
 use super::faces::{FaceAccess, Stage};
 use super::fault::{Alarm, Fault, RolledBack};
 use super::input::Input;
-use super::lockout::Resume;
+use super::lockout::Restored;
 use super::mode::{Mode, ModeCommand, Restriction};
 use super::persistence::Persistence;
 use super::policy::Permission;
-use super::release::{Cause, Ended, Relock, StrikeTimer};
+use super::release::{Ended, ReleaseReason, SecureReason, StrikeTimer};
 use super::rules::AccessRules;
 use super::schedule::{Civil, Timetable};
 use super::sighting::Sighting;
@@ -69,12 +69,12 @@ impl Controller {
 
     /// The first actions: secure, whatever the strike was before. What was saved is taken up; if it
     /// cannot be read, the door is in secure mode and locked out for the longest time.
-    pub fn start(&mut self, now: Timestamp, resume: Resume<Saved>) -> Vec<Action> {
+    pub fn start(&mut self, now: Timestamp, resume: Restored<PersistentState>) -> Vec<Action> {
         let mut actions = vec![Action::Secure];
         let saved = match resume {
-            Resume::Fresh => Some(Saved::default()),
-            Resume::SameBoot(saved) | Resume::OtherBoot(saved) => Some(saved),
-            Resume::Unreadable => None,
+            Restored::Fresh => Some(PersistentState::default()),
+            Restored::SameBoot(saved) | Restored::OtherBoot(saved) => Some(saved),
+            Restored::Unreadable => None,
         };
         self.persistence = Persistence::resumed(saved, None);
         let rolled_back = saved.map(|saved| saved.rolled_back).unwrap_or_default();
@@ -192,7 +192,7 @@ impl Controller {
             Input::GalleryChanged { version, timetable } => {
                 report(&mut actions, self.faces.change_gallery(version, timetable));
             }
-            Input::Rex => self.apply_permission(now, Permission::Granted(Cause::Rex), &mut actions),
+            Input::Rex => self.apply_permission(now, Permission::Granted(ReleaseReason::Rex), &mut actions),
             Input::Door { open } => self.on_door(now, open, &mut actions),
             Input::Enrol => self.start_enrolment(now, &mut actions),
             Input::EnrolButton => self.on_enrol_button(now, &mut actions),
@@ -203,7 +203,7 @@ impl Controller {
             Input::SecondFactor => self.faces.on_second_factor(now),
             Input::EnrolKey { active } => self.authority.set_key(active),
             Input::CancelEnrol => self.fail_enrolment(EnrolFailure::Cancelled, &mut actions),
-            Input::Secure => self.secure_and_end_approach(now, Relock::Command, &mut actions),
+            Input::Secure => self.secure_and_end_approach(now, SecureReason::Command, &mut actions),
             Input::SetMode(command) => self.set_mode(now, command, &mut actions),
             Input::ClearLockout => {
                 self.faces.clear_lockout();
@@ -220,7 +220,7 @@ impl Controller {
 
     fn expire(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         if self.strike.is_overdue(now) {
-            self.secure(now, Relock::TimeOver, actions);
+            self.secure(now, SecureReason::TimeOver, actions);
         }
         if self.enrolment.is_overdue(now) {
             self.fail_enrolment(EnrolFailure::TimedOut, actions);
@@ -240,7 +240,7 @@ impl Controller {
         if self.shown.replace(indication) != Some(indication) {
             actions.push(Action::Indicate(indication));
         }
-        let saved = Saved {
+        let saved = PersistentState {
             lockout: self.faces.lockout().saved(),
             secure_mode: self.restriction.secure_mode(),
             rolled_back: self.restriction.rolled_back(),
@@ -302,7 +302,7 @@ impl Controller {
         match permission {
             Permission::Denied(reason) => report(actions, self.faces.deny(now, reason)),
             Permission::Granted(cause) => {
-                let is_face = matches!(cause, Cause::Identified { .. });
+                let is_face = matches!(cause, ReleaseReason::Identified { .. });
                 if is_face {
                     self.faces.identify();
                 }
@@ -317,7 +317,7 @@ impl Controller {
     }
 
     /// Secures a released strike; false when it was not released.
-    fn secure(&mut self, now: Timestamp, why: Relock, actions: &mut Vec<Action>) -> bool {
+    fn secure(&mut self, now: Timestamp, why: SecureReason, actions: &mut Vec<Action>) -> bool {
         let ended = self.strike.secure(now);
         if ended == Ended::Nothing {
             return false;
@@ -332,13 +332,13 @@ impl Controller {
     }
 
     /// Secures whatever was before, and lets nobody in who stands there.
-    fn secure_and_end_approach(&mut self, now: Timestamp, why: Relock, actions: &mut Vec<Action>) {
+    fn secure_and_end_approach(&mut self, now: Timestamp, why: SecureReason, actions: &mut Vec<Action>) {
         report(actions, self.faces.dismiss(now));
         self.secure_again(now, why, actions);
     }
 
     /// Secures whatever was before; says so to the strike even when it should be secured already.
-    fn secure_again(&mut self, now: Timestamp, why: Relock, actions: &mut Vec<Action>) {
+    fn secure_again(&mut self, now: Timestamp, why: SecureReason, actions: &mut Vec<Action>) {
         if !self.secure(now, why, actions) {
             actions.push(Action::Secure);
         }
@@ -350,13 +350,13 @@ impl Controller {
             ModeCommand::Normal => {
                 self.restriction.normal();
                 if before == Mode::HoldOpen {
-                    self.secure_and_end_approach(now, Relock::Command, actions);
+                    self.secure_and_end_approach(now, SecureReason::Command, actions);
                     return;
                 }
             }
             ModeCommand::Secure => {
                 self.restriction.secure();
-                self.secure_and_end_approach(now, Relock::Command, actions);
+                self.secure_and_end_approach(now, SecureReason::Command, actions);
                 if before == Mode::HoldOpen {
                     return;
                 }
@@ -373,7 +373,7 @@ impl Controller {
                 // Nothing changes where it is held open for longer as it is.
                 let Some(time) = time else { return };
                 report(actions, self.faces.forget_face());
-                released(Cause::HoldOpen { time }, actions);
+                released(ReleaseReason::HoldOpen { time }, actions);
             }
         }
         self.report_mode(before, actions);
@@ -394,7 +394,7 @@ impl Controller {
         if self.strike.is_exit() {
             report(actions, self.faces.forget_face());
         } else {
-            self.secure_and_end_approach(now, Relock::RolledBack, actions);
+            self.secure_and_end_approach(now, SecureReason::RolledBack, actions);
         }
         // The end of holding open was reported with the strike.
         if before != Mode::HoldOpen {
@@ -429,12 +429,12 @@ impl Controller {
                 }
             }
         }
-        self.secure_again(now, Relock::Fault(fault), actions);
+        self.secure_again(now, SecureReason::Fault(fault), actions);
     }
 
     fn on_not_recorded(&mut self, now: Timestamp, actions: &mut Vec<Action>) {
         if !self.strike.is_exit() {
-            self.secure_and_end_approach(now, Relock::NotRecorded, actions);
+            self.secure_and_end_approach(now, SecureReason::NotRecorded, actions);
             report(actions, self.faces.take_back(now));
         }
     }
@@ -455,7 +455,7 @@ impl Controller {
             }
         }
         if self.strike.door_moved(open) {
-            self.secure(now, Relock::DoorClosed, actions);
+            self.secure(now, SecureReason::DoorClosed, actions);
         }
     }
 
@@ -505,7 +505,7 @@ fn report(actions: &mut Vec<Action>, events: impl IntoIterator<Item = Event>) {
     actions.extend(events.into_iter().map(Action::Report));
 }
 
-fn released(cause: Cause, actions: &mut Vec<Action>) {
+fn released(cause: ReleaseReason, actions: &mut Vec<Action>) {
     actions.push(Action::Release);
     report(actions, [Event::Released(cause)]);
 }

@@ -9,7 +9,7 @@ use crate::access::authority::Authority;
 use crate::access::challenge::{Challenge, Challenges};
 use crate::access::doorway::Doorway;
 use crate::access::enrolment::Enrolment;
-use crate::access::event::{Indication, Saved};
+use crate::access::event::{Indication, PersistentState};
 use crate::access::faces::{FaceAccess, Stage};
 use crate::access::fault::RolledBack;
 use crate::access::lockout::Lockout;
@@ -46,7 +46,7 @@ pub(super) struct Recorded {
     authority: Authority,
     enrolling: Enrolment,
     shown: Option<Indication>,
-    saved: Option<Saved>,
+    saved: Option<PersistentState>,
     save_again: Option<Timestamp>,
 }
 

@@ -122,7 +122,7 @@ impl Countdown {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::quality::Unusable;
+    use crate::access::quality::QualityIssue;
     use crate::ids::TrackId;
     use crate::picture::Rect;
 
@@ -139,7 +139,7 @@ mod tests {
         Sighting { captured: Timestamp::from_millis(ms), sequence: ms, gallery_version: 0, seen, light: None }
     }
 
-    fn face(ms: u64, unusable: Option<Unusable>) -> Sighting {
+    fn face(ms: u64, unusable: Option<QualityIssue>) -> Sighting {
         let face = Rect::new(0, 0, 99, 99);
         let (likeness, cues) = Default::default();
         seen(ms, Seen::Face { track: TrackId(1), face, likeness, unusable, cues })
@@ -176,8 +176,8 @@ mod tests {
             (face(0, None), None),
             (seen(100, Seen::NoFace), Some(EnrolWait::Face)),
             (
-                Sighting { light: Some(Unusable::TooDark), ..seen(150, Seen::NoFace) },
-                Some(EnrolWait::Better(Unusable::TooDark)),
+                Sighting { light: Some(QualityIssue::TooDark), ..seen(150, Seen::NoFace) },
+                Some(EnrolWait::Better(QualityIssue::TooDark)),
             ),
             (seen(200, Seen::SeveralFaces { count: 2 }), Some(EnrolWait::OnePerson)),
             (face(300, None), None),
@@ -198,7 +198,7 @@ mod tests {
         let (mut collected, mut stored) = (Vec::new(), None);
         for ms in (0..=1_400).step_by(50) {
             // Of use for a moment, then not until the countdown is over.
-            let unusable = (300..1_200).contains(&ms).then_some(Unusable::TooDark);
+            let unusable = (300..1_200).contains(&ms).then_some(QualityIssue::TooDark);
             let counted = countdown.on_sighting(&face(ms, unusable));
             assert_eq!(counted.waits_for, unusable.map(EnrolWait::Better));
             if counted.steps.contains(&EnrolStep::Collect) {

@@ -10,7 +10,7 @@ mod words;
 
 use serde::{Deserialize, Serialize};
 
-use super::quality::Unusable;
+use super::quality::QualityIssue;
 use super::sighting::Sighting;
 use crate::time::Timestamp;
 use countdown::Countdown;
@@ -96,7 +96,7 @@ impl Enrolment {
         let notice = match counted.waits_for {
             _ if is_taken => None,
             // Looked at before the enrolment began: it says nothing.
-            Some(EnrolWait::Better(Unusable::PoseUnknown)) => None,
+            Some(EnrolWait::Better(QualityIssue::PoseUnknown)) => None,
             wait => {
                 let until_end = session.seconds_until_end(now);
                 session.prompt.on_frame(now, Asked { wait, seconds_left: counted.seconds_left, until_end })
@@ -146,7 +146,7 @@ mod tests {
         Timestamp::from_millis(ms)
     }
 
-    fn face(at: u64, unusable: Option<Unusable>) -> Sighting {
+    fn face(at: u64, unusable: Option<QualityIssue>) -> Sighting {
         let (likeness, cues) = Default::default();
         let seen = Seen::Face { track: TrackId(1), face: Rect::new(0, 0, 99, 99), likeness, unusable, cues };
         Sighting { captured: ms(at), sequence: at, gallery_version: 0, seen, light: None }
@@ -204,10 +204,10 @@ mod tests {
     #[test]
     fn a_frame_looked_at_before_the_start_says_nothing() {
         let mut enrolment = started();
-        let unknown = enrolment.on_sighting(ms(0), &face(0, Some(Unusable::PoseUnknown)));
+        let unknown = enrolment.on_sighting(ms(0), &face(0, Some(QualityIssue::PoseUnknown)));
         assert_eq!(unknown, Progress::default());
-        let turned = enrolment.on_sighting(ms(100), &face(100, Some(Unusable::Turned)));
-        let wait = EnrolWait::Better(Unusable::Turned);
+        let turned = enrolment.on_sighting(ms(100), &face(100, Some(QualityIssue::Turned)));
+        let wait = EnrolWait::Better(QualityIssue::Turned);
         assert_eq!(turned.notice, Some(EnrolNotice::Waiting(wait)));
         assert!(!enrolment.is_counting());
     }

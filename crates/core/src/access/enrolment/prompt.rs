@@ -131,7 +131,7 @@ impl Prompt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::quality::Unusable;
+    use crate::access::quality::QualityIssue;
 
     /// What is said of frames 100 ms apart.
     fn said(frames: impl IntoIterator<Item = (Option<EnrolWait>, u32)>) -> Vec<(u64, EnrolNotice)> {
@@ -144,7 +144,7 @@ mod tests {
         told.collect()
     }
 
-    const STILL: Option<EnrolWait> = Some(EnrolWait::Better(Unusable::Blurred));
+    const STILL: Option<EnrolWait> = Some(EnrolWait::Better(QualityIssue::Blurred));
 
     #[test]
     fn frames_that_differ_from_one_another_do_not_flicker() {
@@ -155,7 +155,7 @@ mod tests {
         // Two of three are: that is said, and no countdown against it; once, and again when it goes on.
         let told = said((0..70).map(|n| (STILL.filter(|_| n % 3 != 2), 5)));
         let events: Vec<EnrolNotice> = told.iter().map(|(_, event)| *event).collect();
-        let wait = EnrolWait::Better(Unusable::Blurred);
+        let wait = EnrolWait::Better(QualityIssue::Blurred);
         let again = EnrolNotice::StillWaiting { wait, seconds_left: 54 };
         assert_eq!(events, [EnrolNotice::Waiting(wait), again]);
     }

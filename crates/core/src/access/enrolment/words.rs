@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::access::quality::Unusable;
+use crate::access::quality::QualityIssue;
 use crate::ids::SubjectId;
 
 /// Who let the button enrol.
@@ -51,7 +51,7 @@ pub enum EnrolWait {
     /// One person only.
     OnePerson,
     /// A better view of the face.
-    Better(Unusable),
+    Better(QualityIssue),
     /// The countdown is over, but frames are missing.
     More,
     /// No frame comes that is fresh enough to count.
@@ -95,17 +95,17 @@ pub struct FrameCounts {
     pub no_face: u32,
     /// With more than one.
     pub several_faces: u32,
-    /// [`Unusable::TooSmall`].
+    /// [`QualityIssue::TooSmall`].
     pub too_small: u32,
-    /// [`Unusable::TooDark`].
+    /// [`QualityIssue::TooDark`].
     pub too_dark: u32,
-    /// [`Unusable::TooBright`].
+    /// [`QualityIssue::TooBright`].
     pub too_bright: u32,
-    /// [`Unusable::Flat`].
+    /// [`QualityIssue::Flat`].
     pub flat: u32,
-    /// [`Unusable::Blurred`].
+    /// [`QualityIssue::Blurred`].
     pub blurred: u32,
-    /// [`Unusable::Turned`].
+    /// [`QualityIssue::Turned`].
     pub turned: u32,
     /// Too old to count when they had been looked at.
     pub stale: u32,
@@ -136,14 +136,14 @@ impl FrameCounts {
             Some(EnrolWait::Picture) => &mut self.stale,
             Some(EnrolWait::OnePerson) => &mut self.several_faces,
             Some(EnrolWait::Better(unusable)) => match unusable {
-                Unusable::TooSmall => &mut self.too_small,
-                Unusable::TooDark => &mut self.too_dark,
-                Unusable::TooBright => &mut self.too_bright,
-                Unusable::Flat => &mut self.flat,
-                Unusable::Blurred => &mut self.blurred,
-                Unusable::Turned => &mut self.turned,
+                QualityIssue::TooSmall => &mut self.too_small,
+                QualityIssue::TooDark => &mut self.too_dark,
+                QualityIssue::TooBright => &mut self.too_bright,
+                QualityIssue::Flat => &mut self.flat,
+                QualityIssue::Blurred => &mut self.blurred,
+                QualityIssue::Turned => &mut self.turned,
                 // Looked at before the enrolment began.
-                Unusable::PoseUnknown => return,
+                QualityIssue::PoseUnknown => return,
             },
         };
         *of += 1;

@@ -12,7 +12,7 @@ fn enrolment_counts_down_and_identifies_nobody() {
         track: TrackId(1),
         face: Rect::new(0, 0, 9, 9),
         likeness: vec![].into(),
-        unusable: Some(Unusable::TooDark),
+        unusable: Some(QualityIssue::TooDark),
         cues: Cues::default(),
     };
     // One frame is not worth a word.
@@ -23,7 +23,7 @@ fn enrolment_counts_down_and_identifies_nobody() {
     let events: Vec<Event> = door.take().into_iter().map(|e| e.1).collect();
     assert_eq!(events[0], Event::EnrolStarted);
     let said = |wanted: fn(&Event) -> bool| events.iter().filter(|e| wanted(e)).count();
-    assert_eq!(said(|e| matches!(e, Event::EnrolWaiting(EnrolWait::Better(Unusable::TooDark)))), 1);
+    assert_eq!(said(|e| matches!(e, Event::EnrolWaiting(EnrolWait::Better(QualityIssue::TooDark)))), 1);
     assert_eq!(said(|e| matches!(e, Event::EnrolWaiting(_))), 1);
     let mut left: Vec<u32> = Vec::new();
     for event in &events {

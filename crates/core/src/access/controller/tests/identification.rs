@@ -18,7 +18,7 @@ fn fifteen_frames_release_for_the_hold_time() {
     assert!(door.released);
     door.frame(face(1, 0.5));
     assert!(!door.released, "secured after 3 s although the person stays");
-    assert_eq!(door.take(), [(3_750, Event::Secured(Relock::TimeOver))]);
+    assert_eq!(door.take(), [(3_750, Event::Secured(SecureReason::TimeOver))]);
 }
 
 #[test]

@@ -31,7 +31,7 @@ fn darkness_several_faces_faults_and_an_empty_gallery_are_no_attempts() {
         track: TrackId(1),
         face: Rect::new(0, 0, 100, 100),
         likeness: vec![Score { subject: SubjectId(1), similarity: 0.1 }].into(),
-        unusable: Some(Unusable::TooDark),
+        unusable: Some(QualityIssue::TooDark),
         cues: Cues::default(),
     };
     let nobody = Seen::Face {
@@ -72,9 +72,12 @@ fn a_stranger_who_stays_tries_again_every_ten_seconds() {
 fn a_lockout_is_taken_up_after_a_restart() {
     let until = Timestamp::from_millis(20_000);
     let locked = Some(SavedLock { until, time: Duration::from_secs(30) });
-    let saved =
-        Saved { lockout: SavedLockout { denials: 3, locked }, secure_mode: false, ..Saved::default() };
-    for (resume, opens) in [(Resume::SameBoot(saved), 20_000), (Resume::OtherBoot(saved), 30_000)] {
+    let saved = PersistentState {
+        lockout: SavedLockout { denials: 3, locked },
+        secure_mode: false,
+        ..PersistentState::default()
+    };
+    for (resume, opens) in [(Restored::SameBoot(saved), 20_000), (Restored::OtherBoot(saved), 30_000)] {
         let mut door = Door::resumed(resume);
         door.now = opens - 50 * 15;
         door.frames(15 + 13, &face(1, 0.9));

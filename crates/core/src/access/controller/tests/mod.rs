@@ -17,7 +17,7 @@ use crate::access::authority::ButtonRules;
 use crate::access::enrolment::{EnrolWait, EnrolmentRules};
 use crate::access::lockout::{LockoutRules, SavedLock, SavedLockout};
 use crate::access::persistence::RETRY_SAVE_AFTER;
-use crate::access::quality::Unusable;
+use crate::access::quality::QualityIssue;
 use crate::access::reason::{ChallengeEnd, DenyCode, DenyReason};
 use crate::access::schedule::UnsetClock;
 use crate::access::sighting::Seen;
@@ -72,10 +72,10 @@ struct Door {
 
 impl Door {
     fn new() -> Self {
-        Door::resumed(Resume::Fresh)
+        Door::resumed(Restored::Fresh)
     }
 
-    fn resumed(resume: Resume<Saved>) -> Self {
+    fn resumed(resume: Restored<PersistentState>) -> Self {
         let mut controller = Controller::new(rules(), 1, Timetable::default());
         let mut door = Door { controller: controller.clone(), now: 0, events: vec![], released: false };
         let actions = controller.start(Timestamp::ZERO, resume);
@@ -134,7 +134,7 @@ fn face(track: u64, similarity: f32) -> Seen {
 }
 
 fn identified(mean: f32) -> Event {
-    Event::Released(Cause::Identified { subject: SubjectId(1), mean_similarity: mean })
+    Event::Released(ReleaseReason::Identified { subject: SubjectId(1), mean_similarity: mean })
 }
 
 /// Frames of subject 1's face; alive, a picture, or neither clearly.
@@ -177,7 +177,7 @@ fn checking(change: impl FnOnce(&mut LivenessRules)) -> Door {
     change(&mut liveness);
     let rules = AccessRules { liveness: Some(liveness), ..rules() };
     door.controller = Controller::new(rules, 1, Timetable::default());
-    let actions = door.controller.start(Timestamp::ZERO, Resume::Fresh);
+    let actions = door.controller.start(Timestamp::ZERO, Restored::Fresh);
     door.carry_out(actions);
     door
 }

@@ -4,7 +4,7 @@ use super::*;
 
 #[test]
 fn files_put_back_keep_faces_out_until_that_is_accepted() {
-    let mut door = Door::resumed(Resume::Fresh);
+    let mut door = Door::resumed(Restored::Fresh);
     let what = RolledBack { gallery: true, ..RolledBack::default() };
     // Somebody is leaving: that goes on.
     let _ = door.controller.handle(Timestamp::ZERO, Input::Rex);
@@ -12,10 +12,10 @@ fn files_put_back_keep_faces_out_until_that_is_accepted() {
     assert!(!actions.contains(&Action::Secure), "{actions:?}");
     assert!(actions.contains(&Action::Report(Event::Alarm(Alarm::RolledBack))), "{actions:?}");
     assert!(actions.contains(&Action::Report(Event::ModeChanged(Mode::Secure))), "{actions:?}");
-    let saved = Saved { secure_mode: true, rolled_back: what, ..Saved::default() };
+    let saved = PersistentState { secure_mode: true, rolled_back: what, ..PersistentState::default() };
     assert_eq!(actions.last(), Some(&Action::Save(saved)));
     // The word that ends secure mode does not end this, nor does a restart.
-    for resume in [Resume::SameBoot(saved), Resume::OtherBoot(saved)] {
+    for resume in [Restored::SameBoot(saved), Restored::OtherBoot(saved)] {
         door = Door::resumed(resume);
         let normal = Input::SetMode(ModeCommand::Normal);
         let _ = door.controller.handle(Timestamp::ZERO, normal);
@@ -24,7 +24,7 @@ fn files_put_back_keep_faces_out_until_that_is_accepted() {
     }
     let actions = door.controller.handle(Timestamp::ZERO, Input::AcceptRollback);
     assert!(actions.contains(&Action::Report(Event::AlarmOver(Alarm::RolledBack))), "{actions:?}");
-    assert!(actions.contains(&Action::Save(Saved::default())), "{actions:?}");
+    assert!(actions.contains(&Action::Save(PersistentState::default())), "{actions:?}");
     assert_eq!((door.controller.mode(), door.controller.alarm()), (Mode::Normal, None));
 }
 
@@ -45,7 +45,7 @@ fn secure_mode_keeps_faces_out_over_restarts_and_lets_people_leave() {
     assert!(!door.released);
     assert_eq!(door.controller.mode(), Mode::Secure);
     let saved = door.controller.persistence.saved().unwrap();
-    let mut door = Door::resumed(Resume::OtherBoot(saved));
+    let mut door = Door::resumed(Restored::OtherBoot(saved));
     assert_eq!(door.controller.mode(), Mode::Secure);
     door.frames(40, &face(1, 0.9));
     assert!(!door.released);
@@ -59,10 +59,10 @@ fn secure_mode_keeps_faces_out_over_restarts_and_lets_people_leave() {
 fn holding_open_ends_by_time_command_and_fault() {
     let hold = Input::SetMode(ModeCommand::HoldOpen { time: Duration::from_secs(60) });
     for (end, why) in [
-        (None, Relock::TimeOver),
-        (Some(Input::Secure), Relock::Command),
-        (Some(Input::SetMode(ModeCommand::Normal)), Relock::Command),
-        (Some(Input::Fault(Fault::Camera)), Relock::Fault(Fault::Camera)),
+        (None, SecureReason::TimeOver),
+        (Some(Input::Secure), SecureReason::Command),
+        (Some(Input::SetMode(ModeCommand::Normal)), SecureReason::Command),
+        (Some(Input::Fault(Fault::Camera)), SecureReason::Fault(Fault::Camera)),
     ] {
         let mut door = Door::new();
         door.input(Input::Door { open: false });
@@ -124,14 +124,14 @@ fn an_unlock_of_a_few_seconds_cuts_nothing_short() {
 
 #[test]
 fn what_cannot_be_read_keeps_faces_out_and_what_cannot_be_written_is_tried_again() {
-    let mut door = Door::resumed(Resume::Unreadable);
+    let mut door = Door::resumed(Restored::Unreadable);
     assert_eq!(door.controller.mode(), Mode::Secure);
     door.input(Input::SetMode(ModeCommand::Normal));
     assert_eq!(door.controller.lockout_left(Timestamp::ZERO), Some(Duration::from_secs(900)));
     let actions = door.controller.handle(Timestamp::ZERO, Input::ClearLockout);
-    assert_eq!(actions.last(), Some(&Action::Save(Saved::default())));
+    assert_eq!(actions.last(), Some(&Action::Save(PersistentState::default())));
     door.input(Input::Fault(Fault::Store));
     assert_eq!(door.controller.poll_timeout(), Some(Timestamp::ZERO + RETRY_SAVE_AFTER));
     let actions = door.controller.handle_timeout(Timestamp::ZERO + RETRY_SAVE_AFTER);
-    assert_eq!(actions, [Action::Save(Saved::default())]);
+    assert_eq!(actions, [Action::Save(PersistentState::default())]);
 }

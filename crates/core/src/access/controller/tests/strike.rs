@@ -106,7 +106,7 @@ fn a_disk_that_fails_ends_what_a_face_opened_and_keeps_nobody_in() {
     door.frames(15, &face(1, 0.9));
     door.input(Input::NotRecorded);
     let [.., secured, denied] = &door.events[..] else { panic!("{:?}", door.events) };
-    assert_eq!(secured.1, Event::Secured(Relock::NotRecorded));
+    assert_eq!(secured.1, Event::Secured(SecureReason::NotRecorded));
     assert_eq!(denied.1, Event::Denied(DenyReason::NotRecorded));
     assert_eq!(door.controller.shown, Some(Indication::Denied(DenyCode::NotRecorded)));
     door.take();
@@ -128,7 +128,7 @@ fn a_camera_that_fails_ends_whatever_is_under_way() {
         door.input(Input::Rex);
         door.input(Input::Fault(fault));
         assert!(!door.released, "{fault:?} leaves what a button opened");
-        assert!(door.events.iter().any(|(_, event)| *event == Event::Secured(Relock::Fault(fault))));
+        assert!(door.events.iter().any(|(_, event)| *event == Event::Secured(SecureReason::Fault(fault))));
     }
     let mut door = Door::new();
     door.input(Input::Enrol);

@@ -55,7 +55,7 @@ pub struct WebConfig {
     pub password_file: PathBuf,
     /// The token by which a Prometheus may read `/metrics`; made by `facelatch-gateway token`.
     pub token_file: PathBuf,
-    /// A session ends when it is not used for so many minutes, 1 to 1440.
+    /// An unused session ends after this many minutes, 1 to 1440.
     pub session_minutes: u64,
     /// Connections at a time, 8 to 4096; further ones wait.
     pub max_connections: usize,

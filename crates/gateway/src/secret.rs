@@ -14,9 +14,9 @@ use zeroize::Zeroizing;
 use crate::error::GatewayError;
 use facelatch_host::disk::{self, FileSystem};
 
-/// A password has at least so many characters.
+/// The fewest characters of a password.
 pub const MIN_LENGTH: usize = 10;
-/// And no more: hashing takes time.
+/// The most: hashing takes time.
 pub const MAX_LENGTH: usize = 200;
 /// A hash that asks for more memory, in KiB, or for more passes was not made here.
 const MAX_COST: (u32, u32) = (64 * 1_024, 16);
@@ -62,7 +62,7 @@ impl OperatorPassword {
     /// Reads the hash that [`set_password`] wrote.
     ///
     /// # Errors
-    /// When there is none, others can read it, or it is no hash.
+    /// When there is none, others can read it, or it is not a hash.
     pub fn load(path: &Path) -> Result<Self, GatewayError> {
         let bytes = read(PASSWORD, path, "set one: sudo facelatch-gateway password")?;
         Self::parse(&bytes).ok_or_else(|| {
@@ -200,9 +200,7 @@ pub(super) fn guarded(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let unreadable = |e| format!("cannot be read: {e}");
     let mut file = fs::File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.mode() & 0o027 != 0 {
-        return Err(
-            "others than its owner can change it, or everybody can read it: chmod g-w,o= it".to_owned()
-        );
+        return Err("its group can change it, or others can read or change it: chmod g-w,o= it".to_owned());
     }
     let mut bytes = Zeroizing::new(Vec::new());
     file.read_to_end(&mut bytes).map_err(unreadable)?;

@@ -46,7 +46,7 @@ pub fn run(config: GatewayConfig) -> Result<(), GatewayError> {
     let supervisor = facelatch_host::notify::Supervisor::from_env();
     supervisor.ready();
     log::info!("event=gateway_started socket={}", config.door.socket.display());
-    // A signal ends it; a thread that ended by a panic does as well, and the supervisor starts anew.
+    // A signal ends it. So does a thread that panics; the supervisor then restarts the gateway.
     let watched = spawn("signals", move || {
         if signals.forever().next().is_some() {
             signalled.stop();
@@ -61,5 +61,5 @@ pub fn run(config: GatewayConfig) -> Result<(), GatewayError> {
     log::info!("event=gateway_stopping");
     let in_order = stop.is_set();
     stop.stop();
-    if in_order { Ok(()) } else { Err(io::Error::other("a thread ended by itself: see the log").into()) }
+    if in_order { Ok(()) } else { Err(io::Error::other("a thread ended unexpectedly: see the log").into()) }
 }

@@ -16,8 +16,7 @@ use facelatch_protocol::{Ordered, Request};
 
 /// A command to unlock that could not be carried out within this comes too late.
 const MAX_COMMAND_AGE: Duration = Duration::from_secs(5);
-/// Commands that are none are answered and logged one at a time; of those that come faster than this, only their
-/// number is.
+/// Unknown commands are answered and logged one at a time. Those that come faster than this are only counted.
 const REFUSAL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often a thread that waits for a command looks whether it is over.
 const TICK: Duration = Duration::from_secs(25);
@@ -55,7 +54,7 @@ impl CommandSorter {
 
     /// Takes what came.
     pub(super) fn take(&mut self, publish: &Publish) {
-        // What removes a retained message is no command.
+        // This removes a retained message; it is not a command.
         if publish.payload.is_empty() {
             return;
         }
@@ -63,14 +62,14 @@ impl CommandSorter {
         let for_lock = publish.topic == self.worker.names.command("lock").as_bytes();
         if publish.retain {
             // It would come at each connection.
-            self.refuse(&command, "a retained command is not carried out: send it without the retain flag");
+            self.refuse(&command, "retained commands are not carried out: send it without the retain flag");
         } else if for_lock {
             match command.as_str() {
                 LOCK | UNLOCK => self.lock.change(|now| now.waits = Some((command, Instant::now()))),
-                _ => self.refuse(&command, "no command of the lock: UNLOCK or LOCK, in capitals"),
+                _ => self.refuse(&command, "not a command for the lock: send UNLOCK or LOCK, in capitals"),
             }
         } else if command != PRESS {
-            self.refuse(&command, "no command of the enrol button: PRESS, in capitals");
+            self.refuse(&command, "not a command for the enrol button: send PRESS, in capitals");
         } else if self.enrol.try_send(command).is_err() {
             self.refuse(PRESS, "an enrolment is under way");
         }
@@ -101,7 +100,7 @@ impl Drop for CommandSorter {
     }
 }
 
-/// Carries commands out, by the door's leave.
+/// Carries commands out, as far as the door permits.
 #[derive(Clone)]
 pub(super) struct CommandWorker {
     pub(super) client: Client,
@@ -170,7 +169,7 @@ impl CommandWorker {
             let options = PublishOptions::at_most_once().retained();
             let _ = self.client.try_publish(message.topic, message.payload, options);
         };
-        show("waiting for somebody before the camera");
+        show("waiting for somebody in front of the camera");
         let (anyway, existing, unlike) = Default::default();
         let request = Request::Enroll { name: None, anyway, existing, unlike };
         let outcome = self.door.ask_with(

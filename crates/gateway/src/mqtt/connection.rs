@@ -24,7 +24,7 @@ pub(super) struct ConnectionState {
     pub(super) acknowledged: u64,
     /// The event that the broker retains.
     pub(super) retained: Option<String>,
-    /// Something came that is larger than [`MAX_PACKET`].
+    /// A packet came that is larger than the client takes.
     pub(super) too_large: bool,
 }
 

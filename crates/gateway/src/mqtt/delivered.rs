@@ -25,8 +25,8 @@ impl Delivered {
                 let number = text.trim().parse();
                 Some(number.map_err(|_| {
                     error(
-                        "holds no number; remove it, and events from then on are delivered, or write into it \
-                         the number of the last one that Home Assistant has"
+                        "contains no number; remove it to deliver events from now on, or write into it the \
+                         number of the last event that Home Assistant has"
                             .into(),
                     )
                 })?)

@@ -8,7 +8,7 @@ use crate::sync::Monitor;
 use facelatch_audit::Entry;
 use facelatch_protocol::State;
 
-/// As many entries of the audit log wait here; those behind them wait in the log.
+/// Entries of the audit log that may wait here; the rest wait in the log.
 const BACKLOG: usize = 256;
 
 /// What the door has said and the broker has not been told yet. A broker that is slow must not keep the
@@ -51,7 +51,7 @@ impl Inbox {
         self.lock().state.take()
     }
 
-    /// States before entries; those that found no room are asked for anew, behind those at hand.
+    /// States before entries; those that found no room are asked for again, behind those at hand.
     pub(super) fn next(&self, wait: Duration) -> Next {
         let mut now = self.wait_while(wait, |now| {
             now.state.is_none() && now.entries.is_empty() && !now.full && now.ended.is_none()

@@ -10,7 +10,7 @@ use crate::daemon_link::{DaemonLink, StopSignal};
 
 /// Pauses between two attempts to reach the broker: the first and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
-/// As many reasons are told in one outage.
+/// Reasons logged in one outage.
 const REASONS: usize = 8;
 
 /// Keeps the broker told until `stop`. Neither the broker's nor the daemon's absence ends it.

@@ -27,12 +27,12 @@ use facelatch_protocol::{Entries, Hello, Request, Right, State};
 
 /// Seconds between two signs of life.
 const KEEP_ALIVE: u16 = 10;
-/// As many messages wait in the client; all states and entities together are fewer.
+/// Messages that may wait in the client; all states and entities together are fewer.
 const QUEUE: usize = 64;
-/// Larger packets are none of ours.
+/// The largest packet taken; ours are smaller.
 const MAX_PACKET: usize = 16 * 1024;
-/// After a larger one no commands are taken for so long: if it comes at each connection, states and events
-/// go on without it.
+/// No commands are taken for this long after a larger one: if it comes back at each connection, states and
+/// events still get through.
 const OVERSIZE_BACKOFF: Duration = Duration::from_secs(600);
 /// For what is under way when the gateway ends.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
@@ -42,6 +42,7 @@ const RECALL_TIMEOUT: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(200);
 /// Between two tries to reach the daemon.
 const DOOR_PAUSE: Duration = Duration::from_secs(1);
+
 /// How a connection ended.
 pub(super) struct SessionEnd {
     /// There was one.
@@ -69,7 +70,7 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DaemonLink, stop: &StopSignal) -> Sess
         names: Arc::clone(&names),
         door: door.clone(),
     };
-    // None waits to enrol: whoever stands there when it is carried out is not who was meant.
+    // Enrolments do not queue: by the time one runs, somebody else may stand there.
     let (locks, enrolments) = (Arc::new(LockOrder::default()), sync_channel(0));
     let driven = Arc::clone(&link);
     let commands = CommandSorter::new(Arc::clone(&locks), enrolments.0, worker.clone());
@@ -115,7 +116,7 @@ pub(super) fn run(mqtt: &mut Mqtt, door: &DaemonLink, stop: &StopSignal) -> Sess
 
 fn too_large(names: &DoorNames) -> String {
     format!(
-        "a message of more than {MAX_PACKET} bytes came to {}, {} or {}: commands are not taken for {} s",
+        "a message of more than {MAX_PACKET} bytes came to {}, {} or {}: commands are ignored for {} s",
         names.command("lock"),
         names.command("enrol"),
         names.events(),
@@ -226,7 +227,7 @@ impl Session<'_> {
         }
         for of in ["lock", "enrol"] {
             let topic = self.names.command(of);
-            // A command that somebody has retained is none, and comes at each connection: away with it.
+            // A retained command would come at each connection: remove it.
             self.send(RetainedMessage { topic: topic.clone(), payload: String::new() }, QoS::AtMostOnce)?;
             // At most once: a command is carried out when it comes or not at all, and never waits at the broker.
             self.client.try_subscribe(topic, QoS::AtMostOnce).map_err(|_| Lost)?;

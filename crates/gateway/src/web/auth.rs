@@ -19,20 +19,20 @@ use crate::secret::{Fingerprint, token};
 use crate::sync::lock;
 use facelatch_host::clock;
 
-/// Headers, a body or the TLS handshake that take longer are given up, and so is an answer of which
-/// nothing is read for so long.
+/// Limit for the headers, for a body and for the TLS handshake, and for how long a client may leave an answer
+/// unread.
 pub(super) const IO_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A turn that has come waits so long for the hashing of those before.
+/// How long a try whose turn has come waits for the passwords before it to be hashed.
 const HASH_TIMEOUT: Duration = Duration::from_secs(10);
-/// A browser that has logged in is known for so long, in s: 180 days.
+/// How long a browser that has logged in is remembered, s: 180 days.
 const DEVICE_LIFETIME_S: u32 = 180 * 86_400;
 
 /// The session's number, for the access log.
 #[derive(Clone, Copy)]
 pub(super) struct Numbered(pub u64);
 
-fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(super) fn cookie_of(headers: &HeaderMap, name: &str) -> Option<String> {
     headers
         .get_all(header::COOKIE)
         .iter()
@@ -89,7 +89,7 @@ async fn form<S: Send + Sync>(request: Request, state: &S) -> Result<BTreeMap<St
 }
 
 fn forged() -> Response {
-    let text = "this form is not of your session: go back, reload the page and try again\n";
+    let text = "this form does not belong to your session: go back, reload the page and try again\n";
     (StatusCode::FORBIDDEN, text).into_response()
 }
 
@@ -211,7 +211,7 @@ async fn check_password(
     let Ok(Ok(turn)) = turn else { return Err(busy()) };
     let (own, checked) = (Arc::clone(site), Arc::clone(&password));
     let hash = move || {
-        // Who hangs up meanwhile does not let a second one begin.
+        // Hanging up meanwhile does not let a second one begin.
         let _turn = turn;
         checked.is(&given, &mut lock(&own.memory))
     };

@@ -1,4 +1,4 @@
-//! What the page's forms ask of the door. Whether the gateway may is the daemon's to say.
+//! What the page's forms ask of the door. The daemon decides whether the gateway may.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use facelatch_core::door::Existing;
 use facelatch_core::matching::{Note, name};
 use facelatch_protocol::{Person, Request, Right};
 
-/// How an enrolment ended is shown for so long.
+/// How long the result of an enrolment is shown.
 const RESULT_SHOWN: Duration = Duration::from_secs(60);
 
 fn refused(site: &Site, error: &LinkError) -> Response {
@@ -123,7 +123,7 @@ pub(super) async fn enrol(
             own.feed.enrolment.send_if_modified(|enrolment| enrolment.take_if(|e| e.over).is_some());
         }
     });
-    // What is refused at once is said at once.
+    // An immediate refusal is shown at once.
     match tokio::time::timeout(Duration::from_secs(3), first).await {
         Ok(Ok(Err(error))) => {
             site.feed.enrolment.send_modify(|enrolment| drop(enrolment.take_if(|e| e.over)));
@@ -154,7 +154,7 @@ pub(super) async fn cancel(State(site): Shared, _: Fields) -> Response {
 async fn name_of(site: &Arc<Site>, id: u32) -> Result<String, Response> {
     let people: Vec<Person> = site.ask(Request::People {}).await.map_err(|error| refused(site, &error))?;
     let found = people.into_iter().find(|person| person.id == id);
-    let missing = || (StatusCode::NOT_FOUND, layout::problem(&site.name, "nobody has that number"));
+    let missing = || (StatusCode::NOT_FOUND, layout::problem(&site.name, "no person has that number"));
     found.map(|person| person.name).ok_or_else(|| missing().into_response())
 }
 
@@ -167,7 +167,7 @@ pub(super) async fn rename(State(site): Shared, Path(id): Path<u32>, fields: Fie
 
 pub(super) async fn remove(State(site): Shared, Path(id): Path<u32>, fields: Fields) -> Response {
     if fields.get("sure") != "yes" {
-        return wrong(&site, "tick that you are sure: what is removed cannot be brought back");
+        return wrong(&site, "confirm that you are sure: a removal cannot be undone");
     }
     match name_of(&site, id).await {
         Ok(name) => then(&site, Request::Remove { name }, "/people").await,
@@ -175,7 +175,7 @@ pub(super) async fn remove(State(site): Shared, Path(id): Path<u32>, fields: Fie
     }
 }
 
-/// The day at whose begin (UTC) somebody is removed, or none.
+/// The day at whose start (UTC) somebody is removed, or none.
 pub(super) async fn expiry(State(site): Shared, Path(id): Path<u32>, fields: Fields) -> Response {
     let expires = match day(fields.get("day")) {
         Ok(expires) => expires,
@@ -206,12 +206,12 @@ pub(super) async fn command(State(site): Shared, Path(what): Path<String>, field
     then(&site, request, "/").await
 }
 
-/// A day written as YYYY-MM-DD, as the seconds since 1970 of its begin (UTC); empty for none.
+/// A day written as YYYY-MM-DD, as the seconds since 1970 of its start (UTC); empty for none.
 fn day(text: &str) -> Result<Option<u64>, String> {
     if text.is_empty() {
         return Ok(None);
     }
-    let wrong = || "write the day as YYYY-MM-DD".to_owned();
+    let wrong = || "write the date as YYYY-MM-DD".to_owned();
     let date: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
     let start = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
     u64::try_from(start.timestamp().as_second()).map(Some).map_err(|_| wrong())

@@ -20,7 +20,7 @@ use facelatch_protocol::{Entries, MAX_ENTRIES, Person, Request, Verified};
 
 /// Events on a page.
 const PAGE_ENTRIES: usize = 50;
-/// Entries looked through for a page or an export.
+/// Entries searched for a page or an export.
 const MAX_SCANNED: u64 = 10_000;
 
 /// Which events are asked for.
@@ -57,7 +57,7 @@ impl Filter {
 
 /// Entries that the filter takes, newest first: at most `limit`, from the [`MAX_SCANNED`] before `filter.before`.
 async fn find(site: &Site, filter: &Filter, limit: usize) -> Result<(Vec<Entry>, u64), LinkError> {
-    // The daemon reads its log for a gateway twice a second.
+    // The daemon reads its log for a gateway at most twice a second.
     let asked = async |since, limit| {
         let mut part = site.ask::<Entries>(Request::Entries { since, limit }).await;
         for _ in 0..20 {
@@ -108,7 +108,7 @@ pub(super) async fn page(
             Some(v) => p class="note error" {
                 span class="bad" { "The chain is broken" } ": " (v.problem.as_deref().unwrap_or_default())
             },
-            None => p class="note error" { "The chain could not be checked just now." },
+            None => p class="note error" { "The chain could not be checked: reload the page to try again." },
         }
         form method="get" action="/events" {
             div class="row" {
@@ -138,11 +138,11 @@ pub(super) async fn page(
             }
         }
         p {
-            "Export what is shown by this filter: "
+            "Export the events of this filter: "
             a href={ "/events/export" (filter.query(&[("format", "csv")])) } { "CSV" } ", "
             a href={ "/events/export" (filter.query(&[("format", "json")])) } { "JSON" }
         }
-        @if entries.is_empty() { p { "No such event among the last " (MAX_SCANNED) "." } }
+        @if entries.is_empty() { p { "No matching event among the last " (MAX_SCANNED) "." } }
         @else {
             table class="stack" {
                 thead {
@@ -169,7 +169,7 @@ pub(super) async fn page(
     layout::page(&site.name, "Events", Some(&session), &content).into_response()
 }
 
-/// Events that are asked for most.
+/// The events most often looked for.
 const KINDS: [&str; 18] = [
     "release",
     "deny",

@@ -27,14 +27,14 @@ pub(super) async fn page(State(site): Shared, Extension(session): Extension<Sess
     let content = html! {
         h1 { "Health" }
         @if let Some(problem) = &known.problem { p class="note error" role="alert" { (problem) } }
-        @if let Some(state) = &known.state { (figures(state)) } @else { p { "The door has not told anything yet." } }
+        @if let Some(state) = &known.state { (figures(state)) } @else { p { "No data from the door yet." } }
         h2 { "Board" }
         dl {
             @for (zone, celsius) in &temperatures { dt { (zone) } dd { (format!("{celsius:.1} °C")) } }
-            @if temperatures.is_empty() { dt { "Temperature" } dd { "this board tells none" } }
+            @if temperatures.is_empty() { dt { "Temperature" } dd { "not available on this board" } }
             dt { "Gateway" } dd { (env!("CARGO_PKG_VERSION")) }
-            dt { "Daemon" } dd { (known.hello.as_ref().map_or("not there", |hello| hello.version.as_str())) }
-            dt { "Rights here" } dd {
+            dt { "Daemon" } dd { (known.hello.as_ref().map_or("not running", |hello| hello.version.as_str())) }
+            dt { "Rights of this page" } dd {
                 (known.hello.as_ref().map_or_else(String::new, |hello| {
                     hello.rights.iter().map(|r| r.name()).collect::<Vec<_>>().join(", ")
                 }))
@@ -61,15 +61,15 @@ fn figures(state: &DoorState) -> Markup {
         h2 { "Camera" }
         dl {
             dt { "Source" } dd { (status.camera) }
-            dt { "Frames" } dd { (yes(status.camera_delivers, "they come", "none come")) }
-            dt { "Rate" } dd { (format!("{rate:.1} a second since the start")) }
+            dt { "Frames" } dd { (yes(status.camera_delivers, "arriving", "NOT ARRIVING")) }
+            dt { "Rate" } dd { (format!("{rate:.1} per second since the start")) }
             dt { "With a face" } dd { (status.frames_with_face) " of " (status.frames) }
             dt { "Skipped, broken" } dd { (status.camera_counters.skipped) ", " (status.camera_counters.undecodable) }
-            dt { "Opened again" } dd { (status.camera_counters.reopened) " times" }
+            dt { "Reopened" } dd { (status.camera_counters.reopened) " times" }
         }
         h2 { "Time for each stage" }
         table {
-            thead { tr { th scope="col" { "Stage" } th scope="col" { "Half of them" } th scope="col" { "99 of 100" } } }
+            thead { tr { th scope="col" { "Stage" } th scope="col" { "Median" } th scope="col" { "99th percentile" } } }
             tbody {
                 @for (name, histogram) in rows.filter(|(_, histogram)| histogram.count() > 0) {
                     tr { td { (name) } td { (ms(quantile(histogram, 0.5))) } td { (ms(quantile(histogram, 0.99))) } }
@@ -82,17 +82,17 @@ fn figures(state: &DoorState) -> Markup {
                 (if status.strike == StrikeState::Released { "released" } else { "locked" }) ", " (status.strike_line)
             }
             dt { "Running for" } dd { (status.uptime_s / 3_600) " h " (status.uptime_s / 60 % 60) " min" }
-            dt { "Audit log" } dd { (yes(status.audit_written, "is written", "IS NOT WRITTEN: see the journal")) }
+            dt { "Audit log" } dd { (yes(status.audit_written, "written", "NOT WRITTEN: see the journal")) }
             dt { "People" } dd {
                 (status.people)
                 @if status.people_of_other_models > 0 {
-                    ", of whom " (status.people_of_other_models) " must be enrolled anew (another network)"
+                    "; enrolled with another model and not recognised: " (status.people_of_other_models)
                 }
             }
-            dt { "Network" } dd { (status.model) }
+            dt { "Model" } dd { (status.model) }
             dt { "Threshold" } dd { (format!("{:.3}", status.threshold)) }
             @if let Some(watchdog) = state.metrics.watchdog {
-                dt { "Watchdog" } dd { (format!("{:.1} s left of {:.0} s at the worst", watchdog.margin_s, watchdog.limit_s)) }
+                dt { "Watchdog" } dd { (format!("at least {:.1} s left of {:.0} s", watchdog.margin_s, watchdog.limit_s)) }
             }
             dt { "Last event" } dd { (status.last_event.as_deref().unwrap_or("none")) }
         }

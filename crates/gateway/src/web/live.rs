@@ -21,7 +21,7 @@ use crate::feed::{DaemonSnapshot, EnrolmentProgress};
 use facelatch_host::clock;
 use facelatch_protocol::Right;
 
-/// A live view is begun anew by the browser after so long.
+/// The browser reconnects a live view after this long.
 const MAX_VIEW: Duration = Duration::from_secs(600);
 /// The least time between two pictures to one viewer, and what each viewer adds to it: together they get
 /// at most 25 pictures a second.
@@ -76,7 +76,7 @@ pub(super) async fn page(State(site): Shared, Extension(session): Extension<Sess
             }
         }
         h2 { "Aiming the camera" }
-        p id="advice" class="note" role="status" { "Step before the camera" }
+        p id="advice" class="note" role="status" { "Step in front of the camera" }
         dl {
             dt { "Face" } dd id="size" { "–" }
             dt { "Light on it" } dd id="light" { "–" }
@@ -91,7 +91,7 @@ pub(super) async fn page(State(site): Shared, Extension(session): Extension<Sess
             dt { "Lockout" } dd id="lockout" { "–" }
         }
         @if site.has(Right::Release) { (commands(&session)) }
-        noscript { p class="note" { "Without scripts the picture stands still: reload the page." } }
+        noscript { p class="note" { "Without JavaScript the picture does not move: reload the page to see a new one." } }
         script src="/live.js" defer { }
     };
     layout::page(&site.name, "Live", Some(&session), &content)
@@ -110,12 +110,12 @@ fn commands(session: &Session) -> Markup {
         h2 { "Commands" }
         div class="row" {
             (simple("normal", "Normal mode"))
-            (simple("secure", "Secure mode: no face opens"))
-            (simple("clear-lockout", "Lift the lockout"))
+            (simple("secure", "Secure mode: no face opens the door"))
+            (simple("clear-lockout", "Clear the lockout"))
         }
         form method="post" action="/door/hold" {
             (csrf(session))
-            label for="seconds" { "Hold open for so many seconds" }
+            label for="seconds" { "Hold open for how many seconds" }
             div class="row" {
                 input id="seconds" name="seconds" type="number" min="1" max="86400" value="5" required;
                 button class="danger" type="submit" { "Hold the door open" }
@@ -135,7 +135,7 @@ pub(super) async fn picture(State(site): Shared) -> Response {
     };
     match jpeg {
         Some(jpeg) => ([(header::CONTENT_TYPE, "image/jpeg")], jpeg).into_response(),
-        None => (StatusCode::SERVICE_UNAVAILABLE, "the camera gives no picture\n").into_response(),
+        None => (StatusCode::SERVICE_UNAVAILABLE, "no picture from the camera\n").into_response(),
     }
 }
 
@@ -178,7 +178,7 @@ async fn send_events(site: Arc<Site>, word: String, sender: mpsc::Sender<Bytes>)
                 return;
             }
         }
-        // However many look, the door and the other clients keep their time.
+        // However many are watching, the door and the other clients keep their time.
         let viewers = u32::try_from(site.feed.viewers()).unwrap_or(u32::MAX);
         tokio::select! {
             () = tokio::time::sleep(VIEW_EVERY.max(VIEW_SHARE.saturating_mul(viewers))) => {}

@@ -121,7 +121,7 @@ pub fn text(known: &DaemonSnapshot, viewers: usize, temperatures: &[(String, f64
     );
     let up = known.state.is_some();
     text.one("up", "gauge", "1 while the door's daemon answers the gateway.", u8::from(up));
-    text.one("gateway_viewers", "gauge", "Who looks at the live picture.", viewers);
+    text.one("gateway_viewers", "gauge", "Viewers of the live picture.", viewers);
     if !temperatures.is_empty() {
         text.family("board_temperature_celsius", "gauge", "Temperature of the board's thermal zones.");
         for (zone, celsius) in temperatures {
@@ -156,7 +156,7 @@ pub fn text(known: &DaemonSnapshot, viewers: usize, temperatures: &[(String, f64
     text.one(
         "people_of_other_models",
         "gauge",
-        "People who are not recognised: enrolled with another network.",
+        "People enrolled with another model, who are not recognised.",
         others,
     );
     text.one("enrolling", "gauge", "1 during an enrolment.", flag(status.enrolling));
@@ -198,13 +198,13 @@ pub fn text(known: &DaemonSnapshot, viewers: usize, temperatures: &[(String, f64
         text.one(
             "watchdog_limit_seconds",
             "gauge",
-            "Without a sign of life for so long the daemon is killed.",
+            "The daemon is killed after this long without a sign of life.",
             watchdog.limit_s,
         );
         text.one(
             "watchdog_margin_seconds",
             "gauge",
-            "The least that was left of that in the last minutes.",
+            "The smallest margin to that limit in the last minutes.",
             watchdog.margin_s,
         );
     }

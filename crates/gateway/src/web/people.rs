@@ -19,8 +19,8 @@ pub(super) async fn page(State(site): Shared, Extension(session): Extension<Sess
     let content = html! {
         h1 { "People" }
         @if may {
-            h2 { "Enrol somebody" }
-            p { "The person stands before the camera and looks at it. The live page shows the countdown." }
+            h2 { "Enrol a person" }
+            p { "Ask the person to stand in front of the camera and look at it. The live page shows the countdown." }
             form method="post" action="/people/enrol" {
                 (csrf(&session))
                 label for="name" { "Name (empty: a number)" }
@@ -28,14 +28,14 @@ pub(super) async fn page(State(site): Shared, Extension(session): Extension<Sess
                 p {
                     label {
                         input type="checkbox" name="anyway" value="yes";
-                        " also if the face is like somebody enrolled (twins)"
+                        " even if the face is like that of somebody enrolled (twins)"
                     }
                 }
                 p { button class="main" type="submit" { "Start the enrolment" } }
             }
         } @else {
             p class="note" {
-                "Only looking is allowed here: the owner lets this page enrol by "
+                "This page may only view. To allow enrolment, the owner sets "
                 code { "gateway.rights" } " in the daemon's configuration."
             }
         }
@@ -51,8 +51,8 @@ pub(super) async fn page(State(site): Shared, Extension(session): Extension<Sess
                     dt { "Number" } dd { (person.id) }
                     dt { "Enrolled" } dd { (date(person.enrolled)) }
                     dt { "Looks" } dd { (person.looks) " of at most " (MOST_LOOKS) ", " (person.templates) " templates" }
-                    dt { "Consent" } dd { (person.consent.as_deref().unwrap_or("none noted")) }
-                    dt { "Removed on" } dd { (person.expires.map_or_else(|| "no day set".to_owned(), date)) }
+                    dt { "Consent" } dd { (person.consent.as_deref().unwrap_or("not recorded")) }
+                    dt { "Removed on" } dd { (person.expires.map_or_else(|| "no date set".to_owned(), date)) }
                 }
                 @if may { (change(&session, person)) }
             }
@@ -71,7 +71,7 @@ fn change(session: &Session, person: &Person) -> Markup {
                 input type="hidden" name="id" value=(id);
                 input type="hidden" name="existing" value="look";
                 p {
-                    "The person stands before the camera in another look (glasses, a beard, winter clothes). "
+                    "Ask the person to stand in front of the camera with the new look (glasses, a beard, winter clothes). "
                     button type="submit" { "Add a look" }
                 }
             }
@@ -86,10 +86,10 @@ fn change(session: &Session, person: &Person) -> Markup {
         }
         form method="post" action={ "/people/" (id) "/expiry" } {
             (csrf(session))
-            label for={ "day" (id) } { "Removed by itself on (empty: never)" }
+            label for={ "day" (id) } { "Remove automatically on (empty: never)" }
             div class="row" {
                 input id={ "day" (id) } name="day" type="date" value=[person.expires.map(date)];
-                button type="submit" { "Set the day" }
+                button type="submit" { "Set the date" }
             }
         }
         form method="post" action={ "/people/" (id) "/remove" } {
@@ -97,7 +97,7 @@ fn change(session: &Session, person: &Person) -> Markup {
             p {
                 label {
                     input type="checkbox" name="sure" value="yes" required;
-                    " I am sure: templates and recorded frames are gone for good"
+                    " I am sure: templates and recorded frames are deleted for good"
                 }
             }
             p { button class="danger" type="submit" { "Remove " bdi { (person.name) } } }
@@ -105,7 +105,7 @@ fn change(session: &Session, person: &Person) -> Markup {
     }
 }
 
-/// Somebody is enrolled under the name: what is to happen with them?
+/// Asks what to do about the person already enrolled under the name.
 pub(super) fn taken(site: &Site, session: &Session, person: &Person, anyway: bool) -> Markup {
     let form = |what: &str, unlike: &str, button: Markup| {
         html! {
@@ -124,21 +124,21 @@ pub(super) fn taken(site: &Site, session: &Session, person: &Person, anyway: boo
         h1 { bdi { (person.name) } " is enrolled already" }
         p {
             "Number " (person.id) ", enrolled on " (date(person.enrolled)) ", " (person.looks) " of at most "
-            (MOST_LOOKS) " looks. Nothing has been changed. What is to happen?"
+            (MOST_LOOKS) " looks. Nothing has been changed. What do you want to do?"
         }
-        h2 { "The same person in another look" }
-        p { "Glasses, a beard, winter clothes: the looks known so far stay." }
+        h2 { "The same person with another look" }
+        p { "For glasses, a beard or winter clothes. The looks enrolled so far are kept." }
         @if person.looks < MOST_LOOKS {
-            (form("look", "also if the face is not like theirs", html! {
+            (form("look", "even if the face does not match theirs", html! {
                 button class="main" type="submit" { "Add a look" }
             }))
-        } @else { p class="note" { "No more looks are kept." } }
-        h2 { "A new enrolment in their place" }
-        p { "Who is known under this name now will not be let in any more. Hours and rights of the name stay." }
-        (form("replace", "also if the face is not like theirs: another person takes the name", html! {
+        } @else { p class="note" { "This person already has as many looks as are kept." } }
+        h2 { "Replace the enrolment" }
+        p { "The person now enrolled under this name will no longer be let in. The name keeps its hours." }
+        (form("replace", "even if the face does not match theirs: another person takes over the name", html! {
             button class="danger" type="submit" { "Replace " bdi { (person.name) } }
         }))
-        p { a href="/people" { "Neither: back to the people" } }
+        p { a href="/people" { "Neither: back to People" } }
     };
     layout::page(&site.name, "People", Some(session), &content)
 }

@@ -22,8 +22,7 @@ use facelatch_host::clock;
 
 /// The longest body of a form.
 const MAX_BODY: usize = 16 * 1_024;
-
-/// Between two looks at the secrets while nobody asks for anything.
+/// How often the secrets are checked while no requests come.
 const SECRETS_CHECK: Duration = Duration::from_secs(1);
 
 const STYLE: &str = include_str!("style.css");

@@ -11,9 +11,10 @@ use facelatch_core::time::Timestamp;
 
 /// Sessions at a time; the one used longest ago makes room.
 const MAX_SESSIONS: usize = 64;
-/// A session ends after so long, used or not.
+/// A session ends after this long, used or not.
 const MAX_AGE: Duration = Duration::from_secs(12 * 3_600);
-/// One who is logged in.
+
+/// Somebody who is logged in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
     /// What its forms must carry.
@@ -35,7 +36,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions that end after so long without use.
+    /// Sessions that end after this long without use.
     pub fn new(idle: Duration) -> Self {
         Sessions { idle, held: Mutex::default() }
     }

@@ -1,9 +1,8 @@
 //! How often a password may be tried.
 //!
-//! Guessing is made slow, and nobody is locked out for it: a try waits for its turn and is then answered,
-//! so that the right password comes through after others' wrong ones. That matters where many share an
-//! address, as everybody does who comes by `ssh -L`. A browser that has logged in before has turns of its
-//! own and waits for nobody else's.
+//! Guessing is slowed down, and nobody is locked out: a try waits for its turn and is then answered, so the
+//! right password gets through after others' wrong ones. That matters where many share an address, as with
+//! `ssh -L`. A browser that has logged in before has turns of its own and does not wait for others.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
@@ -20,10 +19,10 @@ const FREE_ATTEMPTS: u32 = 4;
 const MAX_PAUSE: Duration = Duration::from_secs(10);
 /// A try whose turn would come later than this is turned away.
 const MAX_WAIT: Duration = Duration::from_secs(25);
-/// All addresses together: so many tries at once, and then one in so long.
+/// All addresses together: this many tries at once, then one every [`REFILL`].
 const BURST: u32 = 10;
 const REFILL: Duration = Duration::from_secs(2);
-/// After so long without a try a place is as good as new.
+/// A place without a try for this long starts over.
 const FORGET_AFTER: Duration = Duration::from_secs(900);
 /// Places remembered.
 const MAX_SOURCES: usize = 1_024;

@@ -303,7 +303,7 @@ mod tests {
         DoorNames { door: "front".into(), device, prefix: "homeassistant".into() }
     }
 
-    fn said(messages: &[Message], of: &str) -> Option<String> {
+    fn said(messages: &[RetainedMessage], of: &str) -> Option<String> {
         let topic = names().topic(of);
         messages.iter().find(|m| m.topic == topic).map(|m| m.payload.clone())
     }

@@ -25,7 +25,7 @@ use facelatch::audit::Entry;
 use facelatch::demo::portrait::Portrait;
 use facelatch::demo::walkup::{Walk, WalkUp};
 use facelatch::protocol::{Entries, Person, Request};
-use facelatch_gateway::daemon_link::DoorLink;
+use facelatch_gateway::daemon_link::DaemonLink;
 use facelatch_gateway::mqtt::MqttConfig;
 use rumqttc::{Client, Event, MqttOptions, Packet, PublishOptions, QoS};
 use serde_json::{Value, json};
@@ -355,8 +355,8 @@ impl Door {
     }
 
     /// By the operator's socket, which has all rights.
-    fn operator(&self) -> DoorLink {
-        DoorLink::new(&self.folder.path().join("socket"))
+    fn operator(&self) -> DaemonLink {
+        DaemonLink::new(&self.folder.path().join("socket"))
     }
 
     fn log(&self) -> Vec<Entry> {

@@ -1,4 +1,4 @@
-//! The way to the broker, and in words why it cannot be gone.
+//! The way to the broker, and in words why it does not work.
 //!
 //! TLS is ours rather than the client library's: the library need not bring a second reader of certificates, and
 //! what went wrong is told by rustls' own errors.
@@ -14,7 +14,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{AlertDescription as Alert, CertificateError, ClientConfig, Error as TlsError};
 
-use super::{MqttConfig, MqttError};
+use super::error::MqttError;
+use super::settings::MqttConfig;
 
 /// TLS to one broker.
 #[derive(Clone)]
@@ -98,7 +99,7 @@ pub(super) fn explain(error: &ConnectionError, config: &MqttConfig, host: &str) 
             );
         }
         Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
-            return format!("no way to {host}: see mqtt.host and the board's network");
+            return format!("{host} cannot be reached: see mqtt.host and the board's network");
         }
         _ => {}
     }
@@ -116,15 +117,15 @@ pub(super) fn explain(error: &ConnectionError, config: &MqttConfig, host: &str) 
         }
         // Before the first answer. TLS that a port without it does not understand, and the other way about.
         ConnectionError::Io(error) if config.tls && is_cut(error) => format!(
-            "{broker} hung up when TLS began: that port seems to be one without TLS; see mqtt.port (with TLS as a \
-             rule 8883), or mqtt.tls = false for a broker on this board"
+            "{broker} hung up when TLS began: that port probably does not use TLS; see mqtt.port (usually 8883 with \
+             TLS), or mqtt.tls = false for a broker on this board"
         ),
         ConnectionError::MqttState(_) | ConnectionError::NotConnAck(_) | ConnectionError::Io(_)
             if !config.tls && is_no_mqtt(error) =>
         {
             format!(
                 "{broker} does not answer in MQTT: if that port wants TLS, set mqtt.tls = true and mqtt.ca, or see \
-                 mqtt.port (without TLS as a rule 1883)"
+                 mqtt.port (usually 1883 without TLS)"
             )
         }
         _ => error.to_string(),
@@ -180,7 +181,7 @@ fn tls_problem(error: &TlsError, config: &MqttConfig, host: &str) -> String {
             other => format!("the broker's certificate cannot be used: {other} (mqtt.ca is {ca})"),
         },
         TlsError::InvalidMessage(_) => format!(
-            "{host}:{} does not answer in TLS: see mqtt.port (with TLS as a rule 8883), or mqtt.tls = false for a \
+            "{host}:{} does not answer in TLS: see mqtt.port (usually 8883 with TLS), or mqtt.tls = false for a \
              broker on this board",
             config.port
         ),

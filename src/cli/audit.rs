@@ -30,9 +30,9 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum AuditCommand {
-    /// Is every entry as it was written? Names the first that is not
+    /// Check that every entry is as it was written; names the first that is not
     Verify {
-        /// An earlier export: is the log still its continuation?
+        /// An earlier export: check that the log continues it
         #[arg(long, value_name = "FILE")]
         checkpoint: Option<PathBuf>,
         /// One JSON object instead of text
@@ -44,16 +44,16 @@ enum AuditCommand {
         /// How many
         #[arg(long, value_name = "N", default_value_t = 20)]
         last: usize,
-        /// One JSON object a line instead of text
+        /// One JSON object per line instead of text
         #[arg(long)]
         json: bool,
     },
     /// Write the entries as they stand in the log, and a checkpoint as the last line
     Export {
-        /// Write here instead of to standard output
+        /// Write to this file instead of standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
-        /// The checkpoint alone: one line, to be kept away from the board
+        /// Only the checkpoint: one line, to be stored away from the board
         #[arg(long)]
         head: bool,
     },
@@ -71,7 +71,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     if let Err(error) = fs::read_dir(&folder) {
         let remedy = match error.kind() {
             io::ErrorKind::PermissionDenied => "run this as root or as the user facelatch",
-            _ => "the daemon makes it when it first starts; another folder is named by --folder",
+            _ => "the daemon makes it when it first starts; use --folder to name another folder",
         };
         return Err(format!("audit log {}: cannot be read: {error}; {remedy}", folder.display()).into());
     }
@@ -174,7 +174,7 @@ fn read<T>(
             _ => thread::sleep(Duration::from_millis(100)),
         }
     }
-    Err("audit log: it changed while it was read: try again".into())
+    Err("audit log: it changed while being read: try again".into())
 }
 
 fn verdict(outcome: &Result<LogCheck, Break>, checkpoint: Option<Checkpoint>, json: bool) -> Answer {
@@ -207,7 +207,7 @@ fn verdict(outcome: &Result<LogCheck, Break>, checkpoint: Option<Checkpoint>, js
         }
         match checkpoint {
             Some(c) if too_old => say!(
-                "but the checkpoint's entry {} was retired: it can be compared no more; export more often",
+                "but the checkpoint's entry {} was retired and can no longer be compared; export more often",
                 c.entries
             ),
             Some(c) => say!("continues the checkpoint at entry {}", c.entries),

@@ -21,7 +21,7 @@ use crate::matching::{Gallery, Metric};
 use crate::picture_file::list_pictures;
 use facelatch_host::say;
 
-/// Measure the installed model, threshold and 15-frame rule on people of your own
+/// Measure the installed model, threshold and 15-frame rule on your own people
 ///
 /// DIR holds a folder for each person. Pictures in it are compared with one another: false match and
 /// false non-match rate (FMR, FNMR) per comparison. Recordings in it (AVI, Y4M, or a folder of frames
@@ -130,9 +130,9 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let (attempts, not_enrolled) = attempts(&people, &args, pipeline)?;
     if comparisons.is_none() && attempts.is_none() {
         return Err(format!(
-            "{}: nothing to measure: it takes two people with pictures, or a recording each; {}",
+            "{}: nothing to measure: give at least two people with pictures, or a recording each; {}",
             args.people.display(),
-            "lay them out as DIR/NAME/picture.jpg and DIR/NAME/recording (see facelatch calibrate --help)"
+            "use the layout DIR/NAME/picture.jpg and DIR/NAME/recording (see facelatch calibrate --help)"
         )
         .into());
     }
@@ -146,7 +146,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     }
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder)
-            .map_err(|e| format!("{}: {e}; choose a folder that can be written", folder.display()))?;
+            .map_err(|e| format!("{}: {e}; choose a writable folder", folder.display()))?;
         for (measured, what) in [(&comparisons, "comparison"), (&attempts, "attempt")] {
             let Some(m) = measured else { continue };
             let picture = trade_off(&m.genuine, &m.impostors, m.threshold, what);
@@ -216,7 +216,7 @@ fn comparisons(
     if pairs > most {
         let n = paths.len();
         return Err(format!(
-            "{}: its {n} pictures make {pairs} comparisons, at most {most} are made; give fewer",
+            "{}: its {n} pictures make {pairs} comparisons, the limit is {most}; give fewer",
             args.people.display()
         )
         .into());
@@ -356,7 +356,7 @@ impl Report {
                 None => {}
                 Some(Answered::Supported { claim, false_rejects }) => {
                     text += &format!(
-                        "  {} of at most {} holds with 95 % confidence from the threshold {:.4} on (at most {:.4} %):\n",
+                        "  {} of at most {} holds with 95 % confidence at or above the threshold {:.4} (at most {:.4} %):\n",
                         names[0],
                         claim.target,
                         claim.threshold,

@@ -20,7 +20,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let LoadedConfig { config, renamed, .. } = LoadedConfig::load(&args.config.path)?;
     let pipeline = Pipeline::from_config(config, &args.config.path)?;
     let (config, rules) = (&pipeline.config, &pipeline.rules);
-    say!("{} is right. facelatch run would", args.config.path.display());
+    say!("{} is valid. facelatch run would", args.config.path.display());
     match &config.camera.recording {
         Some(path) => say!("- play the recording {} at {} frames/s", path.display(), config.camera.fps),
         None => say!(
@@ -64,18 +64,21 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     }
     let named = config.schedule.people.len();
     if named > 0 {
-        say!("- ask the clock about {named} people with hours of their own");
+        say!("- check the hours of {named} people who have their own");
     }
     match gallery_access::strangers(config) {
         Ok(names) => {
             for name in names {
-                say!("- find nobody called {name:?} (schedule.people): {}", gallery_access::STRANGER_REMEDY);
+                say!(
+                    "- match no enrolled person with the name {name:?} (schedule.people): {}",
+                    gallery_access::STRANGER_REMEDY
+                );
             }
         }
-        Err(error) => say!("- look for the names in schedule.people, which this command cannot: {error}"),
+        Err(error) => say!("- look up the names in schedule.people, which this command cannot do: {error}"),
     }
     if config.recording.enabled {
-        say!("- record what the controller is told in {}", config.recording.file.display());
+        say!("- record the controller's inputs in {}", config.recording.file.display());
     }
     if config.recording.frames {
         let recording = &config.recording;

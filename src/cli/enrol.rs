@@ -27,7 +27,7 @@ use facelatch_host::say;
 /// Enrol a person: before the running door's camera, or from pictures
 ///
 /// The frames must show one person, well lit, sharp and facing the camera, and nobody who is enrolled
-/// already under another name. Who is enrolled under the name is replaced, or known in one more look, only
+/// already under another name. A person enrolled under the name is replaced, or gets another look, only
 /// when that is asked for.
 #[derive(ClapArgs)]
 pub struct Args {
@@ -49,7 +49,7 @@ pub struct Args {
     /// Enrol although the person looks like somebody enrolled under another name (twins)
     #[arg(id = "anyway", long = "anyway")]
     allow_duplicate: bool,
-    /// Instead: let the enrolment button work once within so many seconds (0 takes it back)
+    /// Instead: let the enrolment button work once within this many seconds (0 revokes it)
     #[arg(
         long,
         value_name = "SECONDS",
@@ -77,7 +77,9 @@ fn allow_button(args: &Args, seconds: u64) -> Result<Answer, CommandError> {
     let (client, most) = (daemon(args, &config)?, config.enrolment.button_window_s);
     match config.enrolment.button {
         ButtonPolicy::Authorised => {}
-        ButtonPolicy::Anyone => say!("the button works for anyone (enrolment.button): nothing to allow"),
+        ButtonPolicy::Anyone => {
+            say!("anyone may use the button (enrolment.button): there is nothing to allow")
+        }
         ButtonPolicy::Nobody => return Err("enrolment.button = \"nobody\": the button never works".into()),
     }
     if seconds > most {
@@ -142,13 +144,13 @@ fn meant(args: &Args, name: &str, people: &[Person]) -> Result<Option<Meant>, Co
     }
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Err(format!(
-            "{name} is enrolled already ({who}): --replace puts this face in their place, --add-look adds a look \
+            "{name} is already enrolled ({who}): --replace replaces them, --add-look adds a look \
              to theirs (glasses, a beard); or choose another name"
         )
         .into());
     }
     eprint!(
-        "{name} is enrolled already ({who}).\nReplace them by this face, or add a look to theirs (glasses, a \
+        "{name} is already enrolled ({who}).\nReplace them with this face, or add a look (glasses, a \
          beard)? [replace/look/NOTHING] "
     );
     let mut answer = String::new();

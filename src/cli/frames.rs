@@ -28,13 +28,13 @@ pub struct Args {
 enum FramesCommand {
     /// List them, oldest first
     List {
-        /// One JSON object a line instead of text
+        /// One JSON object per line instead of text
         #[arg(long)]
         json: bool,
     },
-    /// Decrypt them into JPEG files that everybody with access to the folder can look at
+    /// Decrypt them into JPEG files, readable by everyone with access to the folder
     Export {
-        /// The folder for them; it is made when it is not there
+        /// The folder for them; created if missing
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
         /// Their names as listed; without one, all of them

@@ -102,7 +102,7 @@ impl OfflineGallery {
         self.put(gallery, reports.iter().filter_map(audit_event).collect(), erases, false)
     }
 
-    /// Refuses where the files do not belong together, but for those of `mended`, which the change itself mends.
+    /// Refuses when the files do not match one another, except those of `mended`, which the change itself mends.
     fn check_belongs_together(&self, mended: RolledBack) -> Result<(), CommandError> {
         let what = self.found.what;
         if what.and(mended) == mended {
@@ -111,7 +111,7 @@ impl OfflineGallery {
         let words = Some(&self.found.words).filter(|words| !words.is_empty());
         let words = words.map_or_else(|| "see facelatch audit show".to_owned(), Clone::clone);
         Err(format!(
-            "the door's files do not belong together ({what}): {words}; start the daemon: {}",
+            "the door's files do not match one another ({what}): {words}; start the daemon: {}",
             Reconciled::remedy()
         )
         .into())
@@ -245,7 +245,7 @@ impl GalleryAccess {
                 let size = serde_json::to_vec(&request)?.len() as u64;
                 if size > MAX_REQUEST {
                     return Err(format!(
-                        "{} people are too many at a time for the daemon ({} MiB, at most {}): stop it \
+                        "{} people are too many for the daemon at once ({} MiB, at most {}): stop it \
                          (systemctl stop facelatch) and import without it",
                         people.subjects().len(),
                         size >> 20,

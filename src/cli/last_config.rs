@@ -1,6 +1,6 @@
 //! The configuration that the service's daemon last started with, kept in its state folder.
 //!
-//! Whoever edits the configuration while the door is open must not keep it open by that: the line that the
+//! Editing the configuration while the door is open must not keep it open: the line that the
 //! daemon drove is secured, whatever the file has said since.
 
 use std::ffi::OsString;
@@ -51,7 +51,7 @@ impl LastConfig {
     }
 
     /// Keeps `config`, the text of the configuration at `from`, as the one in force. Without the copy the
-    /// door works as well, so that a full disk is no reason to keep it shut.
+    /// door works as well, so a full disk must not keep it shut.
     pub(super) fn keep(&self, config: &[u8], from: &Path) {
         self.keep_on(&FileSystem, config, from);
     }
@@ -61,7 +61,7 @@ impl LastConfig {
     fn keep_on(&self, disk: &dyn Disk, config: &[u8], from: &Path) {
         // A start with the same configuration needs no disk that takes writes.
         if disk.read(&self.path).is_ok_and(|kept| kept == config) {
-            // Whoever was killed in the midst of this may have left the name unsynced.
+            // A process killed during this may have left the name unsynced.
             let _ = disk.sync_folder(&self.path);
             return;
         }

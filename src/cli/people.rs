@@ -26,11 +26,11 @@ pub struct Args {
 enum PeopleCommand {
     /// List everybody enrolled
     List {
-        /// One JSON object a line instead of text
+        /// One JSON object per line instead of text
         #[arg(long)]
         json: bool,
     },
-    /// Show what is known of a person, but for the templates
+    /// Show what is stored about a person, except the templates
     Show {
         /// The name
         name: String,
@@ -62,35 +62,35 @@ enum PeopleCommand {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Take in the people of a file that another board exported: all of them, or nobody
+    /// Add the people of a file that another board exported: all of them, or nobody
     Import {
         /// The file
         file: PathBuf,
         #[command(flatten)]
         key: KeyArgs,
-        /// Although they may look like somebody enrolled here (twins)
+        /// Import even if they look like somebody enrolled here (twins)
         #[arg(id = "anyway", long = "anyway")]
         allow_duplicate: bool,
     },
     /// Copy everybody into an encrypted file
     ///
-    /// A backup that replaces the one before forgets who was removed since.
+    /// A backup that replaces an earlier one no longer holds the people removed in between.
     Backup {
         /// The file; one that is there is replaced
         file: PathBuf,
         #[command(flatten)]
         key: KeyArgs,
     },
-    /// Fill up what is missing from a backup; the daemon must not run
+    /// Add what is missing from a backup; the daemon must not be running
     ///
-    /// Who was removed since the backup stays removed.
+    /// People removed since the backup stay removed.
     Restore {
         /// The file
         file: PathBuf,
         #[command(flatten)]
         key: KeyArgs,
     },
-    /// Seal the gallery with a new key in place of the old one; the daemon must not run
+    /// Seal the gallery with a new key; the daemon must not be running
     ///
     /// Recorded frames, which the old key seals, are erased.
     RotateKey,
@@ -110,7 +110,7 @@ struct NoteArgs {
 
 #[derive(ClapArgs)]
 struct KeyArgs {
-    /// The key of that file: 32 bytes, mode 0600; made where it is not there yet. Keep it elsewhere
+    /// The key of that file: 32 bytes, mode 0600; created if missing. Keep it elsewhere
     #[arg(id = "key", long, value_name = "KEYFILE")]
     path: PathBuf,
 }
@@ -186,7 +186,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             let left_out = access.restore(&backup)?;
             say!("restored from a backup of {} people", backup.subjects().len());
             for name in &left_out {
-                say!("left out: {name}: removed since the backup, or the name or id is another's now");
+                say!("left out: {name}: removed since the backup, or somebody else has the name or id now");
             }
             return Ok(if left_out.is_empty() { Answer::Done } else { Answer::No });
         }

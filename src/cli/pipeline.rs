@@ -109,7 +109,7 @@ fn model_facts(embedder: &Embedder) -> ModelFacts {
 /// Reads a cascade, in OpenCV's XML or our compact form.
 pub fn load_cascade(path: &Path) -> Result<Cascade, CommandError> {
     let bytes = fs::read(path).map_err(|e| {
-        format!("cascade {}: cannot be read: {e}; name a cascade file that can be read", path.display())
+        format!("cascade {}: cannot be read: {e}; name a readable cascade file", path.display())
     })?;
     Cascade::from_bytes(&bytes).map_err(|e| format!("cascade {}: {e}", path.display()).into())
 }

@@ -29,7 +29,7 @@ struct State {
 }
 
 impl Progress {
-    /// Work of so many steps begins.
+    /// Starts work of this many steps.
     pub fn new(what: &'static str, of: usize) -> Self {
         let state = Mutex::new(State { done: 0, said: Instant::now(), open: false });
         Progress { what, of, terminal: io::stderr().is_terminal(), state }
@@ -45,7 +45,7 @@ impl Progress {
         }
         state.said = Instant::now();
         let words = format!("{} of {} {}", state.done, self.of, self.what);
-        // Who waits may have closed stderr; the work goes on.
+        // The caller may have closed stderr; the work continues.
         let _ = if self.terminal {
             state.open = true;
             write!(io::stderr(), "\r{words}\x1b[K")

@@ -27,7 +27,7 @@ pub struct Args {
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let (loaded, last_config) = (LoadedConfig::load(&args.config.path), LastConfig::of_service());
-    // First of all: whatever a former process left, the door is locked from here on.
+    // First of all: whatever an earlier process left, the door is locked from here on.
     if let Some(last_config) = &last_config {
         let present = loaded.as_ref().ok().map(|file| file.config.strike_settings());
         last_config.secure_unless(present.as_ref());
@@ -92,7 +92,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     Ok(Answer::Done)
 }
 
-/// A recording that cannot be written is no reason to keep people out or in.
+/// A recording that cannot be written must not keep people out or in.
 fn open_recording(config: &Config) -> Option<RecordingFile> {
     let file = &config.recording.file;
     RecordingFile::open(file, config.recording.max_mb << 20)
@@ -106,7 +106,7 @@ fn open_recording(config: &Config) -> Option<RecordingFile> {
         .ok()
 }
 
-/// Frames of former days are looked after even where none are recorded any more.
+/// Old frames are still expired when none are recorded any more.
 fn open_frames(config: &Config) -> Option<FrameRecording> {
     let record = config.recording.frames;
     if !record && !config.recording.frames_folder.exists() {

@@ -112,7 +112,7 @@ pub fn audit_event(report: &Report) -> Option<AuditEvent> {
         | Event::EnrolFailed { .. } => (None, None),
         Event::EnrolAllowed { by: EnrolGrant::Administrator { subject }, .. } => (Some(*subject), None),
     };
-    // Whom and how much have fields of their own.
+    // Subject and similarity have their own fields.
     let detail = match event {
         Event::Released(ReleaseReason::Identified { .. }) => "cause=identified".to_owned(),
         Event::EnrolAllowed { by: EnrolGrant::Administrator { .. }, .. } => "by=administrator".to_owned(),

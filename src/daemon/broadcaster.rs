@@ -1,4 +1,4 @@
-//! What watchers are told: the door's state, the audit log's entries, and a picture while somebody looks.
+//! What watchers get: the door's state, the audit log's entries, and a picture while somebody looks.
 //!
 //! Whoever works for the door updates a snapshot and continues; nobody here can make it wait. State and picture
 //! are latest-only. Of the audit log's entries the snapshot keeps the last few: a watcher that falls behind
@@ -83,7 +83,7 @@ impl Broadcaster {
         true
     }
 
-    /// The attempt under way, as it was published last.
+    /// The attempt in progress, as it was published last.
     pub(super) fn attempt(&self) -> Attempt {
         self.snapshot().attempt.clone()
     }

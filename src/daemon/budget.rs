@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// A token bucket: so many at once, and then so many a second.
+/// A token bucket: a burst, then a rate per second.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     left: f64,
@@ -35,7 +35,7 @@ impl Budget {
 pub(super) struct Allowance {
     /// At once.
     pub burst: u32,
-    /// And then one in so long.
+    /// The interval after that.
     pub every: Duration,
 }
 

@@ -48,7 +48,7 @@ pub(super) fn answer(
         }
         Request::Add { model, .. } if model != vitals.model.hash => {
             let message = format!(
-                "the pictures were read with model {model}, the daemon runs {}: give both the same config",
+                "the pictures were read with model {model}, but the daemon runs {}: give both the same config",
                 vitals.model.hash
             );
             (Reply::error(message), Vec::new())

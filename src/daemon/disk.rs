@@ -24,7 +24,7 @@ const QUEUE: usize = 1_024;
 /// What the thread is asked to do.
 enum Job {
     Save(PersistentState),
-    /// The state goes on after this number.
+    /// The state continues after this number.
     GoOnAfter(u64),
     /// People whose time is over, for the next write of the state.
     Over(BTreeMap<SubjectId, (u64, u64)>),
@@ -63,7 +63,7 @@ pub struct StoredFiles {
     pub saved: Option<PersistentState>,
     /// The recording, if one is made.
     pub recording: Option<RecordingFile>,
-    /// Where a recording lies, also one of former days when there is none now.
+    /// Where a recording is, including an old one when none is being made.
     pub recorded: PathBuf,
     /// How far the audit log is.
     pub tail: LogTail,

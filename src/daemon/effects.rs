@@ -31,7 +31,7 @@ use crate::store::OwedChange;
 use crate::strike::StrikeState;
 use crate::time::Timestamp;
 
-/// At the end the disk and the audit log get so long each; the strike is secured by then, and a
+/// At the end the disk and the audit log get this long each; the strike is secured by then, and a
 /// supervisor waits as well.
 const LAST_WRITES: Duration = Duration::from_secs(2);
 
@@ -66,11 +66,11 @@ pub(super) struct Executor {
 /// Who waits for an answer.
 #[derive(Debug, Default)]
 pub(super) struct Clients {
-    /// Who asked for the enrolment under way.
+    /// Who asked for the enrolment in progress.
     pub(super) enrolment: Option<(Replies, Peer)>,
     /// Who asked for the change of the gallery that is being written.
     pub(super) change: Option<(Replies, Peer)>,
-    /// Who has accepted files that do not belong together, and waits for the state to say so.
+    /// Who has accepted files that do not match, and waits for the state to say so.
     pub(super) acceptance: Option<Replies>,
 }
 
@@ -215,7 +215,7 @@ impl Executor {
     }
 
     /// Releases for somebody who leaves, if a release for a face waits for the disk: whoever asks to leave is never
-    /// kept waiting. The controller counts that release as under way, and its end stays as it is.
+    /// kept waiting. The controller counts that release as in progress, and its end stays as it is.
     pub(super) fn release_for_exit(&mut self, now: Timestamp, exit: &Report) -> Result<(), DaemonError> {
         if self.waiting.is_none() {
             return Ok(());
@@ -325,10 +325,11 @@ impl Executor {
         self.apply_effects(effects)
     }
 
-    /// The state that says that files which do not belong together were accepted cannot be written.
+    /// The state that says that files which do not match were accepted cannot be written.
     pub(super) fn acceptance_not_saved(&mut self) {
         if let Some(client) = self.clients.acceptance.take() {
-            client.send(Reply::error("accepted until the next start: the door's state cannot be written"));
+            client
+                .send(Reply::error("accepted only until the next start: the door's state cannot be written"));
         }
     }
 
@@ -336,7 +337,7 @@ impl Executor {
     pub(super) fn finish(&mut self, why: &str) {
         let stopped = AuditEvent::new("stopped").with(format!("reason={why:?}"));
         self.trail.finish(self.door.gallery(), stopped, LAST_WRITES);
-        // The state's last word is where the log ends: that entries were cut off shows at the next start.
+        // The state's last word is where the log ends: so the next start notices missing entries.
         if self.trail.works() && self.disk.settle().is_ok() {
             self.disk.flush(LAST_WRITES, || {});
         }
@@ -357,9 +358,7 @@ impl Executor {
     fn expire(&mut self, now: Timestamp) -> Vec<Effect> {
         let look = self.expiry.look(now, self.door.gallery());
         if let Some(seconds) = look.jump {
-            log::warn!(
-                "event=clock_jumped by_s={seconds} effect=\"nobody is erased by this clock for a day\""
-            );
+            log::warn!("event=clock_jumped by_s={seconds} effect=\"nobody expires by this clock for a day\"");
             self.trail.record(AuditEvent::new("clock").with(format!("jumped_s={seconds}")));
         }
         if let Some(frames) = &self.frames {
@@ -534,12 +533,12 @@ impl Executor {
     }
 }
 
-/// What the one who asked for an enrolment hears of its failure. Who stands before the door is not for a
+/// What the requester of an enrolment learns of its failure. Who stands before the door is not for a
 /// broker to keep: the gateway, which may see the people and the events, is not sent the name.
 pub(super) fn enrolment_failed(report: &Report, reason: &str, peer: Peer) -> Reply {
     let named = matches!(report, Report::EnrolRefused { like: Some(_), .. });
     let reason = match peer {
-        Peer::Gateway if named => "already enrolled; the door's events say as whom",
+        Peer::Gateway if named => "already enrolled; the door's events say under which name",
         _ => reason,
     };
     let frames = match report {

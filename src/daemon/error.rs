@@ -35,7 +35,7 @@ pub enum DaemonError {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another daemon answers on the socket.
@@ -51,7 +51,7 @@ pub enum DaemonError {
         thread: &'static str,
     },
     /// A thread could not be started.
-    #[error("the system starts no more threads: {0}")]
+    #[error("the system cannot start another thread: {0}")]
     Thread(io::Error),
 }
 

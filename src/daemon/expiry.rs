@@ -10,7 +10,7 @@ use crate::expiry::{Expiry, Look};
 use crate::matching::Gallery;
 use crate::time::Timestamp;
 
-/// Expiry dates are looked at so often; a change of the gallery takes one person at a time.
+/// Expiry dates are checked this often; a change of the gallery takes one person at a time.
 const EVERY: Duration = Duration::from_secs(10);
 /// For how long the clock has said that somebody's time is over is noted for a restart so often.
 const NOTE_EVERY: Duration = Duration::from_secs(3_600);

@@ -24,11 +24,11 @@ use crate::protocol::{Entries, Hello, MAX_ENTRIES, PROTOCOL, Reply, Request, Rig
 use crate::store;
 use crate::time::Timestamp;
 
-/// A client that does not read for so long is dropped.
+/// A client that does not read for this long is dropped.
 const CLIENT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A check of the audit log answers for so long.
+/// The result of a check of the audit log is kept this long.
 const VERIFY_EVERY: Duration = Duration::from_secs(60);
-/// A watcher is looked after at least so often.
+/// Each watcher is served at least this often.
 const WATCH_TICK: Duration = Duration::from_millis(500);
 
 /// What the clients of one socket are served with.
@@ -127,7 +127,7 @@ impl RequestHandler {
                 Some(reply) => reply,
                 None => return Ok(()),
             },
-            Err(error) => Reply::error(format!("request not understood: {error}")),
+            Err(error) => Reply::error(format!("unknown request: {error}")),
         };
         write_reply(&mut stream, &reply)
     }
@@ -139,11 +139,11 @@ impl RequestHandler {
         if !self.may(&request) {
             let message = match right {
                 Some(right) => format!(
-                    "the gateway has not got the right \"{}\": the owner gives it by gateway.rights in the \
+                    "the gateway lacks the right \"{}\": the owner grants it with gateway.rights in the \
                      daemon's configuration",
                     right.name()
                 ),
-                None => "not by the gateway: use the command line on the board itself".to_owned(),
+                None => "not through the gateway: use the command line on the board".to_owned(),
             };
             let refused = Message::Refused { command: request.name(), by: "gateway" };
             self.inbox.send(refused).map_err(gone)?;

@@ -125,7 +125,7 @@ impl Waiting {
     /// Hangs up; whoever has asked is told why. Nobody waits for a client here.
     fn turn_away(mut self) {
         if self.request.is_some() {
-            let message = "too many clients at a time: try again".to_owned();
+            let message = "too many clients at once: try again".to_owned();
             if let Ok(mut line) = serde_json::to_vec(&Reply::error(message)) {
                 line.push(b'\n');
                 let _ = self.stream.write(&line);
@@ -217,7 +217,7 @@ impl<'a> Intake<'a> {
                 Ok((stream, _)) => stream,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {
-                    // Clients come back, the door goes on.
+                    // Clients reconnect; the door continues.
                     thread::sleep(REFUSED);
                     return;
                 }

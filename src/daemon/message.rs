@@ -7,10 +7,10 @@ use crate::lines::LineEvent;
 use crate::observation::Observation;
 use crate::protocol::metrics::StageTimes;
 
-/// What the controller's thread is told.
+/// A message to the controller's thread.
 #[derive(Debug)]
 pub enum Message {
-    /// A frame was processed, in so long.
+    /// A frame was processed, taking this long.
     Seen(Box<Observation>, StageTimes),
     /// The camera gives no frames at present, and says so.
     CameraIdle,
@@ -45,7 +45,7 @@ pub enum Message {
     GallerySaved(Result<(), String>),
     /// A client asks.
     Asked(ClientRequest),
-    /// Somebody has asked for what he may not.
+    /// Somebody asked for something they have no right to.
     Refused {
         /// What.
         command: &'static str,

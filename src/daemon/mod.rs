@@ -193,8 +193,8 @@ fn warn_of_the_unusable(gallery: &Gallery, hours: &NamedHours, model: ModelFacts
     let others = gallery.of_other_models(model.hash);
     if others > 0 {
         log::warn!(
-            "event=other_model people={others} model={} effect=\"they are not recognised\" remedy=\"enrol \
-             them anew, or configure the model that they were enrolled with\"",
+            "event=other_model people={others} model={} effect=\"they are not matched\" remedy=\"enrol \
+             them again, or configure the model that they were enrolled with\"",
             model.hash
         );
     }

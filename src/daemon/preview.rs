@@ -20,7 +20,7 @@ use crate::vision::{QualityRules, sharpness};
 
 /// Between two pictures.
 const VIEW_EVERY: Duration = Duration::from_millis(95);
-/// A picture is reduced by a whole factor to at most so many pixels a row.
+/// A picture is reduced by a whole factor to at most this many pixels per row.
 const VIEW_WIDTH: usize = 480;
 const VIEW_QUALITY: i32 = 70;
 
@@ -41,7 +41,7 @@ pub(super) struct PreviewEncoder {
 }
 
 impl PreviewEncoder {
-    /// Starts the thread that reduces and packs. Its end would be no reason to stop the door.
+    /// Starts the thread that reduces and packs. Its end would not be a reason to stop the door.
     pub(super) fn start(broadcaster: Arc<Broadcaster>, rules: QualityRules) -> Result<Self, DaemonError> {
         let slot = Arc::new((Mutex::new(None), Condvar::new()));
         let encoder = PreviewEncoder { broadcaster, slot, taken: Timestamp::ZERO };

@@ -53,7 +53,7 @@ impl Publisher {
         }
     }
 
-    /// The supervisor kills after so long without a sign of life.
+    /// The supervisor kills after this long without a sign of life.
     pub(super) fn watched_by(&mut self, limit: Option<Duration>) {
         self.watchdog = limit;
     }
@@ -109,7 +109,7 @@ impl Publisher {
         self.broadcaster.is_watched() && (self.changed || now.since(self.published) >= every)
     }
 
-    /// The attempt under way, as the person at the door sees it.
+    /// The attempt in progress, as the person at the door sees it.
     pub(super) fn attempt(&self, door: &Door, shown: Indication, words: Words<'_>) -> Attempt {
         let controller = door.controller();
         let said = |text: Option<&str>, otherwise: &str| text.unwrap_or(otherwise).to_owned();

@@ -1,4 +1,4 @@
-//! Whether gallery, state and audit log belong together, and what a kill has left to be done.
+//! Whether gallery, state and audit log match, and what a kill has left to be done.
 //!
 //! Each of the three knows how far the others had come: the log's entries say the version of the gallery and
 //! the number of the state's last write ([`Marks`]); gallery and state hold the log's last entry. Always the
@@ -87,7 +87,7 @@ impl Reconciled {
 
     /// What to do about it, for an operator.
     pub fn remedy() -> &'static str {
-        "facelatch status says more; facelatch mode normal --accept-rollback accepts the files as they are"
+        "see facelatch status; facelatch mode normal --accept-rollback accepts the files as they are"
     }
 }
 

@@ -187,7 +187,7 @@ impl Recorder {
     }
 }
 
-/// A disk that refuses is tried again, which is said once.
+/// A disk that refuses is retried; this is logged once.
 struct Attempts {
     failing: Arc<AtomicBool>,
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Weak};
 use crate::matching::Gallery;
 use crate::protocol::{Reply, Request, Right};
 
-/// Who asks.
+/// The client that asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
     /// The daemon's own user, or root.

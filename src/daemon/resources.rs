@@ -33,7 +33,7 @@ pub struct Resources {
     pub state: StateStore,
     /// Where the controller's inputs go, if anywhere.
     pub recording: Option<RecordingFile>,
-    /// Where a recording lies, be it one of former days: who is removed, is removed from it.
+    /// Where a recording is, including an old one: removed people are removed from it.
     pub recorded: PathBuf,
     /// Where recorded frames are, if there may be any.
     pub frames: Option<FrameRecording>,
@@ -51,7 +51,7 @@ pub struct Resources {
     pub gateway: Option<GatewayEndpoint>,
     /// What makes a face fit for enrolment, as people who look are told.
     pub quality: QualityRules,
-    /// Without progress for so long the watchdog is not fed.
+    /// After this long without progress the watchdog is no longer fed.
     pub stall: Duration,
     /// The audit log.
     pub audit: AuditLocation,
@@ -73,7 +73,7 @@ pub struct FrameRecording {
 pub struct AuditLocation {
     /// Its folder.
     pub folder: PathBuf,
-    /// When a new file is begun.
+    /// When a new file is started.
     pub rotation: Rotation,
     /// What is in force.
     pub context: Context,
@@ -89,7 +89,7 @@ impl AuditLocation {
 /// What becomes of a release by face while its entry in the audit log is not on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnrecordedRules {
-    /// It waits so long.
+    /// The time it waits.
     pub(super) wait: Duration,
     /// Then it happens without its entry; else it does not.
     pub(super) release: bool,

@@ -45,7 +45,7 @@ impl Vitals {
         }
     }
 
-    /// A frame was processed, in so long.
+    /// A frame was processed, taking this long.
     pub(super) fn processed(&mut self, now: Timestamp, with_face: bool, took: Duration) {
         self.progress.processed(now);
         self.frames += 1;

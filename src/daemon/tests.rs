@@ -281,7 +281,7 @@ impl Bench {
         serde_json::from_value(result).unwrap()
     }
 
-    /// Waits until the strike has made so many changes; returns them.
+    /// Waits until the strike has made this many changes; returns them.
     fn changes(&self, count: usize) -> Vec<StrikeState> {
         let until = clock::now() + SOON;
         while self.strike.states().len() <= count {

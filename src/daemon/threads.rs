@@ -52,12 +52,12 @@ pub(super) type Wanted = Arc<Mutex<Purpose>>;
 /// What the camera's thread counts, for `status`.
 pub(super) type SharedCounters = Arc<Mutex<Counters>>;
 
-/// The gateway's socket. What goes wrong with it is said; the door does without.
+/// The gateway's socket. Failures are logged; the door runs without it.
 pub(super) fn start_gateway(path: &Path, handler: RequestHandler) -> Option<Arc<Socket>> {
     let folder = path.parent().unwrap_or(path);
     if !folder.is_dir() {
         log::info!(
-            "event=no_gateway folder={} reason=\"the folder is not there\" remedy=\"the package makes it; \
+            "event=no_gateway folder={} reason=\"the folder does not exist\" remedy=\"the package makes it; \
              gateway.socket = \\\"\\\" does without\"",
             folder.display()
         );

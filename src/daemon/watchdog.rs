@@ -19,7 +19,7 @@ impl FrameProgress {
     }
 
     /// True while frames are processed, or the camera thread itself reports that it has none. Frames
-    /// that come but are not processed, and a camera call that does not return, are no progress.
+    /// that come but are not processed, and a camera call that does not return, are not progress.
     pub(super) fn is_made(&self, now: Timestamp) -> bool {
         let recent = |at: Timestamp| now.since(at) < self.stall;
         recent(self.seen) || self.idle.is_some_and(recent)

@@ -715,7 +715,7 @@ fn the_button_enrols_who_stands_before_the_camera() {
     // None waits behind another.
     observer.send("enrol/set", "PRESS", false);
     let answer = observer.answer();
-    assert_eq!((&answer["done"], &answer["message"]), (&json!(false), &json!("an enrolment is under way")));
+    assert_eq!((&answer["done"], &answer["message"]), (&json!(false), &json!("an enrolment is in progress")));
     observer.forget();
     let answer = observer.answer();
     assert_eq!((&answer["command"], &answer["done"]), (&json!("PRESS"), &json!(true)), "{answer}");

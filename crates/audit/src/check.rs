@@ -68,7 +68,7 @@ pub(super) fn scan(name: &str, bytes: &[u8], mut each: impl FnMut(&ChainedEntry,
     while scan.len < bytes.len() {
         let rest = &bytes[scan.len..];
         let Some(end) = rest.iter().position(|b| *b == b'\n') else {
-            scan.problem = Some("it is unfinished: a write was cut off");
+            scan.problem = Some("it is incomplete: a write was interrupted");
             return scan;
         };
         match next(&scan, &rest[..end]) {
@@ -117,7 +117,7 @@ fn next(scan: &Scan, text: &[u8]) -> Result<ChainedEntry, &'static str> {
 }
 
 fn stated_start(text: &[u8]) -> Result<Checkpoint, &'static str> {
-    let (_, json) = entry::split(text).ok_or("it is no entry of an audit log")?;
+    let (_, json) = entry::split(text).ok_or("it is not an entry of an audit log")?;
     let entry: Entry = serde_json::from_slice(json).map_err(|_| "it does not start a file of the log")?;
     entry.after.ok_or("it does not start a file of the log")
 }
@@ -199,7 +199,7 @@ pub fn check(
         head = scan.head;
     }
     if files.is_empty() {
-        let problem = "there is none: a log has a first entry from the moment on when the door first starts";
+        let problem = "it is empty: a log has an entry from the door's first start";
         return Ok(Err(Break { entry: 1, file: None, line: 0, problem: problem.to_owned() }));
     }
     let start = start.unwrap_or(Checkpoint::START);
@@ -214,7 +214,7 @@ pub fn check(
             return missing(head.entries + 1, problem);
         }
         if differs || (checkpoint.entries == start.entries && checkpoint.hash != start.hash) {
-            let problem = "it is not the one that the checkpoint names: the log was written anew";
+            let problem = "it is not the one that the checkpoint names: the log was rewritten";
             return missing(checkpoint.entries, problem.to_owned());
         }
         too_old = checkpoint.entries < start.entries;

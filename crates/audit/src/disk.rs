@@ -42,7 +42,7 @@ pub struct FolderDisk {
 }
 
 impl FolderDisk {
-    /// The folder for reading alone; a writer may go on meanwhile.
+    /// The folder, read-only; a writer may continue meanwhile.
     pub fn for_reading(folder: &Path) -> Self {
         FolderDisk { folder: folder.to_owned(), open: None, _lock: None }
     }
@@ -56,12 +56,12 @@ impl FolderDisk {
         let error = |what, source| AuditError::Io { place: place(), what, source };
         let mut make = fs::DirBuilder::new();
         std::os::unix::fs::DirBuilderExt::mode(&mut make, 0o700);
-        make.recursive(true).create(folder).map_err(|e| {
-            error("make its folder (is the folder above there, and may this user write in it?)", e)
-        })?;
+        make.recursive(true)
+            .create(folder)
+            .map_err(|e| error("make its folder (check that its parent folder exists and is writable)", e))?;
         let lock = private(true)
             .open(folder.join("lock"))
-            .map_err(|e| error("make its lock file (may this user write in its folder?)", e))?;
+            .map_err(|e| error("make its lock file (check that its folder is writable)", e))?;
         match lock.try_lock() {
             Ok(()) => Ok(FolderDisk { folder: folder.to_owned(), open: None, _lock: Some(lock) }),
             Err(fs::TryLockError::WouldBlock) => Err(AuditError::InUse { place: place() }),

@@ -12,11 +12,11 @@ pub enum AuditError {
         place: String,
         /// What was tried.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another process writes it.
-    #[error("audit log {place}: another facelatch is writing it; stop that one first")]
+    #[error("audit log {place}: another facelatch is writing to it; stop that one first")]
     InUse {
         /// The folder.
         place: String,

@@ -8,7 +8,7 @@
 //! line; the entry's own hash follows from the second and the third as it does in the log.
 //!
 //! The log speaks of the pools: each `retired` entry states from where to where they go. A line that is
-//! changed, removed or slipped in breaks the pool's chain; a pool that is cut off or exchanged is not the
+//! changed, removed or slipped in breaks the pool's chain; a pool that is truncated or replaced is not the
 //! one that the log states.
 //!
 //! The order at a retirement: lines into the pools, the `retired` entry, removal of the file. A power cut
@@ -22,7 +22,7 @@ use super::disk::{LogDisk, refused};
 use super::entry::{self, Checkpoint, Entry, Hash};
 use super::error::{AuditError, Break};
 
-/// A pool has so many files, each of an equal share of its bytes.
+/// The number of files in a pool, which share its bytes equally.
 const FILES: usize = 16;
 
 /// Which entries share a retention.
@@ -155,11 +155,11 @@ impl<'a> KeptLine<'a> {
 
     /// Reads a line (without its end) that follows the pool's line of hash `last`.
     fn read(text: &'a [u8], last: Hash) -> Result<(Self, Hash), &'static str> {
-        let (hash, rest) = entry::split(text).ok_or("it is no entry of a pool")?;
+        let (hash, rest) = entry::split(text).ok_or("it is not an entry of a pool")?;
         if last.chain(rest) != hash {
             return Err("its hash does not follow from the line before");
         }
-        let (before, json) = entry::split(rest).ok_or("it is no entry of a pool")?;
+        let (before, json) = entry::split(rest).ok_or("it is not an entry of a pool")?;
         Ok((KeptLine { before, own: before.chain(json), json }, hash))
     }
 }
@@ -205,7 +205,7 @@ fn scan(
     while scan.len < bytes.len() {
         let rest = &bytes[scan.len..];
         let Some(end) = rest.iter().position(|b| *b == b'\n') else {
-            scan.problem = Some("it is unfinished: a write was cut off");
+            scan.problem = Some("it is incomplete: a write was interrupted");
             return scan;
         };
         let read = KeptLine::read(&rest[..end], scan.head.hash).and_then(|(line, hash)| {
@@ -242,7 +242,7 @@ struct Shelf {
 }
 
 impl Shelf {
-    /// Opens a pool of which the log states that it goes to `to`. What was cut off behind it is in the log
+    /// Opens a pool of which the log states that it goes to `to`. What was truncated after it is in the log
     /// as well and is removed. A pool that does not reach `to` is damaged: it stays as evidence, and a new
     /// file goes on from there.
     fn open(
@@ -490,7 +490,7 @@ fn last_note(disk: &impl LogDisk, files: &[String]) -> Result<(Option<Checkpoint
     Ok((noted, Spans::NONE))
 }
 
-const ANEW: &str = "it is not the one that the log names: the pool was written anew";
+const ANEW: &str = "it is not the one that the log names: the pool was rewritten";
 
 /// What the log says of its pools.
 pub(super) struct Stated {
@@ -547,7 +547,7 @@ pub(super) fn check(disk: &impl LogDisk, stated: &Stated) -> Result<Result<u64, 
                 && !untold
                 && good.map_or(0, |place| place.entries) >= to.entries
             {
-                // A copy that is being made, or was cut off: what the log states is there, and the rest is
+                // A copy in progress or interrupted: what the log states is there, and the rest is
                 // in its oldest file.
                 head = good;
                 break;

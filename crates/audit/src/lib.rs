@@ -12,7 +12,7 @@
 //! * [`kept`]: releases, enrolments and removals outlive the file that held them.
 //! * [`mod@check`]: reading the whole log and naming the first broken entry.
 //!
-//! The chain has no key. Who may write the files can write a new log with a new chain, or cut off its
+//! The chain has no key. Anyone who can write the files can write a new log with a new chain, or truncate its
 //! end: an exported [`Checkpoint`] kept elsewhere shows that. On the board itself the gallery, which is
 //! sealed, and the door's state hold the log's last entry as it was when they were written
 //! ([`AuditLog::holds`]), and the log's entries say how far these two had come ([`Marks`]): one of the three

@@ -6,10 +6,10 @@ use super::entry::{self, AuditEvent, ChainedEntry, Checkpoint, Context, Entry, M
 use super::error::AuditError;
 use super::kept::Kept;
 
-/// When a new file is begun and how many are kept.
+/// When a new file is started and how many are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// A file that has grown to so many bytes is followed by a new one.
+    /// A file that has grown to this many bytes is followed by a new one.
     pub file_bytes: u64,
     /// So many files are kept; at least 2.
     pub keep_files: usize,
@@ -68,13 +68,13 @@ enum Tail {
         len: u64,
         head: Checkpoint,
     },
-    /// The last write was cut off in the midst of it: nothing that was synced is concerned.
+    /// The last write was interrupted: nothing that was synced is concerned.
     Torn {
         len: u64,
         head: Checkpoint,
         bytes: usize,
     },
-    /// The file's very first entry was cut off.
+    /// The file's very first entry was truncated.
     NoStart {
         bytes: usize,
     },
@@ -130,7 +130,7 @@ impl<D: LogDisk> AuditLog<D> {
         self.found_ms
     }
 
-    /// True when the log has this entry, or has retired it: false when it was cut off, begun anew or put back
+    /// True when the log has this entry, or has retired it: false when it was truncated, started again or put back
     /// from a copy since.
     ///
     /// # Errors
@@ -163,7 +163,7 @@ impl<D: LogDisk> AuditLog<D> {
     }
 
     fn recover(&mut self, now: Stamp) -> Result<(), AuditError> {
-        // Files whose very first entry was cut off. Their removal must not be the last trace of them:
+        // Files whose very first entry was truncated. Their removal must not be the last trace of them:
         // the entry comes first.
         let (mut startless, mut cut) = (Vec::new(), 0);
         loop {

@@ -39,7 +39,7 @@ enum GatewayCommand {
         /// For which shell
         shell: clap_complete::Shell,
     },
-    /// Write the manual pages, one a command
+    /// Write the manual pages, one per command
     Manual {
         /// Into this folder, which is created if missing
         folder: PathBuf,

@@ -21,7 +21,7 @@ pub const LONGEST_ENROLMENT: Duration = Duration::from_secs(620);
 /// Pauses between two attempts to reach the daemon: the first and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
-/// What a watcher is told.
+/// What a watcher gets.
 #[derive(Clone, Debug)]
 pub enum LinkUpdate {
     /// The daemon answers.
@@ -132,7 +132,7 @@ impl DaemonLink {
         watched.map(|_| ())
     }
 
-    /// Watches the door over its restarts, and so on until `stop` or until `on` breaks. Entries go on
+    /// Watches the door across its restarts, until `stop` or until `on` breaks. Entries go on
     /// where they ended: `on` gets each one once, in order.
     pub fn follow(
         &self,

@@ -19,11 +19,11 @@ pub enum GatewayError {
         problem: String,
     },
     /// The address cannot be listened on.
-    #[error("web.listen {address}: {source}; is something else listening there?")]
+    #[error("web.listen {address}: {source}; is another program listening there?")]
     Listen {
         /// The address.
         address: std::net::SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// MQTT cannot be used as configured.

@@ -170,7 +170,7 @@ pub fn token() -> Result<String, GatewayError> {
     Ok(encoded(&bytes))
 }
 
-/// Makes a new token for Prometheus and writes it; the one before is no longer good.
+/// Makes a new token for Prometheus and writes it; the previous one becomes invalid.
 ///
 /// # Errors
 /// When the file cannot be written.

@@ -32,7 +32,7 @@ pub enum LinkError {
     Io {
         /// The socket.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The daemon went away, or takes too long.
@@ -40,7 +40,7 @@ pub enum LinkError {
     Lost {
         /// The socket.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The reply does not follow the protocol.
@@ -132,7 +132,7 @@ impl Client {
         Ok(reader)
     }
 
-    /// The next reply, unless it is `given_up` before. One that this version does not know is passed over.
+    /// The next reply, unless it is `given_up` before. One that this version does not know is skipped.
     fn receive(
         &self,
         reader: &mut BufReader<UnixStream>,

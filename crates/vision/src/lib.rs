@@ -38,7 +38,7 @@ pub struct Scene<'a> {
 /// The numbers of vision.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VisionRules {
-    /// How and when faces are looked for.
+    /// How and when to search for faces.
     pub search: SearchParams,
     /// How one face is followed.
     pub tracking: TrackRules,
@@ -185,7 +185,7 @@ impl Vision {
         mark: &mut dyn FnMut(VisionStage),
     ) -> Result<Observation, EmbedError> {
         // While the scene is still, the faces are those of the frame scanned last. The probe is this
-        // frame's all the same: sightings come at the camera's rate, and no score is used twice.
+        // frame's anyway: sightings come at the camera's rate, and no score is used twice.
         self.searcher.search(scene.captured, scene.gray.view());
         mark(VisionStage::Detect);
         let faces = self.searcher.faces();

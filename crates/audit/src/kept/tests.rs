@@ -50,7 +50,7 @@ fn noise_pushes_out_noise_and_nothing_else() {
     let own = entry::split(kept[1].1.strip_suffix(b"\n").unwrap()).unwrap().0;
     let before = entry::split(kept[0].1.strip_suffix(b"\n").unwrap()).unwrap().0;
     assert_eq!(before.chain(entry::split(kept[1].1.strip_suffix(b"\n").unwrap()).unwrap().1), own);
-    // A start goes on where the last one ended.
+    // A start continues where the last one ended.
     drop(log);
     log = open(&disk, ROTATION).unwrap();
     for n in 0..200 {
@@ -164,7 +164,7 @@ fn a_pool_in_another_s_place_is_found() {
     }
     drop(state);
     let broken = check(&disk, None, |_, _| ()).unwrap().unwrap_err();
-    assert!(broken.problem.contains("written anew"), "{broken}");
+    assert!(broken.problem.contains("was rewritten"), "{broken}");
 }
 
 #[test]

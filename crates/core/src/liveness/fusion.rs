@@ -333,7 +333,7 @@ mod tests {
             ("a person", ALIVE, true, false),
             ("a print", print, false, true),
             ("a screen", screen, false, true),
-            ("who stands quite still is no picture, and not known to be alive", still, false, false),
+            ("a motionless face is not a picture, and not known to be alive", still, false, false),
             ("a flat face that convinces all other cues", cut_out, false, false),
             ("a face of paper", paper, false, true),
             ("who breathes", hardly, true, false),

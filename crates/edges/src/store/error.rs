@@ -15,7 +15,7 @@ pub enum StoreError {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The state file cannot be read or written.
@@ -25,11 +25,11 @@ pub enum StoreError {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Another process works on it.
-    #[error("gallery {path}: another facelatch is using it; try again, or stop that one first")]
+    #[error("gallery {path}: another facelatch is using it; try again, or stop it first")]
     InUse {
         /// The file.
         path: PathBuf,
@@ -43,17 +43,17 @@ pub enum StoreError {
         problem: String,
     },
     /// The file is not a gallery of this version.
-    #[error("gallery {path}: {problem}; restore it from a backup, or move it away and enrol anew")]
+    #[error("gallery {path}: {problem}; restore it from a backup, or move it away and enrol everyone again")]
     Format {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         problem: &'static str,
     },
-    /// Key and file do not belong together, or a byte was changed.
+    /// Key and file do not match, or a byte was changed.
     #[error(
         "gallery {path}: it was written with another key than {key}, or was changed: restore the key \
-         or the file from a backup, or move the file away and enrol anew"
+         or the file from a backup, or move the file away and enrol everyone again"
     )]
     Sealed {
         /// The file.

@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use facelatch_core::access::SubjectId;
 
-/// Beyond so many changes, what only renames people or notes something about them is owed no more.
+/// Beyond this many changes, renames and notes are no longer owed.
 const MOST_OWED: usize = 64;
 
-/// A place in the audit log: so many entries, the last with this hash.
+/// A place in the audit log: the number of entries, and the last one's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogHead {

@@ -14,7 +14,7 @@
 //!
 //! Changing the key takes three steps, each atomic: the new key is written beside the old one (`.next`),
 //! the gallery is written under the new key, the new key takes the old one's name. Whoever opens the
-//! gallery after a crash finds out which key it is sealed with and ends what was begun.
+//! gallery after a crash finds out which key it is sealed with and completes what was started.
 //!
 //! A write goes to a neighbour file, is synced, renamed over the old one, and the folder is synced:
 //! after a crash at any moment the file is the old or the new one.
@@ -156,13 +156,11 @@ impl GalleryStore {
             .mode(0o600)
             .open(&file)
             .or_else(|e| match e.kind() {
-                // A disk that has failed is often read-only: the door goes on with what is on it.
+                // A disk that has failed is often read-only: the door continues with what is on it.
                 io::ErrorKind::ReadOnlyFilesystem => File::open(&file),
                 _ => Err(e),
             })
-            .map_err(|e| {
-                error("make its lock file (is its folder there, and may this user write in it?)", e)
-            })?;
+            .map_err(|e| error("make its lock file (check that its folder exists and is writable)", e))?;
         match lock.try_lock() {
             Ok(()) => {
                 let store = GalleryStore { _lock: Some(lock), ..Self::on(Box::new(FileSystem), path, key) };
@@ -231,7 +229,7 @@ impl GalleryStore {
         self.disk.rename(&next, &place).and_then(|()| self.disk.sync_folder(&place)).map_err(cannot)
     }
 
-    /// Ends a change of the key that was cut off, if there was one.
+    /// Completes an interrupted change of the key, if there was one.
     ///
     /// # Errors
     /// When the new key cannot take its place.
@@ -264,7 +262,7 @@ impl GalleryStore {
     /// Reads what [`GalleryStore::write_copy`] wrote.
     ///
     /// # Errors
-    /// When it cannot be read, was sealed with another key, or is no such file.
+    /// When it cannot be read, was sealed with another key, or is not such a file.
     pub fn read_copy(path: &Path, key: StoreKey) -> Result<Gallery, StoreError> {
         let store = Self::on(Box::new(FileSystem), path, key);
         let bytes = store.disk.read(path).map_err(|e| store.io("read", e))?;
@@ -278,8 +276,8 @@ impl GalleryStore {
 
     fn read(&self, key: &StoreKey, magic: &Magic, bytes: &[u8]) -> Result<(Gallery, Ledger), StoreError> {
         let plain = unseal(key, magic, "", bytes).map_err(|why| match why {
-            Unsealable::Short => self.format("the file is cut short"),
-            Unsealable::Foreign => self.format("this is no such file of facelatch's"),
+            Unsealable::Short => self.format("the file is truncated"),
+            Unsealable::Foreign => self.format("it is not such a file made by facelatch"),
             Unsealable::Newer => self.format("it was written by a newer facelatch"),
             Unsealable::Sealed => {
                 StoreError::Sealed { path: self.path.clone(), key: key.origin().to_owned() }
@@ -311,7 +309,7 @@ pub fn to_json(people: &Gallery) -> serde_json::Value {
 /// What is wrong with it, in words.
 pub fn from_json(people: serde_json::Value) -> Result<Gallery, String> {
     let plain = Zeroizing::new(people.to_string().into_bytes());
-    let people = decode(&plain).ok_or("these are no people exported by facelatch")?;
+    let people = decode(&plain).ok_or("it holds no people exported by facelatch")?;
     people.map(|(people, _)| people).map_err(|e| e.to_string())
 }
 

@@ -3,7 +3,7 @@
 //! Each write has a number, and says where the audit log stood: with the log's own word on the number of the
 //! last write ([`facelatch_core::access::RolledBack`]), a file put back from a copy, or lost, shows.
 //!
-//! The end of a lockout is a time of the monotonic clock, which starts anew at each boot: the kernel's
+//! The end of a lockout is a time of the monotonic clock, which restarts at each boot: the kernel's
 //! boot id is written along with it. The wall clock plays no part.
 
 use std::cell::{Cell, RefCell};

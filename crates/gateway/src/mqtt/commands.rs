@@ -71,7 +71,7 @@ impl CommandSorter {
         } else if command != PRESS {
             self.refuse(&command, "not a command for the enrol button: send PRESS, in capitals");
         } else if self.enrol.try_send(command).is_err() {
-            self.refuse(PRESS, "an enrolment is under way");
+            self.refuse(PRESS, "an enrolment is in progress");
         }
     }
 
@@ -159,7 +159,7 @@ impl CommandWorker {
                 error.to_string()
             );
         }
-        let message = format!("not granted: mqtt.{key} = false in the gateway's configuration");
+        let message = format!("not allowed: mqtt.{key} = false in the gateway's configuration");
         Err(LinkError::Refused { message })
     }
 

@@ -1,4 +1,4 @@
-//! What Home Assistant is told: discovery, states, events. Pure.
+//! What Home Assistant gets: discovery, states, events. Pure.
 //!
 //! The fields are those of Home Assistant's documentation of its MQTT integration, one message an entity
 //! (`<prefix>/<component>/<node>/<object>/config`), which every version since 2021.12 reads.
@@ -188,7 +188,7 @@ impl DoorNames {
                 })
             }),
             // Where a sensor's state comes back after an outage as if it had happened again, an event's does not:
-            // Home Assistant takes what the broker had retained for no event. It has no `availability_topic`, so
+            // Home Assistant does not count as an event what the broker had retained. It has no `availability_topic`, so
             // that the door's absence does not change its state either.
             ("event", "happened", true, {
                 json!({

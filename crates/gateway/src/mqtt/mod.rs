@@ -3,7 +3,7 @@
 //!
 //! Events are the entries of the audit log, told by their numbers. The log itself is the queue: the
 //! gateway keeps the number of the last entry that the broker has acknowledged, in a file, and asks the
-//! daemon for those behind it. One event is under way at a time, at QoS 2, and after a lost connection the
+//! daemon for those behind it. One event is in progress at a time, at QoS 2, and after a lost connection the
 //! broker is asked whether it has it. So none is lost while the log holds it, whoever is restarted, and none
 //! is sent to a broker that has it.
 

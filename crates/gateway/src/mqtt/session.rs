@@ -2,7 +2,7 @@
 //!
 //! The client library keeps nothing over connections: each has a client of its own, a clean session, and
 //! begins with the event behind the last one acknowledged. So there is one memory of what was delivered. Whether
-//! the one event that was under way when a connection was lost has arrived is asked of the broker, which retains
+//! the one event that was in progress when a connection was lost has arrived is asked of the broker, which retains
 //! the last.
 
 use std::collections::HashMap;
@@ -34,7 +34,7 @@ const MAX_PACKET: usize = 16 * 1024;
 /// No commands are taken for this long after a larger one: if it comes back at each connection, states and
 /// events still get through.
 const OVERSIZE_BACKOFF: Duration = Duration::from_secs(600);
-/// For what is under way when the gateway ends.
+/// For what is in progress when the gateway ends.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// The broker's answer to what it retains comes within this, or it retains nothing.
 const RECALL_TIMEOUT: Duration = Duration::from_secs(2);
@@ -206,7 +206,7 @@ impl Session<'_> {
         self.mqtt.commands_off_until.is_some_and(|until| Instant::now() < until)
     }
 
-    /// Asks the broker which event it has as the last one, if there may be one under way of which it is not
+    /// Asks the broker which event it has as the last one, if there may be one in progress of which it is not
     /// known whether it arrived.
     fn recall(&mut self) -> Result<(), Lost> {
         if !self.mqtt.doubtful || self.commands_are_off() {
@@ -299,7 +299,7 @@ impl Session<'_> {
         meanwhile: impl Fn(&mut Self) -> Result<(), Lost>,
     ) -> Result<(), Lost> {
         let event = self.names.event(entry);
-        // Only the first can have been under way; and it is the same to the letter, or somebody else's.
+        // Only the first can have been in progress; and it is the same to the letter, or somebody else's.
         if self.retained.take().is_some_and(|retained| retained == event.payload) {
             log::debug!("event=mqtt_event_had_arrived number={}", entry.seq);
             self.mqtt.delivered.set(entry.seq);

@@ -74,7 +74,7 @@ fn is_level(text: &str) -> bool {
 }
 
 impl MqttConfig {
-    /// Everything that can be told without a file.
+    /// Everything that can be checked without a file.
     pub(super) fn check(&self, host: &str) -> Result<(), MqttError> {
         let error = |key, value: &dyn std::fmt::Debug, problem| {
             Err(MqttError::Value { key, value: format!("{value:?}"), problem })
@@ -97,7 +97,7 @@ impl MqttConfig {
             );
         }
         if self.certificate.is_some() != self.key.is_some() {
-            return error("certificate", &self.certificate, "certificate and key belong together");
+            return error("certificate", &self.certificate, "give both certificate and key");
         }
         if self.password_file.is_some() && self.username.is_none() {
             return error("username", &"", "a password needs a username");

@@ -74,7 +74,7 @@ pub(super) async fn enrol(
         }
     });
     if busy {
-        return refused(&site, &LinkError::Refused { message: "an enrolment is under way".to_owned() });
+        return refused(&site, &LinkError::Refused { message: "an enrolment is in progress".to_owned() });
     }
     let done = match existing {
         Existing::Refuse | Existing::Replace(_) => "enrolled",

@@ -28,9 +28,9 @@ const MAX_SCANNED: u64 = 10_000;
 #[serde(default)]
 pub(super) struct Filter {
     event: String,
-    /// A number; text, so that an empty field is no error.
+    /// A number; text, so that an empty field is not an error.
     person: String,
-    /// Words in the details.
+    /// Text in the details.
     words: String,
     /// Those before this number.
     before: String,
@@ -131,7 +131,7 @@ pub(super) async fn page(
                     }
                 }
                 div {
-                    label for="filterwords" { "Words in the details" }
+                    label for="filterwords" { "Text in the details" }
                     input id="filterwords" name="words" value=(filter.words) maxlength="60";
                 }
                 button type="submit" { "Show" }

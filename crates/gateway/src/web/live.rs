@@ -28,7 +28,7 @@ const MAX_VIEW: Duration = Duration::from_secs(600);
 const VIEW_EVERY: Duration = Duration::from_millis(100);
 const VIEW_SHARE: Duration = Duration::from_millis(40);
 
-/// What the live page is told besides pictures, as one line of JSON.
+/// What the live page gets besides pictures, as one line of JSON.
 fn state_json(known: &DaemonSnapshot, enrolment: Option<&EnrolmentProgress>) -> String {
     let status = known.state.as_ref().map(|state| &state.status);
     let enrolment_text = enrolment.map(|e| match (&e.name, e.over) {
@@ -38,7 +38,7 @@ fn state_json(known: &DaemonSnapshot, enrolment: Option<&EnrolmentProgress>) -> 
     // Somebody else's, from the command line or the button.
     let others = status
         .filter(|s| s.enrolling)
-        .map(|s| s.enrol_advice.clone().unwrap_or_else(|| "an enrolment is under way".to_owned()));
+        .map(|s| s.enrol_advice.clone().unwrap_or_else(|| "an enrolment is in progress".to_owned()));
     serde_json::json!({
         "up": status.is_some(),
         "problem": known.problem,
@@ -110,7 +110,7 @@ fn commands(session: &Session) -> Markup {
         h2 { "Commands" }
         div class="row" {
             (simple("normal", "Normal mode"))
-            (simple("secure", "Secure mode: no face opens the door"))
+            (simple("secure", "Secure mode: faces are not let in the door"))
             (simple("clear-lockout", "Clear the lockout"))
         }
         form method="post" action="/door/hold" {

@@ -14,7 +14,7 @@ use facelatch_core::time::Timestamp;
 use facelatch_host::clock;
 use facelatch_protocol::metrics::{BOUNDS_US, Histogram};
 
-/// A text under way.
+/// A text in progress.
 #[derive(Default)]
 struct Text(String);
 
@@ -139,18 +139,18 @@ pub fn text(known: &DaemonSnapshot, viewers: usize, temperatures: &[(String, f64
     let released = flag(status.strike == StrikeState::Released);
     text.one("strike_released", "gauge", "1 while the strike is released.", released);
     if let Some(open) = status.door_open {
-        text.one("door_open", "gauge", "1 while the door stands open.", flag(open));
+        text.one("door_open", "gauge", "1 while the door is open.", flag(open));
     }
     text.family("mode", "gauge", "1 for the mode that the door is in.");
     for mode in [Mode::Normal, Mode::Secure, Mode::HoldOpen] {
         text.sample("mode", &format!("mode=\"{}\"", mode.name()), flag(status.mode == mode));
     }
-    text.family("alarm", "gauge", "1 while this alarm is in force.");
+    text.family("alarm", "gauge", "1 while this alarm is active.");
     for alarm in Alarm::ALL {
         text.sample("alarm", &format!("alarm=\"{}\"", alarm.name()), flag(status.alarm == Some(alarm)));
     }
     let lockout = status.lockout_left_s.unwrap_or(0);
-    text.one("lockout_seconds", "gauge", "Until faces count again; 0 without a lockout.", lockout);
+    text.one("lockout_seconds", "gauge", "Until the lockout ends; 0 without one.", lockout);
     text.one("people", "gauge", "People enrolled.", status.people);
     let others = status.people_of_other_models;
     text.one(
@@ -160,8 +160,8 @@ pub fn text(known: &DaemonSnapshot, viewers: usize, temperatures: &[(String, f64
         others,
     );
     text.one("enrolling", "gauge", "1 during an enrolment.", flag(status.enrolling));
-    text.one("audit_written", "gauge", "1 while the audit log is written.", flag(status.audit_written));
-    text.one("camera_delivers", "gauge", "1 while frames come.", flag(status.camera_delivers));
+    text.one("audit_written", "gauge", "1 while the audit log can be written.", flag(status.audit_written));
+    text.one("camera_delivers", "gauge", "1 while frames arrive.", flag(status.camera_delivers));
     text.one("frames_total", "counter", "Frames processed.", status.frames);
     text.one(
         "frames_with_face_total",
@@ -170,7 +170,7 @@ pub fn text(known: &DaemonSnapshot, viewers: usize, temperatures: &[(String, f64
         status.frames_with_face,
     );
     let camera = &status.camera_counters;
-    text.family("camera_frames_total", "counter", "What became of the camera's frames.");
+    text.family("camera_frames_total", "counter", "The camera's frames by outcome.");
     for (fate, count) in
         [("delivered", camera.frames), ("skipped", camera.skipped), ("undecodable", camera.undecodable)]
     {
@@ -183,7 +183,7 @@ pub fn text(known: &DaemonSnapshot, viewers: usize, temperatures: &[(String, f64
     for (stage, histogram) in metrics.stages.named() {
         text.histogram("stage_duration_seconds", &format!("stage=\"{stage}\""), histogram);
     }
-    let help = "From the capture of the frame that decided to the driven strike.";
+    let help = "From the capture of the deciding frame to the driven strike.";
     text.family("release_latency_seconds", "histogram", help);
     text.histogram("release_latency_seconds", "", &metrics.release);
     let help = "Releases of the strike by cause.";

@@ -1,4 +1,4 @@
-//! Who is logged in.
+//! Login sessions.
 
 use std::collections::HashMap;
 use std::sync::Mutex;

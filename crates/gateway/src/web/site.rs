@@ -94,7 +94,7 @@ impl Site {
     }
 
     /// Looks whether the secrets are what they were. With another password, or none, every session is
-    /// over, and so is what it has under way.
+    /// over, and so is what it has in progress.
     pub(super) fn refresh(&self) {
         if !self.secrets.refresh() {
             return;

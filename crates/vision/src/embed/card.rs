@@ -223,7 +223,7 @@ impl Card {
     /// A card from the text of its file; `path` is for messages.
     ///
     /// # Errors
-    /// When the text is no card, or says something that makes no sense.
+    /// When the text is not a card, or says something that makes no sense.
     pub fn parse(text: &str, path: &Path) -> Result<Card, EmbedError> {
         let card: Card = read(text, path)?;
         card.check().map_err(|message| EmbedError::card(path, message))?;
@@ -249,7 +249,7 @@ impl Card {
         for (key, threshold) in at_fmr {
             if !key.parse::<f64>().is_ok_and(|fmr| fmr > 0.0 && fmr <= 1.0) {
                 return Err(format!(
-                    "thresholds.at_fmr has the key {key:?}, which is no rate above 0 up to 1"
+                    "thresholds.at_fmr has the key {key:?}, which is not a rate above 0 and up to 1"
                 ));
             }
             if !threshold.is_finite() {

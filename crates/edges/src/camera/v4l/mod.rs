@@ -25,7 +25,7 @@ use facelatch_core::time::Timestamp;
 use facelatch_host::backoff::Backoff;
 use facelatch_host::clock;
 
-/// How often the driver is asked whether its format is still ours; a frame that is no picture of that
+/// How often the driver is asked whether its format is still ours; a frame that is not a picture of that
 /// format makes it ask at once.
 const FORMAT_CHECK: Duration = Duration::from_secs(2);
 
@@ -162,7 +162,7 @@ impl V4lCamera {
                 }))
             }
             Err(reason) => {
-                // Perhaps the format is no longer ours: that is asked before the next frame.
+                // The format may have changed: it is checked before the next frame.
                 open.check_at = now;
                 self.counters.undecodable += 1;
                 if self.last_warning.is_none_or(|t| now.since(t) >= WARN_EVERY) {
@@ -329,7 +329,7 @@ fn open_node(path: &Path) -> Result<Node, CameraError> {
     use std::os::unix::fs::FileTypeExt;
     let meta = std::fs::metadata(path).map_err(|e| io_error(path, "opening it", e))?;
     if !meta.file_type().is_char_device() {
-        return Err(CameraError::NotACamera { path: path.to_owned(), why: "it is no device".to_owned() });
+        return Err(CameraError::NotACamera { path: path.to_owned(), why: "it is not a device".to_owned() });
     }
     Node::open(path).map_err(|e| io_error(path, "opening it", e))
 }
@@ -338,7 +338,7 @@ fn not_a_camera(path: &Path, error: io::Error) -> CameraError {
     match error.raw_os_error() {
         // ENOSYS: user-mode QEMU knows this request of cameras only.
         Some(libc::ENOTTY | libc::EINVAL | libc::ENOSYS) => {
-            CameraError::NotACamera { path: path.to_owned(), why: "it is no video device".to_owned() }
+            CameraError::NotACamera { path: path.to_owned(), why: "it is not a video device".to_owned() }
         }
         _ => io_error(path, "asking what it is", error),
     }
@@ -466,9 +466,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for (path, expected) in [
             (Path::new("/dev/video-none"), "no such camera; plug it in"),
-            (Path::new("/dev/null"), "no video device"),
-            (file.path(), "it is no device"),
-            (Path::new("/dev"), "it is no device"),
+            (Path::new("/dev/null"), "not a video device"),
+            (file.path(), "it is not a device"),
+            (Path::new("/dev"), "it is not a device"),
             (Path::new(""), "no such camera"),
         ] {
             let message = open(path).to_string();

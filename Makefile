@@ -114,10 +114,16 @@ lint: needs ## clippy
 	cargo clippy --workspace --all-targets -- -D warnings
 
 # Each hardware edge can be left out: none, each alone. All of them is what the other targets build.
-.PHONY: features
-features: needs ## clippy on builds without cameras and lines, and with each of them alone
+.PHONY: features msrv
+features: needs ## builds without cameras and lines, and with each of them alone
 	@set -e; for feature in "" v4l gpiocdev rppal; do echo "== features: $${feature:-none}"; \
-		cargo clippy --all-targets --no-default-features --features "$$feature" -- -D warnings; done
+		cargo clippy --package facelatch --bins --no-default-features --features "$$feature" -- -D warnings; done
+
+# The oldest compiler that Cargo.toml promises; rustup fetches it.
+msrv: needs ## the build by the oldest compiler that is promised
+	@version=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml) && \
+		rustup toolchain install --profile minimal --no-self-update $$version && \
+		cargo +$$version check --workspace --bins
 
 doc: needs ## rustdoc
 	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps --document-private-items

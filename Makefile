@@ -17,13 +17,13 @@ test: needs ## the tests
 
 # The detector against OpenCV itself, in a Python of its own outside the repository.
 test-opencv: needs ## the detector against OpenCV itself
-	FACELATCH_OPENCV_PYTHON=$$(tools/opencv.sh) cargo test --test detector -- --nocapture
+	FACELATCH_OPENCV_PYTHON=$$(tools/opencv.sh) cargo test --test all detector:: -- --nocapture
 
 # MQTT against a real mosquitto with TLS; installs it.
 .PHONY: test-mqtt
 test-mqtt: needs ## MQTT against a real mosquitto
 	@tools/mosquitto.sh
-	cargo test --test mqtt -- --nocapture
+	cargo test --test all mqtt:: -- --nocapture
 
 # The automation of docs/guide/home-assistant.md in a real Home Assistant, which it installs (some minutes, 1.5 GB);
 # needs root or sudo.

@@ -106,11 +106,10 @@ fn beyond(set: InstructionSet) -> Option<&'static str> {
 
 /// A wall with a gradient of light and the noise of a sensor.
 fn flat_wall(width: usize, height: usize) -> Gray {
-    let mut state = 1u32;
+    let mut rng = fastrand::Rng::with_seed(1);
     let pixels = (0..width * height).map(|i| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         let light = 110 + (i % width) * 60 / width + (i / width) * 20 / height;
-        (light as u32 + (state >> 29)) as u8
+        light as u8 + rng.u8(0..8)
     });
     let pixels = pixels.collect();
     Gray::from_pixels(width, height, pixels).unwrap_or_default()
@@ -228,8 +227,8 @@ fn main() -> Result<(), Failure> {
             "--threads" => threads = value()?.parse()?,
             "--set" => {
                 let name = value()?;
-                let set = InstructionSet::ALL.into_iter().find(|s| s.name() == name);
-                sets.push(set.ok_or(format!("{name}: no such instruction set"))?);
+                let set = Detector::instruction_sets().find(|s| s.name() == name);
+                sets.push(set.ok_or(format!("{name}: no such instruction set on this processor"))?);
             }
             _ => plain.push(word),
         }
@@ -239,8 +238,7 @@ fn main() -> Result<(), Failure> {
         return Ok(());
     };
     if sets.is_empty() {
-        sets = InstructionSet::ALL.into_iter().filter(|s| s.is_available()).collect();
-        sets.retain(|s| *s != InstructionSet::Portable);
+        sets = Detector::instruction_sets().filter(|s| *s != InstructionSet::Portable).collect();
     }
     let mut text = String::new();
     std::fs::File::open(xml)?.read_to_string(&mut text)?;

@@ -75,7 +75,7 @@ fn main() -> Result<(), Failure> {
         plain.push(between - begun);
         checked.push(end - between);
         let begun = cpu();
-        let _ = watch.look(frame.gray.view(), face, 1);
+        let _ = watch.measure_motion(frame.gray.view(), face, 1);
         let between = cpu();
         let _ = network.score(Pixels::gray(frame.gray.view()), face)?;
         watched.push(between - begun);

@@ -31,9 +31,7 @@ fn main() -> Result<ExitCode, Failure> {
     let cascade = arguments.next().ok_or(usage)?;
     let wanted = arguments.next().ok_or(usage)?;
     let cascade = Cascade::from_bytes(&std::fs::read(&cascade)?)?;
-    let mut detectors: Vec<(InstructionSet, Detector, usize)> = InstructionSet::ALL
-        .into_iter()
-        .filter(|s| s.is_available())
+    let mut detectors: Vec<(InstructionSet, Detector, usize)> = Detector::instruction_sets()
         .filter(|s| wanted == "all" || wanted.split(',').any(|name| name == s.name()))
         .map(|s| (s, Detector::with_instruction_set(cascade.clone(), s), 0))
         .collect();

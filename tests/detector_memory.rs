@@ -5,9 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use facelatch::detect::{
-    Cascade, Detector, InstructionSet, ScanParams, SearchKind, SearchParams, Searcher, Sequential,
-};
+use facelatch::detect::{Cascade, Detector, ScanParams, SearchKind, SearchParams, Searcher, Sequential};
 use facelatch::picture_file::load_gray;
 use facelatch::time::Timestamp;
 
@@ -50,7 +48,7 @@ fn no_allocation_after_the_first_frame() {
     let portrait = Path::new(env!("CARGO_MANIFEST_DIR")).join("assets/portraits/collins.jpg");
     let picture = load_gray(&portrait).unwrap();
     let mut faces = Vec::new();
-    for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+    for set in Detector::instruction_sets() {
         let mut detector = Detector::with_instruction_set(Cascade::frontal_face(), set);
         let mut scan = |faces: &mut Vec<_>| {
             detector.detect_into(picture.view(), &ScanParams::default(), &Sequential, faces);

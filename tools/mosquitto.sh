@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what tests/mqtt.rs needs: the mosquitto broker, without starting it as a service, its own
+# Installs what tests/all/mqtt.rs needs: the mosquitto broker, without starting it as a service, its own
 # reader, and openssl.
 set -eu
 

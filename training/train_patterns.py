@@ -1,4 +1,4 @@
-"""The weights of the patterns' cue (crates/core/src/liveness/patterns.rs): logistic regression on nuaa, by people.
+"""The weights of the patterns' cue (crates/core/src/liveness/lbp.rs): logistic regression on nuaa, by people.
 
 `python train_patterns.py OUT --folds` prints APCER and BPCER per fold of people never trained on, of the
 patterns alone and with the network of the same fold (OUT/fold0.pt to fold4.pt of `train_liveness.py OUT

@@ -54,17 +54,11 @@ fn read<const STREAMS: usize>(memory: &[u64]) -> u64 {
     sums.as_flattened().iter().fold(0, |a, b| a.wrapping_add(*b))
 }
 
-/// Random vectors of length 1 (xorshift, Marsaglia 2003).
+/// Random vectors of length 1.
 fn vectors(count: usize) -> impl Iterator<Item = Embedding> {
-    let mut state = 0x9e37_79b9_7f4a_7c15u64;
+    let mut rng = fastrand::Rng::with_seed(1);
     (0..count).map(move |_| {
-        let mut value = || {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state as i64 as f32 / i64::MAX as f32
-        };
-        let raw: [f32; 128] = std::array::from_fn(|_| value());
+        let raw: [f32; 128] = std::array::from_fn(|_| 2.0 * rng.f32() - 1.0);
         let length = raw.iter().map(|v| v * v).sum::<f32>().sqrt();
         Embedding::new(raw.iter().map(|v| v / length).collect())
     })

@@ -10,8 +10,10 @@
 //! A release waits for the disk, and a shared machine's disk is noise: `TMPDIR=/dev/shm` leaves it out.
 //! `GATEWAY_CLIENTS` (200), `GATEWAY_SPELLS` (6 pairs) and `GATEWAY_SECONDS` (15) change the load.
 
-#[path = "../../tests/gateway/bench.rs"]
+#[path = "../../tests/all/gateway/bench.rs"]
 mod bench;
+#[path = "../../tests/all/common.rs"]
+mod common;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

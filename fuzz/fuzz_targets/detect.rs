@@ -3,17 +3,17 @@
 
 #![no_main]
 
-#[path = "../../tests/reference/mod.rs"]
+#[path = "../../tests/naive_detector/mod.rs"]
 mod reference;
 
-use facelatch::detect::{Detector, InstructionSet};
+use facelatch::detect::Detector;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     let mut dice = reference::Dice::new(bytes);
     let (cascade, picture, params) = (dice.cascade(), dice.picture(), dice.params());
     let expected = reference::detect(&cascade, picture.view(), &params);
-    for set in InstructionSet::ALL.into_iter().filter(|set| set.is_available()) {
+    for set in Detector::instruction_sets() {
         let found = Detector::with_instruction_set(cascade.clone(), set).detect(picture.view(), &params);
         assert_eq!(found, expected, "{} {params:?}", set.name());
     }

@@ -190,8 +190,8 @@ if perl -e 'exit(syscall($ARGV[0] + 0, 0x4206, $ARGV[1] + 0, 0, 0) != 0)' $ptrac
     fi
     until_active 30 "$pid"
     took=$(($(now) - began))
-    # daemon.stall_ms (5 s), then WatchdogSec= (10 s) from the last feeding, then RestartSec= and the start.
-    line="hang: restarted by the watchdog after $took ms, at most stall_ms 5000 + WatchdogSec= 10000 + 5000 for the start"
+    # daemon.watchdog_stall_ms (5 s), then WatchdogSec= (10 s) from the last feeding, then RestartSec= and the start.
+    line="hang: restarted by the watchdog after $took ms, at most watchdog_stall_ms 5000 + WatchdogSec= 10000 + 5000 for the start"
     if [ "$(property NRestarts)" -gt "$restarts" ] && [ $took -le 20000 ]; then ok "$line"; else fail "$line"; fi
     check "hang: the journal says watchdog" sh -c 'journalctl -u facelatch --no-pager | grep -q "Watchdog timeout"'
     kill $tracer

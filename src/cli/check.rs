@@ -4,6 +4,7 @@ use clap::Args as ClapArgs;
 
 use super::rig::Rig;
 use super::{Answer, CommandError, office};
+use crate::config::LoadedConfig;
 use crate::gpio::Backend;
 use facelatch_host::say;
 
@@ -16,7 +17,8 @@ pub struct Args {
 
 /// Runs the command. Opens no device; looks who is enrolled, where hours name people.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let rig = Rig::load(Some(&args.config.path))?;
+    let LoadedConfig { config, renamed, .. } = LoadedConfig::load(&args.config.path)?;
+    let rig = Rig::from_config(config, &args.config.path)?;
     let (config, rules) = (&rig.config, &rig.rules);
     say!("{} is right. facelatch run would", args.config.path.display());
     match &config.camera.recording {
@@ -85,5 +87,8 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     }
     say!("- keep the encrypted gallery in {}", config.store.gallery.display());
     say!("- take commands on {}", config.daemon.socket.display());
+    for key in renamed {
+        say!("hint: {key}");
+    }
     Ok(Answer::Done)
 }

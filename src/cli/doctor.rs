@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::rig::Rig;
 use super::{Answer, CONFIG_PATH, CommandError, office};
 use crate::camera::Recording;
-use crate::config::{Config, PersistentOutputs};
+use crate::config::{Config, LoadedConfig, PersistentOutputs};
 use crate::gpio::persistence::{self, Persistence};
 use crate::gpio::{Backend, LineAddress};
 
@@ -137,14 +137,15 @@ fn configuration(findings: &mut Findings, path: &Path) -> Option<Config> {
             .push(format!("there is no configuration yet ({CONFIG_PATH}): the machine alone is looked at"));
         return None;
     }
-    let config = match Config::load(path) {
-        Ok(config) => config,
+    let LoadedConfig { config, renamed, .. } = match LoadedConfig::load(path) {
+        Ok(file) => file,
         Err(error) => {
             findings.problems.push(error.to_string());
             return None;
         }
     };
     findings.config = Some(path.to_owned());
+    findings.notes.extend(renamed.iter().map(|key| format!("config {}: {key}", path.display())));
     let rig = Rig::from_config(config.clone(), path).map(|rig| rig.wants_colour());
     let recording = config.camera.recording.as_deref();
     let opened = recording.map(|file| {

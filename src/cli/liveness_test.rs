@@ -14,7 +14,7 @@ use crate::embed::card::Colour;
 use crate::embed::{LivenessNetwork, Pixels};
 use crate::evaluate::intervals::clopper_pearson;
 use crate::face::FaceFinder;
-use crate::liveness::fusion::STILL;
+use crate::liveness::fusion::MIN_STILL_EVIDENCE;
 use crate::liveness::{Cue, CueSet, Cues, Evidence, Liveness, LivenessRules, Watch};
 use crate::picture_file::{load_gray, load_rgb};
 use facelatch_host::say;
@@ -128,8 +128,14 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
 
 /// A still has no motion to wait for, and fewer cues: one number decides.
 fn stills(rules: LivenessRules) -> LivenessRules {
-    let cues = CueSet { planar: false, surroundings: false, ..rules.cues };
-    LivenessRules { cues, live: STILL, spoof: STILL, veto: f32::NEG_INFINITY, ..rules }
+    let cues = CueSet { planarity: false, background: false, ..rules.cues };
+    LivenessRules {
+        cues,
+        live: MIN_STILL_EVIDENCE,
+        spoof: MIN_STILL_EVIDENCE,
+        veto: f32::NEG_INFINITY,
+        ..rules
+    }
 }
 
 /// One cue decides by its sign.
@@ -168,7 +174,7 @@ impl Player {
             Player::Stills { finder, network } => {
                 let gray = load_gray(path)?;
                 let Some(face) = finder.find(gray.view()) else { return Ok(Vec::new()) };
-                let mut cues = Watch::still(gray.view(), face);
+                let mut cues = Watch::measure_still(gray.view(), face);
                 if let Some(network) = network {
                     let colour = match network.card().input.colour {
                         Colour::Gray => None,
@@ -277,8 +283,11 @@ mod tests {
 
     #[test]
     fn the_first_clear_verdict_counts() {
-        let sure =
-            |planar: f32| Evidence { planar: Some(planar), network: Some(planar), ..Evidence::default() };
+        let sure = |evidence: f32| Evidence {
+            planarity: Some(evidence),
+            network: Some(evidence),
+            ..Evidence::default()
+        };
         let nothing = Evidence::default();
         let rules = LivenessRules::default();
         let clips = [
@@ -288,7 +297,7 @@ mod tests {
             vec![],
         ];
         assert_eq!(Counts::of(&clips, &rules), Counts { live: 1, spoof: 1, unsure: 2 });
-        let planar = alone(rules, Cue::Planar);
+        let planar = alone(rules, Cue::Planarity);
         assert_eq!(Counts::of(&[vec![sure(0.1)], vec![sure(-0.1)]], &planar).live, 1);
     }
 

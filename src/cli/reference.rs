@@ -1,11 +1,15 @@
-//! The generated pages of docs/reference: the command line's from its own definition, the configuration's
-//! from the shipped files. The tests hold the pages against their sources; `make reference` writes them.
+//! What is generated: docs/reference, from the definition of the command line, the tables of the daemon's
+//! configuration and the gateway's shipped file; and config/facelatch.toml, from the same tables. The tests
+//! compare the files with their sources; `make reference` writes them.
 
 use std::fmt::Write;
 use std::path::Path;
 
 use clap::builder::StyledStr;
 use clap::{ArgAction, Command};
+
+use crate::config::table::Section;
+use crate::config::{SECTIONS, shipped};
 
 /// A cell of a Markdown table.
 fn cell(text: &str) -> String {
@@ -86,7 +90,40 @@ fn cli_page(definition: &Command) -> String {
     page
 }
 
-/// One line of a shipped configuration file.
+/// docs/reference/config.md: a table a section.
+fn config_page(sections: &[Section]) -> String {
+    let mut page = String::from(
+        "# Configuration of the door\n\nThe keys of [`config/facelatch.toml`](../../config/facelatch.toml). \
+         Generated from `src/config` by `make reference`. A key may be left out; an unknown key is refused. A key \
+         without a default shows an example in parentheses.\n",
+    );
+    for Section { name, about, keys } in sections {
+        let _ = write!(page, "\n## [{name}]\n\n{about}\n\n");
+        page += "| Key | Default | Range | Meaning |\n|---|---|---|---|\n";
+        for key in *keys {
+            let default = match ((key.default)(), key.example) {
+                (Some(default), None) => format!("`{default}`"),
+                (_, Some(example)) => {
+                    let lines: Vec<String> = example.lines().map(|line| format!("`{line}`")).collect();
+                    format!("({})", lines.join("; "))
+                }
+                (None, None) => String::new(),
+            };
+            let old = key.old.map(|old| format!(" (Was `{old}`.)")).unwrap_or_default();
+            let _ = writeln!(
+                page,
+                "| `{}` | {} | {} | {}{old} |",
+                key.name,
+                cell(&default),
+                key.range.unwrap_or_default(),
+                cell(key.words),
+            );
+        }
+    }
+    page
+}
+
+/// One line of the gateway's shipped file.
 enum ConfigLine<'a> {
     Section { name: &'a str, about: &'a str },
     Key { name: &'a str, value: &'a str, about: &'a str, has_default: bool },
@@ -124,11 +161,12 @@ fn config_line(line: &str) -> ConfigLine<'_> {
     }
 }
 
-/// A page of docs/reference from a shipped configuration file: a table a section.
-fn config_page(title: &str, file: &str, text: &str) -> String {
-    let mut page = format!(
-        "# {title}\n\nGenerated from [`{file}`](../../{file}) by `make reference`. An unknown key is refused. A key \
-         that may be left out and has no default shows an example in parentheses.\n"
+/// docs/reference/gateway-config.md, from the shipped file: a table a section.
+fn gateway_page(text: &str) -> String {
+    let mut page = String::from(
+        "# Configuration of the gateway\n\nGenerated from [`config/gateway.toml`](../../config/gateway.toml) by \
+         `make reference`. An unknown key is refused. A key that may be left out and has no default shows an \
+         example in parentheses.\n",
     );
     let mut in_table = false;
     let mut notes = Vec::new();
@@ -161,24 +199,28 @@ fn config_page(title: &str, file: &str, text: &str) -> String {
     page
 }
 
-fn held(name: &str, page: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/reference").join(name);
+/// Compares a file of the repository with what it should be, or writes it for `make reference`.
+fn held(name: &str, text: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     if std::env::var_os("FACELATCH_WRITE_REFERENCE").is_some() {
-        std::fs::write(&path, page).unwrap();
+        std::fs::write(&path, text).unwrap();
     }
     let written = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(written == page, "docs/reference/{name} is not what the code says: make reference");
+    assert!(written == text, "{name} is not what the code says: make reference");
 }
 
 #[test]
 fn the_command_lines_page_is_what_the_code_says() {
-    held("cli.md", &cli_page(&super::definition()));
+    held("docs/reference/cli.md", &cli_page(&super::definition()));
 }
 
 #[test]
-fn the_configurations_pages_are_what_the_shipped_files_say() {
-    let config = include_str!("../../config/facelatch.toml");
-    held("config.md", &config_page("Configuration of the door", "config/facelatch.toml", config));
-    let gateway = include_str!("../../config/gateway.toml");
-    held("gateway-config.md", &config_page("Configuration of the gateway", "config/gateway.toml", gateway));
+fn the_shipped_configuration_and_its_page_are_what_the_tables_say() {
+    held("config/facelatch.toml", &shipped::file());
+    held("docs/reference/config.md", &config_page(SECTIONS));
+}
+
+#[test]
+fn the_gateways_page_is_what_the_shipped_file_says() {
+    held("docs/reference/gateway-config.md", &gateway_page(include_str!("../../config/gateway.toml")));
 }

@@ -10,7 +10,7 @@ use super::rig::Rig;
 use super::{Answer, CommandError};
 use crate::audit::{Context, Hash};
 use crate::camera::{CameraSettings, FrameSource, Recording};
-use crate::config::{Config, PersistentOutputs, Unrecorded};
+use crate::config::{Config, LoadedConfig, PersistentOutputs, Unrecorded};
 use crate::daemon::{self, AuditPlace, Frames, Parts, UnrecordedRules};
 use crate::gpio::Backend;
 use crate::gpio::persistence::{self, Persistence};
@@ -26,16 +26,19 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let (loaded, in_force) = (Config::load_with_bytes(&args.config.path), InForce::of_service());
+    let (loaded, in_force) = (LoadedConfig::load(&args.config.path), InForce::of_service());
     // First of all: whatever a former process left, the door is locked from here on.
     if let Some(in_force) = &in_force {
-        let present = loaded.as_ref().ok().map(|(config, _)| config.strike_settings());
+        let present = loaded.as_ref().ok().map(|file| file.config.strike_settings());
         in_force.secure_unless(present.as_ref());
     }
-    let (config, bytes) = loaded?;
+    let LoadedConfig { config, bytes, renamed } = loaded?;
     let strike = strike::open(&config.strike_settings())?;
     if let Some(in_force) = &in_force {
         in_force.keep(&bytes, &args.config.path);
+    }
+    for key in renamed {
+        log::warn!("event=config_key_renamed file={} hint={:?}", args.config.path.display(), key.to_string());
     }
     check_persistence(&config, &args.config.path)?;
     let rig = Rig::from_config(config, &args.config.path)?;
@@ -77,12 +80,12 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         inputs: lines::open_inputs(config.strike.backend, &config.lines.inputs())?,
         indicator: lines::open_indicators(config.strike.backend, &config.lines.indicators())?,
         socket: config.daemon.socket,
-        stall: Duration::from_millis(config.daemon.stall_ms),
+        stall: Duration::from_millis(config.daemon.watchdog_stall_ms),
         audit,
         unrecorded: UnrecordedRules {
             // A release that waits for longer than it lasts would never come.
-            wait: Duration::from_millis(config.audit.wait_ms.min(config.access.hold_ms / 2)),
-            release: config.audit.unrecorded == Unrecorded::Release,
+            wait: Duration::from_millis(config.audit.sync_timeout_ms.min(config.access.hold_ms / 2)),
+            release: config.audit.on_unrecorded == Unrecorded::Release,
         },
     };
     daemon::run(parts)?;

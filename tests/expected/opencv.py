@@ -1,4 +1,4 @@
-"""Writes tests/expected/opencv.json: what OpenCV finds in pictures that tests/detector.rs looks at.
+"""Writes tests/expected/opencv.json: what OpenCV finds in pictures that tests/all/detector.rs looks at.
 
 Usage: opencv.py CASCADE_XML > tests/expected/opencv.json     (opencv-python-headless<5)
 """

@@ -112,7 +112,7 @@ impl GatewayConfig {
     /// # Errors
     /// One that names the file, the key or line and what would be right.
     pub fn load(path: &Path) -> Result<Self, ConfigError> {
-        Self::parse(&config_file::read(path)?, path)
+        Self::parse(&config_file::text(path)?, path)
     }
 
     /// Reads and checks a configuration; `path` is for messages.

@@ -269,7 +269,7 @@ mod tests {
         assert!(!said.contains("0.6") && !said.contains("0.8"), "{said}");
     }
 
-    /// A socket of the test's own in the journal's place; `tests/journal.rs` has the real one.
+    /// A socket of the test's own in the journal's place; `tests/all/journal.rs` has the real one.
     fn journal() -> (tempfile::TempDir, UnixDatagram, Journal) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("socket");

@@ -29,7 +29,7 @@ impl Network {
         contained(|| {
             let model = simplified(&proto)?;
             drop(proto);
-            let model = convolution::replace(model).map_err(explain)?;
+            let model = convolution::rewrite(model).map_err(explain)?;
             Self::of(model, shape)
         })
     }
@@ -218,7 +218,7 @@ mod tests {
         let before = simplified(&proto).unwrap();
         assert_eq!(replaced(&before), (0, 10));
         if convolution::instruction_set().is_some() {
-            assert_eq!(replaced(&convolution::replace(before).unwrap()), (10, 0));
+            assert_eq!(replaced(&convolution::rewrite(before).unwrap()), (10, 0));
         }
     }
 }

@@ -415,7 +415,7 @@ pub struct Status {
     /// Which of the door's files are older than the others say, in words, until an operator accepts them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rolled_back: Option<String>,
-    /// True while the audit log is written; otherwise faces are denied (`audit.unrecorded`).
+    /// True while the audit log is written; otherwise faces are denied (`audit.on_unrecorded`).
     pub audit_written: bool,
     /// Why nobody was let in the last time, in words.
     pub last_denial: Option<String>,

@@ -65,7 +65,7 @@ struct Watcher {
     /// that bounds the cost.
     frames: u64,
     /// The face when it was asked to turn.
-    asked: Option<(TrackId, turn::View)>,
+    asked: Option<(TrackId, turn::FaceView)>,
 }
 
 impl Watcher {
@@ -84,7 +84,7 @@ impl Watcher {
                 (cues.turn, cues.nod) = (turned.map(|t| t.turn), turned.map(|t| t.nod));
             }
             None if purpose == Purpose::Challenge => {
-                self.asked = Some((track, turn::View::new(pixels.view(), face)));
+                self.asked = Some((track, turn::FaceView::new(pixels.view(), face)));
             }
             None => {}
         }
@@ -95,13 +95,13 @@ impl Watcher {
         let turn = self.frames % 4;
         self.frames += 1;
         match turn {
-            0 => Ok(self.watch.glance(pixels.view(), face, track.0)),
+            0 => Ok(self.watch.measure_texture(pixels.view(), face, track.0)),
             2 => {
-                self.watch.pass(pixels.view(), face, track.0);
+                self.watch.push(pixels.view(), face, track.0);
                 let network = self.network.as_mut().map(|network| network.score(pixels, face));
                 Ok(Cues { network: network.transpose()?, ..Cues::default() })
             }
-            _ => Ok(self.watch.look(pixels.view(), face, track.0)),
+            _ => Ok(self.watch.measure_motion(pixels.view(), face, track.0)),
         }
     }
 }

@@ -4,81 +4,17 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use facelatch_simd::InstructionSet;
+
 use crate::picture::{GrayView, Rect};
 
 use super::cascade::Cascade;
 use super::group::{Grouper, round};
 use super::integral::Integral;
+use super::params::ScanParams;
+use super::portable::Plan;
 use super::pyramid::{self, Level, Reducer};
-use super::scan::Plan;
-use super::simd::{self, InstructionSet, LanePlan, Workspace};
-
-/// How a picture is scanned, in the terms of OpenCV's `detectMultiScale`.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct ScanParams {
-    /// Ratio of successive scales, above 1. 1.1 finds more, 1.6 is faster.
-    pub scale_factor: f64,
-    /// A face needs more alike hits than this; 0 returns the raw hits.
-    pub min_neighbors: u32,
-    /// Smallest face edge in pixels, 0 for the cascade's window.
-    pub min_size: u32,
-    /// Largest face edge in pixels, 0 for the picture's.
-    pub max_size: u32,
-}
-
-impl Default for ScanParams {
-    /// OpenCV's defaults: 1.1, 3, no limits.
-    fn default() -> Self {
-        ScanParams { scale_factor: 1.1, min_neighbors: 3, min_size: 0, max_size: 0 }
-    }
-}
-
-/// Why scan parameters make no sense.
-#[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub enum ParamsError {
-    /// The scale factor would never leave the first scale.
-    #[error("scale factor {0}: it must be a finite number above 1, usually 1.05 to 1.6")]
-    ScaleFactor(f64),
-    /// The size limits exclude everything.
-    #[error("smallest face {min} px is above the largest, {max} px")]
-    Sizes {
-        /// Smallest size asked for.
-        min: u32,
-        /// Largest size asked for.
-        max: u32,
-    },
-}
-
-impl ScanParams {
-    /// Checked parameters.
-    ///
-    /// # Errors
-    /// As [`ScanParams::check`].
-    pub fn new(
-        scale_factor: f64,
-        min_neighbors: u32,
-        min_size: u32,
-        max_size: u32,
-    ) -> Result<Self, ParamsError> {
-        let params = ScanParams { scale_factor, min_neighbors, min_size, max_size };
-        params.check()?;
-        Ok(params)
-    }
-
-    /// Whether the parameters make sense.
-    ///
-    /// # Errors
-    /// When the scale factor is not a finite number above 1, or the size limits exclude everything.
-    pub fn check(&self) -> Result<(), ParamsError> {
-        if !(self.scale_factor > 1.0 && self.scale_factor.is_finite()) {
-            return Err(ParamsError::ScaleFactor(self.scale_factor));
-        }
-        if self.max_size != 0 && self.min_size > self.max_size {
-            return Err(ParamsError::Sizes { min: self.min_size, max: self.max_size });
-        }
-        Ok(())
-    }
-}
+use super::simd::{self, LanePlan, Workspace};
 
 /// Who does the work of a scan: the core spawns no threads, its caller may.
 pub trait Workers {
@@ -91,7 +27,7 @@ pub trait Workers {
 
 /// Pixels of the pyramid that a worker gets at the least: starting a thread for less costs more time than
 /// it gains where most windows fail at once.
-const LEAST_SHARE: usize = 16 * 1024;
+const MIN_SHARE: usize = 16 * 1024;
 
 /// All the work on the calling thread.
 #[derive(Clone, Copy, Debug, Default)]
@@ -167,7 +103,7 @@ impl<'a> Job<'a> {
             let (w, h) = (scaled(window.0 as usize), scaled(window.1 as usize));
             let hit = |x, y| hits.push(Rect::new(scaled(x), scaled(y), w, h));
             match engine {
-                Engine::Lanes(plan) => lanes.scan(plan, picture, index, hit),
+                Engine::Lanes(plan) => simd::scan(plan, lanes, picture, index, hit),
                 Engine::Portable(plan) => {
                     let Portable { reducer, reduced, integral, offsets } = &mut *portable;
                     reducer.reduce(picture, level.width, level.height, reduced);
@@ -193,18 +129,26 @@ pub struct Detector {
 impl Detector {
     /// A detector for `cascade` on the fastest instruction set of this processor.
     pub fn new(cascade: impl Into<Arc<Cascade>>) -> Self {
-        Self::with_instruction_set(cascade, InstructionSet::best())
+        Self::with_instruction_set(cascade, InstructionSet::best_of(&simd::INSTRUCTION_SETS))
     }
 
-    /// A detector on a given instruction set, for comparison; one that this processor lacks gives
-    /// [`InstructionSet::Portable`]. The rectangles are the same on all of them.
+    /// The instruction sets to compare: those that there is a scan for and that this processor has, the
+    /// slowest, [`InstructionSet::Portable`], first.
+    pub fn instruction_sets() -> impl Iterator<Item = InstructionSet> {
+        let vectors = simd::INSTRUCTION_SETS.into_iter().filter(|set| set.is_available());
+        std::iter::once(InstructionSet::Portable).chain(vectors)
+    }
+
+    /// A detector on a given instruction set, for comparison; one that is not among
+    /// [`Detector::instruction_sets`] gives [`InstructionSet::Portable`]. The rectangles are the same on
+    /// all of them.
     pub fn with_instruction_set(cascade: impl Into<Arc<Cascade>>, set: InstructionSet) -> Self {
         let cascade = cascade.into();
-        let portable = set == InstructionSet::Portable || !set.is_available();
-        let engine = if portable || !simd::suits(&cascade) {
-            Engine::Portable(Plan::new(&cascade))
-        } else {
+        let vectors = simd::INSTRUCTION_SETS.contains(&set) && set.is_available();
+        let engine = if vectors && simd::suits(&cascade) {
             Engine::Lanes(Box::new(LanePlan::new(Arc::clone(&cascade), set)))
+        } else {
+            Engine::Portable(Plan::new(&cascade))
         };
         Detector {
             cascade,
@@ -255,7 +199,7 @@ impl Detector {
         }
 
         let pixels: usize = self.levels.iter().map(|level| level.width * level.height).sum();
-        let count = workers.count().min(self.levels.len()).min(pixels / LEAST_SHARE).max(1);
+        let count = workers.count().min(self.levels.len()).min(pixels / MIN_SHARE).max(1);
         self.workers.resize_with(count.max(self.workers.len()), Worker::default);
         let next = AtomicUsize::new(0);
         let (levels, engine) = (&self.levels[..], &self.engine);

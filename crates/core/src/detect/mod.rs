@@ -5,17 +5,17 @@
 //! pure: no file, clock, thread or environment. `docs/design/detector.md` explains the rules and the speed.
 
 mod cascade;
-mod compact;
 mod detector;
 mod group;
 mod integral;
+mod params;
+mod portable;
 mod pyramid;
-mod scan;
 mod search;
 mod simd;
-mod xml;
 
 pub use cascade::{Cascade, CascadeError, Feature, Node, Stage, Tree, WeightedRect};
-pub use detector::{Detector, Job, ParamsError, ScanParams, Sequential, Workers};
+pub use detector::{Detector, Job, Sequential, Workers};
+pub use facelatch_simd::InstructionSet;
+pub use params::{ParamsError, ScanParams};
 pub use search::{SearchKind, SearchParams, SearchParamsError, Searcher};
-pub use simd::InstructionSet;

@@ -2,8 +2,8 @@
 
 use crate::picture::GrayView;
 
-use super::detector::ScanParams;
 use super::group::round;
+use super::params::ScanParams;
 
 /// One scale of the scan.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -9,14 +9,15 @@ use std::time::Duration;
 use crate::picture::{GrayView, Rect};
 use crate::time::Timestamp;
 
-use super::detector::{Detector, ScanParams, Sequential, Workers};
+use super::detector::{Detector, Sequential, Workers};
+use super::params::{ParamsError, ScanParams};
 
 /// Edge of the blocks whose mean brightness the motion test compares, in pixels.
 const BLOCK: usize = 8;
 /// The rows of a block that stand for all of it.
 const SAMPLED: [usize; 4] = [0, 2, 4, 6];
 /// Longest sleep that [`SearchParams::check`] admits.
-const LONGEST_SLEEP: Duration = Duration::from_secs(1);
+const MAX_SLEEP: Duration = Duration::from_secs(1);
 
 /// When to scan what.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -56,7 +57,7 @@ impl Default for SearchParams {
 pub enum SearchParamsError {
     /// The scan parameters make none.
     #[error(transparent)]
-    Scan(#[from] super::ParamsError),
+    Scan(#[from] ParamsError),
     /// A still scene would be left alone too long.
     #[error("longest sleep {0:?}: at most 1 s, or a face that stands still is found too late")]
     LongestSleep(Duration),
@@ -75,7 +76,7 @@ impl SearchParams {
     /// Says which one does not.
     pub fn check(&self) -> Result<(), SearchParamsError> {
         self.scan.check()?;
-        if self.longest_sleep > LONGEST_SLEEP {
+        if self.longest_sleep > MAX_SLEEP {
             return Err(SearchParamsError::LongestSleep(self.longest_sleep));
         }
         if self.motion_threshold == 0 || self.motion_blocks == 0 {
@@ -250,11 +251,8 @@ mod tests {
     use crate::picture::Gray;
 
     fn noise(seed: u32) -> Gray {
-        let mut state = seed;
-        let pixels = (0..320 * 240).map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            100 + (state >> 28) as u8
-        });
+        let mut rng = fastrand::Rng::with_seed(seed.into());
+        let pixels = (0..320 * 240).map(|_| rng.u8(100..116));
         Gray::from_pixels(320, 240, pixels.collect()).unwrap()
     }
 

@@ -9,10 +9,10 @@ use super::reduced::Reduced;
 use crate::picture::Rect;
 
 /// Steps until the search is given up.
-const STEPS: usize = 12;
+const MAX_STEPS: usize = 12;
 
 /// A step shorter than this, in pixels of the region's rim, ends the search.
-const SETTLED: f32 = 0.01;
+const CONVERGED: f32 = 0.01;
 
 /// A homography about the centre of a region, in units of half its width.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -149,8 +149,8 @@ impl Region {
         let mut motion = Homography([scale - 1.0, 0.0, dx / half, 0.0, scale - 1.0, dy / half, 0.0, 0.0]);
         let mut seen = vec![None; points.len()];
         let mut likeness = 0.0;
-        for _ in 0..STEPS {
-            likeness = look(to, points, &motion, centre, half, &mut seen)?;
+        for _ in 0..MAX_STEPS {
+            likeness = sample(to, points, &motion, centre, half, &mut seen)?;
             let (mean, deviation) = moments(seen.iter().flatten().copied())?;
             let mut right_side = [0.0_f32; 8];
             for ((.., value, slopes), seen) in points.iter().zip(&seen) {
@@ -163,11 +163,11 @@ impl Region {
             if motion.0.iter().any(|v| v.abs() > 4.0) {
                 return None;
             }
-            if step.0.iter().all(|v| v.abs() * half < SETTLED) {
+            if step.0.iter().all(|v| v.abs() * half < CONVERGED) {
                 break;
             }
         }
-        let last = look(to, points, &motion, centre, half, &mut seen);
+        let last = sample(to, points, &motion, centre, half, &mut seen);
         likeness = last.unwrap_or(likeness);
         Some(Aligned { centre, half, motion, likeness, contrast: deviation })
     }
@@ -176,7 +176,7 @@ impl Region {
 type Point = (f32, f32, f32, [f32; 8]);
 
 /// Fills `seen` with the second picture's values under `motion`; the correlation with the first one.
-fn look(
+fn sample(
     to: &Reduced,
     points: &[Point],
     motion: &Homography,

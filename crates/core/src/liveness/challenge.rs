@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::Cues;
+use super::cues::Cues;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -73,16 +73,16 @@ fn mixed(seed: u64, number: u64) -> u64 {
 }
 
 /// From here on a head has turned or nodded ([`super::turn::Turned`]).
-pub const FAR: f32 = 0.16;
+pub const MIN_TURN: f32 = 0.16;
 
 /// Down to here it is back.
-pub const NEAR: f32 = 0.07;
+pub const MAX_RETURNED: f32 = 0.07;
 
 /// The other of both motions is less than this share of the one that was asked for.
-const ASIDE: f32 = 0.5;
+const MAX_CROSS_SHARE: f32 = 0.5;
 
 /// So many frames must have it turned, and so many later ones back.
-const FRAMES: u32 = 3;
+const MIN_FRAMES: u32 = 3;
 
 /// How much of a gesture was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -113,22 +113,22 @@ impl Progress {
             Gesture::Turn => (turn, nod),
             Gesture::Nod => (nod, turn),
         };
-        if own.abs() >= FAR && other.abs() <= ASIDE * own.abs() {
+        if own.abs() >= MIN_TURN && other.abs() <= MAX_CROSS_SHARE * own.abs() {
             self.away[usize::from(own > 0.0)] += 1;
             self.back = 0;
-        } else if own.abs() <= NEAR && self.is_away() {
+        } else if own.abs() <= MAX_RETURNED && self.is_away() {
             self.back += 1;
         }
     }
 
     /// The head was turned.
     pub fn is_away(&self) -> bool {
-        self.away.iter().any(|frames| *frames >= FRAMES)
+        self.away.iter().any(|frames| *frames >= MIN_FRAMES)
     }
 
     /// The head was turned, and is back.
     pub fn is_done(&self) -> bool {
-        self.is_away() && self.back >= FRAMES
+        self.is_away() && self.back >= MIN_FRAMES
     }
 }
 

@@ -8,68 +8,72 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Cues;
 use super::challenge::ChallengeRules;
+use super::cues::Cues;
 
 /// Fewer measurements of a cue than this say nothing; of motion that a picture cannot make, one more.
-const FEWEST: usize = 3;
+const MIN_SAMPLES: usize = 3;
 
 /// A face must move so far, in its widths, for its motion to say whether it is flat.
-const MOVES: f32 = 0.002;
+const MIN_MOTION: f32 = 0.002;
 
 /// The residual, in widths of the face, that a flat picture and a living face have alike when they move by
 /// a hundredth of the face; it grows with the motion to this power.
-const RESIDUAL: f32 = 0.0024;
-const GROWTH: f32 = 0.33;
+const NEUTRAL_RESIDUAL: f32 = 0.0024;
+const RESIDUAL_EXPONENT: f32 = 0.33;
 
 /// Which of the residuals counts: a glare or a beating raster makes some of them large, but hardly two
 /// thirds; of a living face nearly all are.
-const QUANTILE: f32 = 0.33;
+const RESIDUAL_QUANTILE: f32 = 0.33;
 
 /// The share of surroundings moving along that both have alike: of a face that hardly moves, and of one
-/// that moves by [`FAR`] more than [`NEAR`] of its width.
-const ALONG: (f32, f32) = (-0.62, -0.75);
-const NEAR: f32 = 0.01;
-const FAR: f32 = 0.03;
+/// that moves by [`MOTION_SPAN`] more than [`SMALL_MOTION`] of its width.
+const NEUTRAL_ALONG: (f32, f32) = (-0.62, -0.75);
+const SMALL_MOTION: f32 = 0.01;
+const MOTION_SPAN: f32 = 0.03;
 
 /// The spectrum's peak that both have alike.
-const PEAK: f32 = 1.62;
+const NEUTRAL_PEAK: f32 = 1.62;
 
 /// What the patterns' evidence lacks of half their log odds, so that a face without anything suspicious has
-/// as little of it as of [`Cue::Texture`]'s: a camera that shows no paper shows no skin either.
-const UNSUSPICIOUS: f32 = 1.1;
+/// as little of it as of [`Cue::Moire`]'s: a camera that shows no paper shows no skin either.
+const LBP_OFFSET: f32 = 1.1;
 
-/// Evidence of a single picture from which it is alive: what texture and patterns say of a picture
+/// Evidence of a single picture from which it is alive: what [`Cue::Moire`] and [`Cue::Lbp`] say of a picture
 /// about which they know nothing.
-pub const STILL: f32 = 0.4 - UNSUSPICIOUS;
+pub const MIN_STILL_EVIDENCE: f32 = 0.4 - LBP_OFFSET;
 
 /// One of the cues.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Cue {
-    /// [`super::planar`].
-    Planar,
-    /// [`super::surroundings`].
-    Surroundings,
-    /// [`super::texture`].
-    Texture,
-    /// [`super::patterns`].
-    Patterns,
+    /// [`super::planarity`].
+    #[serde(rename = "planar")]
+    Planarity,
+    /// [`super::background`].
+    #[serde(rename = "surroundings")]
+    Background,
+    /// [`super::moire`].
+    #[serde(rename = "texture")]
+    Moire,
+    /// [`super::lbp`].
+    #[serde(rename = "patterns")]
+    Lbp,
     /// The network.
     Network,
 }
 
 impl Cue {
     /// Every cue.
-    pub const ALL: [Cue; 5] = [Cue::Planar, Cue::Surroundings, Cue::Texture, Cue::Patterns, Cue::Network];
+    pub const ALL: [Cue; 5] = [Cue::Planarity, Cue::Background, Cue::Moire, Cue::Lbp, Cue::Network];
 
     /// The name in configuration and reports.
     pub fn name(self) -> &'static str {
         match self {
-            Cue::Planar => "planar",
-            Cue::Surroundings => "surroundings",
-            Cue::Texture => "texture",
-            Cue::Patterns => "patterns",
+            Cue::Planarity => "planar",
+            Cue::Background => "surroundings",
+            Cue::Moire => "texture",
+            Cue::Lbp => "patterns",
             Cue::Network => "network",
         }
     }
@@ -79,14 +83,18 @@ impl Cue {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CueSet {
-    /// [`Cue::Planar`].
-    pub planar: bool,
-    /// [`Cue::Surroundings`].
-    pub surroundings: bool,
-    /// [`Cue::Texture`].
-    pub texture: bool,
-    /// [`Cue::Patterns`].
-    pub patterns: bool,
+    /// [`Cue::Planarity`].
+    #[serde(rename = "planar")]
+    pub planarity: bool,
+    /// [`Cue::Background`].
+    #[serde(rename = "surroundings")]
+    pub background: bool,
+    /// [`Cue::Moire`].
+    #[serde(rename = "texture")]
+    pub moire: bool,
+    /// [`Cue::Lbp`].
+    #[serde(rename = "patterns")]
+    pub lbp: bool,
     /// [`Cue::Network`].
     pub network: bool,
 }
@@ -94,15 +102,15 @@ pub struct CueSet {
 impl CueSet {
     /// All of them.
     pub const ALL: CueSet =
-        CueSet { planar: true, surroundings: true, texture: true, patterns: true, network: true };
+        CueSet { planarity: true, background: true, moire: true, lbp: true, network: true };
 
     /// Those that `counts` says.
     pub fn of(counts: impl Fn(Cue) -> bool) -> Self {
         CueSet {
-            planar: counts(Cue::Planar),
-            surroundings: counts(Cue::Surroundings),
-            texture: counts(Cue::Texture),
-            patterns: counts(Cue::Patterns),
+            planarity: counts(Cue::Planarity),
+            background: counts(Cue::Background),
+            moire: counts(Cue::Moire),
+            lbp: counts(Cue::Lbp),
             network: counts(Cue::Network),
         }
     }
@@ -110,10 +118,10 @@ impl CueSet {
     /// Whether this cue is one of them.
     pub fn has(&self, cue: Cue) -> bool {
         match cue {
-            Cue::Planar => self.planar,
-            Cue::Surroundings => self.surroundings,
-            Cue::Texture => self.texture,
-            Cue::Patterns => self.patterns,
+            Cue::Planarity => self.planarity,
+            Cue::Background => self.background,
+            Cue::Moire => self.moire,
+            Cue::Lbp => self.lbp,
             Cue::Network => self.network,
         }
     }
@@ -143,7 +151,7 @@ pub struct LivenessRules {
     /// Evidence up to which it is a picture, at most `live`.
     pub spoof: f32,
     /// A cue below this keeps a face from being called alive, whatever the others say; but for
-    /// [`Cue::Patterns`], which are wrong about too many living faces to have that say.
+    /// [`Cue::Lbp`], which are wrong about too many living faces to have that say.
     pub veto: f32,
     /// What to do in between.
     pub unsure: Unsure,
@@ -191,14 +199,14 @@ pub enum Liveness {
 /// The evidence of each cue; `None` where it says nothing.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Evidence {
-    /// [`Cue::Planar`], -2 to 1.5.
-    pub planar: Option<f32>,
-    /// [`Cue::Surroundings`], -2 to 0.8.
-    pub surroundings: Option<f32>,
-    /// [`Cue::Texture`], -3 to 0.4.
-    pub texture: Option<f32>,
-    /// [`Cue::Patterns`], -2.5 to 0.4.
-    pub patterns: Option<f32>,
+    /// [`Cue::Planarity`], -2 to 1.5.
+    pub planarity: Option<f32>,
+    /// [`Cue::Background`], -2 to 0.8.
+    pub background: Option<f32>,
+    /// [`Cue::Moire`], -3 to 0.4.
+    pub moire: Option<f32>,
+    /// [`Cue::Lbp`], -2.5 to 0.4.
+    pub lbp: Option<f32>,
     /// [`Cue::Network`], -2.5 to 2.5.
     pub network: Option<f32>,
 }
@@ -211,26 +219,26 @@ impl Evidence {
         };
         let mean = |value: &dyn Fn(&Cues) -> Option<f32>| {
             let values = values(value);
-            (values.len() >= FEWEST).then(|| values.iter().sum::<f32>() / values.len() as f32)
+            (values.len() >= MIN_SAMPLES).then(|| values.iter().sum::<f32>() / values.len() as f32)
         };
         let residual = |cues: &Cues| {
-            let motion = cues.motion.filter(|motion| *motion >= MOVES)?;
-            let neutral = RESIDUAL * (motion / 0.01).powf(GROWTH);
+            let motion = cues.motion.filter(|motion| *motion >= MIN_MOTION)?;
+            let neutral = NEUTRAL_RESIDUAL * (motion / 0.01).powf(RESIDUAL_EXPONENT);
             Some((cues.residual?.max(1e-4) / neutral).log2())
         };
         let along = |cues: &Cues| {
-            let far = ((cues.motion? - NEAR) / FAR).clamp(0.0, 1.0);
-            Some(ALONG.0 + (ALONG.1 - ALONG.0) * far - cues.along?)
+            let far = ((cues.motion? - SMALL_MOTION) / MOTION_SPAN).clamp(0.0, 1.0);
+            Some(NEUTRAL_ALONG.0 + (NEUTRAL_ALONG.1 - NEUTRAL_ALONG.0) * far - cues.along?)
         };
         let logit = |cues: &Cues| {
             let p = cues.network?.clamp(0.02, 0.98);
             Some((p / (1.0 - p)).ln())
         };
         Evidence {
-            planar: quantile(values(&residual)).map(|r| (1.5 * r).clamp(-2.0, 1.5)),
-            surroundings: mean(&along).map(|a| (4.0 * a).clamp(-2.0, 0.8)),
-            texture: mean(&|cues| cues.peak).map(|p| (5.0 * (PEAK - p)).clamp(-3.0, 0.4)),
-            patterns: mean(&|cues| cues.patterns).map(|o| (0.5 * o - UNSUSPICIOUS).clamp(-2.5, 0.4)),
+            planarity: quantile(values(&residual)).map(|r| (1.5 * r).clamp(-2.0, 1.5)),
+            background: mean(&along).map(|a| (4.0 * a).clamp(-2.0, 0.8)),
+            moire: mean(&|cues| cues.peak).map(|p| (5.0 * (NEUTRAL_PEAK - p)).clamp(-3.0, 0.4)),
+            lbp: mean(&|cues| cues.patterns).map(|o| (0.5 * o - LBP_OFFSET).clamp(-2.5, 0.4)),
             network: mean(&logit).map(|l| l.clamp(-2.5, 2.5)),
         }
     }
@@ -238,16 +246,16 @@ impl Evidence {
     /// The evidence of a single picture, which has no motion.
     pub fn of_still(cues: &Cues) -> Self {
         let still = Cues { motion: None, residual: None, along: None, ..*cues };
-        Evidence::of(std::iter::repeat_n(&still, FEWEST))
+        Evidence::of(std::iter::repeat_n(&still, MIN_SAMPLES))
     }
 
     /// That of one cue.
     pub fn get(&self, cue: Cue) -> Option<f32> {
         match cue {
-            Cue::Planar => self.planar,
-            Cue::Surroundings => self.surroundings,
-            Cue::Texture => self.texture,
-            Cue::Patterns => self.patterns,
+            Cue::Planarity => self.planarity,
+            Cue::Background => self.background,
+            Cue::Moire => self.moire,
+            Cue::Lbp => self.lbp,
             Cue::Network => self.network,
         }
     }
@@ -270,21 +278,21 @@ impl Evidence {
     /// than this no face is let in with, whatever it does when it is challenged.
     pub fn is_unopposed(&self, rules: &LivenessRules) -> bool {
         let told = |cue: &Cue| if rules.cues.has(*cue) { self.get(*cue) } else { None };
-        let heard = Cue::ALL.iter().filter(|cue| **cue != Cue::Patterns);
+        let heard = Cue::ALL.iter().filter(|cue| **cue != Cue::Lbp);
         let vetoed = heard.filter_map(told).any(|e| e < rules.veto);
         // Without the cue of motion an operator has asked not to wait for any.
-        let deep = !rules.cues.planar || self.planar.is_some_and(|planar| planar >= 0.0);
+        let deep = !rules.cues.planarity || self.planarity.is_some_and(|planarity| planarity >= 0.0);
         deep && !vetoed
     }
 }
 
-/// The [`QUANTILE`] of the values, between two of them by their share; `None` for too few.
+/// The [`RESIDUAL_QUANTILE`] of the values, between two of them by their share; `None` for too few.
 fn quantile(mut values: Vec<f32>) -> Option<f32> {
-    if values.len() <= FEWEST {
+    if values.len() <= MIN_SAMPLES {
         return None;
     }
     values.sort_unstable_by(f32::total_cmp);
-    let place = (values.len() - 1) as f32 * QUANTILE;
+    let place = (values.len() - 1) as f32 * RESIDUAL_QUANTILE;
     let below = place as usize;
     let above = values.get(below + 1).unwrap_or(&values[below]);
     Some(values[below] + (above - values[below]) * (place - below as f32))
@@ -360,9 +368,21 @@ mod tests {
         let mut frames = [print; 15];
         // Twice what a living face leaves over, in every third frame.
         frames.iter_mut().step_by(3).for_each(|frame| frame.residual = Some(0.025));
-        assert!(Evidence::of(frames.iter()).planar.unwrap() < -1.0);
-        let alive = Evidence::of([ALIVE; 15].iter()).planar.unwrap();
+        assert!(Evidence::of(frames.iter()).planarity.unwrap() < -1.0);
+        let alive = Evidence::of([ALIVE; 15].iter()).planarity.unwrap();
         assert!(alive > 0.5, "{alive}");
+    }
+
+    /// Configurations and recordings of other versions must stay readable.
+    #[test]
+    fn cues_keep_their_names_in_files() {
+        for cue in Cue::ALL {
+            assert_eq!(serde_json::to_value(cue).unwrap(), cue.name());
+            let only = serde_json::to_value(CueSet::of(|other| other == cue)).unwrap();
+            assert_eq!(only[cue.name()], true, "{only}");
+        }
+        let names = Cue::ALL.map(Cue::name);
+        assert_eq!(names, ["planar", "surroundings", "texture", "patterns", "network"]);
     }
 
     #[test]
@@ -374,8 +394,8 @@ mod tests {
             spoof: -0.1,
             ..LivenessRules::default()
         };
-        assert!(matches!(judge(&[cut_out; 15], &only(Cue::Planar)), Liveness::Spoof { .. }));
-        for cue in [Cue::Surroundings, Cue::Texture, Cue::Patterns, Cue::Network] {
+        assert!(matches!(judge(&[cut_out; 15], &only(Cue::Planarity)), Liveness::Spoof { .. }));
+        for cue in [Cue::Background, Cue::Moire, Cue::Lbp, Cue::Network] {
             assert!(matches!(judge(&[cut_out; 15], &only(cue)), Liveness::Live { .. }), "{cue:?}");
         }
     }

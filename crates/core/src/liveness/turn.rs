@@ -17,16 +17,16 @@ use crate::picture::{GrayView, Rect};
 const MOTIONS: usize = 14;
 
 /// Steps of the fit.
-const STEPS: usize = 10;
+const MAX_STEPS: usize = 10;
 
 /// A step shorter than this, in half widths of the face, ends the fit.
-const SETTLED: f32 = 2e-4;
+const CONVERGED: f32 = 2e-4;
 
 /// Two views less alike than this after the fit are not the same face seen twice.
-const ALIKE: f32 = 0.9;
+const MIN_CORRELATION: f32 = 0.9;
 
 /// A pixel that fits worse than this, in deviations, counts less: blinks, glare, a mouth that speaks.
-const FITS: f32 = 0.4;
+const OUTLIER_ERROR: f32 = 0.4;
 
 /// How far the head has turned from where it was; no biometric data.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -41,15 +41,15 @@ pub struct Turned {
 
 /// A view of a face that later ones are compared with.
 #[derive(Debug)]
-pub struct View {
+pub struct FaceView {
     reduced: Reduced,
     face: Rect,
 }
 
-impl View {
+impl FaceView {
     /// The face in the box `face`.
     pub fn new(picture: GrayView<'_>, face: Rect) -> Self {
-        View { reduced: Reduced::new(picture, factor_of(face)), face }
+        FaceView { reduced: Reduced::new(picture, factor_of(face)), face }
     }
 
     /// How far the head, now in the box `face`, has turned since. `None` where the views cannot be compared.
@@ -132,7 +132,7 @@ fn fit(from: &Reduced, to: &Reduced, region: Rect, flat: &Aligned) -> Option<Tur
     let mut strength = [0.0_f32; MOTIONS];
     let mut seen = vec![None; points.len()];
     let mut likeness = 0.0;
-    for step in 0..=STEPS {
+    for step in 0..=MAX_STEPS {
         for (point, seen) in points.iter().zip(&mut seen) {
             let (mut u, mut v) = (point.u, point.v);
             for ((dx, dy), s) in motions(point.u, point.v).into_iter().zip(strength) {
@@ -152,7 +152,7 @@ fn fit(from: &Reduced, to: &Reduced, region: Rect, flat: &Aligned) -> Option<Tur
             let seen = (seen - mean) / deviation;
             product += seen * point.value;
             let error = seen - point.value;
-            let weight = FITS / error.abs().max(FITS);
+            let weight = OUTLIER_ERROR / error.abs().max(OUTLIER_ERROR);
             for (i, a) in point.slopes.iter().enumerate() {
                 wanted[i] += weight * a * error;
                 for (sum, b) in normal[i].iter_mut().zip(&point.slopes) {
@@ -161,7 +161,7 @@ fn fit(from: &Reduced, to: &Reduced, region: Rect, flat: &Aligned) -> Option<Tur
             }
         }
         likeness = product / inside as f32;
-        if step == STEPS {
+        if step == MAX_STEPS {
             break;
         }
         // Directions that the face says nothing about are left alone.
@@ -172,12 +172,12 @@ fn fit(from: &Reduced, to: &Reduced, region: Rect, flat: &Aligned) -> Option<Tur
         if strength.iter().any(|s| s.abs() > 1.0) {
             return None;
         }
-        if change.iter().all(|c| c.abs() < SETTLED) {
+        if change.iter().all(|c| c.abs() < CONVERGED) {
             break;
         }
     }
     let [.., turn, nod] = strength;
-    (likeness >= ALIKE).then_some(Turned { turn, nod, likeness })
+    (likeness >= MIN_CORRELATION).then_some(Turned { turn, nod, likeness })
 }
 
 #[cfg(test)]
@@ -197,7 +197,7 @@ mod tests {
             let (u, v) = before((x - 99.5) / half, (y - 99.5) / half);
             pattern((99.5 + u * half) / 2.0, (99.5 + v * half) / 2.0)
         });
-        View::new(first.view(), FACE).turned(second.view(), FACE).unwrap()
+        FaceView::new(first.view(), FACE).turned(second.view(), FACE).unwrap()
     }
 
     #[test]
@@ -235,11 +235,11 @@ mod tests {
     fn what_is_not_the_same_face_is_not_compared() {
         let first = drawn(200, 200, |x, y| pattern(x / 2.0, y / 2.0));
         let other = drawn(200, 200, |x, y| pattern(y / 1.3 + 40.0, 90.0 - x / 3.1));
-        let view = View::new(first.view(), FACE);
+        let view = FaceView::new(first.view(), FACE);
         assert_eq!(view.turned(other.view(), FACE), None);
         assert!(view.turned(first.view(), FACE).is_some_and(|t| t.turn.abs() < 1e-3));
         for face in [Rect::new(-50, -50, 90, 90), Rect::new(i32::MAX - 9, 0, 9, 9), Rect::new(5, 5, 0, 0)] {
-            let _ = View::new(first.view(), face).turned(other.view(), FACE);
+            let _ = FaceView::new(first.view(), face).turned(other.view(), FACE);
             let _ = view.turned(other.view(), face);
         }
     }

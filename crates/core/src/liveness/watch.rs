@@ -3,25 +3,26 @@
 use std::collections::VecDeque;
 
 use super::align::Region;
+use super::cues::Cues;
 use super::reduced::{Reduced, factor_of, inner, scaled};
-use super::{Cues, patterns, planar, surroundings, texture};
+use super::{background, lbp, moire, planarity};
 use crate::picture::{GrayView, Rect};
 
 /// Frames between the two that are compared: 0.35 s at 20 frames a second.
-const BACK: usize = 7;
+const FRAME_LAG: usize = 7;
 
-/// A face that grew or shrank by more is measured anew at another reduction.
-const SIZES: std::ops::RangeInclusive<f32> = 24.0..=64.0;
+/// Reduced widths of a face. One that grew or shrank beyond them is measured at another reduction.
+const FACE_WIDTH_RANGE: std::ops::RangeInclusive<f32> = 24.0..=64.0;
 
 /// Two regions less alike than this after alignment are not the same thing seen twice.
-const ALIKE: f32 = 0.75;
+const MIN_CORRELATION: f32 = 0.75;
 
 /// Regions as alike as this need no second attempt.
-const SURE: f32 = 0.9;
+const GOOD_CORRELATION: f32 = 0.9;
 
 /// A box that overlaps the one before by less (intersection over union) has jumped: it is not known to hold
 /// the same thing, and what lies before has nothing to do with it.
-const JUMP: f32 = 0.5;
+const MIN_IOU: f32 = 0.5;
 
 #[derive(Debug)]
 struct Past {
@@ -50,10 +51,10 @@ impl Watch {
     }
 
     /// Measures the motion of the face in the box `face`, which belongs to `track`.
-    pub fn look(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Cues {
+    pub fn measure_motion(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Cues {
         let mut cues = Cues::default();
         let reduced = self.reduce(picture, face, track);
-        if let Some(past) = self.past.iter().rev().nth(BACK - 1) {
+        if let Some(past) = self.past.iter().rev().nth(FRAME_LAG - 1) {
             compare(past, &reduced, face, self.factor, &mut cues);
         }
         self.keep(reduced, face);
@@ -61,27 +62,27 @@ impl Watch {
     }
 
     /// Measures what one picture shows; the motion is measured in another frame, which costs less.
-    pub fn glance(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Cues {
-        self.pass(picture, face, track);
-        Watch::still(picture, face)
+    pub fn measure_texture(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Cues {
+        self.push(picture, face, track);
+        Watch::measure_still(picture, face)
     }
 
     /// Keeps a frame for the motion of later ones.
-    pub fn pass(&mut self, picture: GrayView<'_>, face: Rect, track: u64) {
+    pub fn push(&mut self, picture: GrayView<'_>, face: Rect, track: u64) {
         let reduced = self.reduce(picture, face, track);
         self.keep(reduced, face);
     }
 
     /// What a picture shows without any before it.
-    pub fn still(picture: GrayView<'_>, face: Rect) -> Cues {
-        let (peak, patterns) = (texture::peak(picture, face), patterns::odds(picture, face));
+    pub fn measure_still(picture: GrayView<'_>, face: Rect) -> Cues {
+        let (peak, patterns) = (moire::peak(picture, face), lbp::log_odds(picture, face));
         Cues { peak, patterns, ..Cues::default() }
     }
 
     fn reduce(&mut self, picture: GrayView<'_>, face: Rect, track: u64) -> Reduced {
         let size = face.width as f32 / self.factor.max(1) as f32;
-        let jumped = self.past.back().is_some_and(|past| past.face.iou(&face) < JUMP);
-        if self.track != Some(track) || jumped || !SIZES.contains(&size) {
+        let jumped = self.past.back().is_some_and(|past| past.face.iou(&face) < MIN_IOU);
+        if self.track != Some(track) || jumped || !FACE_WIDTH_RANGE.contains(&size) {
             self.forget();
             self.track = Some(track);
             self.factor = factor_of(face);
@@ -91,7 +92,7 @@ impl Watch {
 
     fn keep(&mut self, reduced: Reduced, face: Rect) {
         self.past.push_back(Past { reduced, face });
-        if self.past.len() > BACK {
+        if self.past.len() > FRAME_LAG {
             self.past.pop_front();
         }
     }
@@ -107,17 +108,17 @@ fn compare(past: &Past, now: &Reduced, face: Rect, factor: usize, cues: &mut Cue
     // Boxes jitter by a pixel or two: a face that hardly moved is sought where it was first.
     let begin = |dx, dy| prepared.align(now, (dx, dy, 1.0));
     let best = match begin((nx - bx) / f, (ny - by) / f) {
-        Some(aligned) if aligned.likeness >= SURE => Some(aligned),
+        Some(aligned) if aligned.likeness >= GOOD_CORRELATION => Some(aligned),
         first => first.into_iter().chain(begin(0.0, 0.0)).max_by(|a, b| a.likeness.total_cmp(&b.likeness)),
     };
     let Some(aligned) = best else { return };
-    if aligned.likeness < ALIKE {
+    if aligned.likeness < MIN_CORRELATION {
         return;
     }
     let width = before.width.max(1) as f32;
     cues.motion = Some(aligned.distance() / width);
-    cues.residual = planar::residual(&past.reduced, now, region, &aligned).map(|r| r.shift);
-    cues.along = surroundings::along(&past.reduced, now, before, &aligned).map(|a| a.share);
+    cues.residual = planarity::residual(&past.reduced, now, region, &aligned).map(|r| r.shift);
+    cues.along = background::along(&past.reduced, now, before, &aligned).map(|a| a.share);
 }
 
 #[cfg(test)]
@@ -139,9 +140,9 @@ mod tests {
 
     fn last(deep: f32) -> Cues {
         let mut watch = Watch::new();
-        let looks = (0..=BACK as u32).map(|n| {
+        let looks = (0..=FRAME_LAG as u32).map(|n| {
             let face = Rect { x: FACE.x + (1.5 * n as f32) as i32, ..FACE };
-            watch.look(frame(n, deep).view(), face, 1)
+            watch.measure_motion(frame(n, deep).view(), face, 1)
         });
         looks.last().unwrap()
     }
@@ -149,11 +150,11 @@ mod tests {
     #[test]
     fn motion_and_depth_are_measured_once_there_is_a_past() {
         let mut watch = Watch::new();
-        for n in 0..BACK as u32 {
-            assert_eq!(watch.look(frame(n, 0.0).view(), FACE, 1).motion, None, "{n}");
+        for n in 0..FRAME_LAG as u32 {
+            assert_eq!(watch.measure_motion(frame(n, 0.0).view(), FACE, 1).motion, None, "{n}");
         }
         let (flat, deep) = (last(0.0), last(0.4));
-        assert!((flat.motion.unwrap() - 1.5 * BACK as f32 / 80.0).abs() < 0.02, "{flat:?}");
+        assert!((flat.motion.unwrap() - 1.5 * FRAME_LAG as f32 / 80.0).abs() < 0.02, "{flat:?}");
         assert!(deep.residual.unwrap() > 3.0 * flat.residual.unwrap(), "{deep:?} {flat:?}");
         assert!(flat.along.unwrap() > 0.5, "{flat:?}");
     }
@@ -162,8 +163,8 @@ mod tests {
     fn another_track_has_no_past() {
         let mut watch = Watch::new();
         for n in 0..20 {
-            let _ = watch.look(frame(0, 0.0).view(), FACE, 1);
-            let cues = watch.look(frame(0, 0.0).view(), FACE, 2 + n);
+            let _ = watch.measure_motion(frame(0, 0.0).view(), FACE, 1);
+            let cues = watch.measure_motion(frame(0, 0.0).view(), FACE, 2 + n);
             assert_eq!(cues.motion, None);
         }
     }
@@ -180,7 +181,7 @@ mod tests {
             Rect::new(5, 5, 0, 0),
         ] {
             for n in 0..10 {
-                let _ = watch.look(frame(n, 0.0).view(), face, 7);
+                let _ = watch.measure_motion(frame(n, 0.0).view(), face, 7);
             }
         }
     }

@@ -10,9 +10,9 @@ use unicode_normalization::char::is_combining_mark;
 use unicode_security::skeleton;
 
 /// The longest name, in characters.
-const MOST_CHARS: usize = 64;
+const MAX_CHARS: usize = 64;
 /// No script puts more marks on one letter.
-const MOST_MARKS: usize = 4;
+const MAX_MARKS: usize = 4;
 
 /// The name as it is kept: composed, with single spaces.
 pub fn tidy(name: &str) -> String {
@@ -35,7 +35,7 @@ pub fn same(a: &str, b: &str) -> bool {
 /// between two letters.
 pub fn is_usable(name: &str) -> bool {
     let chars: Vec<char> = name.chars().collect();
-    if !(1..=MOST_CHARS).contains(&chars.len()) || name.trim() != name {
+    if !(1..=MAX_CHARS).contains(&chars.len()) || name.trim() != name {
         return false;
     }
     let mut marks = 0;
@@ -51,7 +51,7 @@ pub fn is_usable(name: &str) -> bool {
             '\u{2018}' | '\u{2019}' | '\u{b7}' | '\u{30fb}' | '\u{2010}' | '\u{5f3}' | '\u{5f4}'
             | '\u{f0b}' => true,
             '\u{200c}' | '\u{200d}' => at > 0 && joins(chars.get(at - 1)) && joins(chars.get(at + 1)),
-            _ if is_mark => at > 0 && marks <= MOST_MARKS,
+            _ if is_mark => at > 0 && marks <= MAX_MARKS,
             _ => c.is_alphanumeric() && !is_invisible(c),
         };
         if !fits {
@@ -64,7 +64,7 @@ pub fn is_usable(name: &str) -> bool {
 /// True for what facelatch took for a name before it knew more.
 pub(super) fn was_usable(name: &str) -> bool {
     let allowed = |c: char| c.is_alphanumeric() || matches!(c, ' ' | '.' | '_' | '-');
-    (1..=MOST_CHARS).contains(&name.chars().count()) && name.chars().all(allowed) && name.trim() == name
+    (1..=MAX_CHARS).contains(&name.chars().count()) && name.chars().all(allowed) && name.trim() == name
 }
 
 /// Unicode's default ignorable characters, which a skeleton leaves out.

@@ -1,9 +1,10 @@
 //! 3x3 convolutions as products of the pixels' own lines: what a stride leaves out cannot be shared between
 //! tiles, and few tiles do not pay for the larger matrices of [`super::winograd`].
 
-use super::kernels::Kernels;
-use super::product::{Aligned, STEP, Weights};
-use super::{Filters, Geometry, KERNEL, Maps, Scratch};
+use super::gemm::Weights;
+use super::geometry::{Filters, Geometry, KERNEL, Maps};
+use super::kernels::{Kernels, STEP};
+use super::memory::{Aligned, Scratch};
 
 /// Values of a row where a pixel has one value: then its surroundings are one part, as three of three floats
 /// would not pay.

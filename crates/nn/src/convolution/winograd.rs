@@ -2,10 +2,11 @@
 //! Convolutional Neural Networks", CVPR 2016, sections 4.1 to 4.3): a tile of 4x4 outputs is made of 6x6
 //! inputs by 36 products where the definition has 144, one of 2x2 outputs of 4x4 inputs by 16 where it has 36.
 
-use super::kernels::{Kernels, Transforms};
-use super::lanes::Lanes;
-use super::product::{Aligned, STEP, Weights};
-use super::{Filters, Geometry, KERNEL, Maps, Padded, Scratch};
+use super::gemm::Weights;
+use super::geometry::{Filters, Geometry, KERNEL, Maps, Padded};
+use super::kernels::{Kernels, Places, STEP, TransformCall, Transforms};
+use super::memory::{Aligned, Scratch};
+use super::simd::Simd;
 
 /// Values between the transforms of the tiles taken at a time, for each channel: few enough to stay in the
 /// processor's cache. A multiple of both tiles' values.
@@ -22,43 +23,43 @@ pub(super) trait Minimal<const SIDE: usize, const OUT: usize> {
     /// The paper's B' times `d`.
     ///
     /// # Safety
-    /// The processor has `L`.
-    unsafe fn forward<L: Lanes>(d: [L::V; SIDE]) -> [L::V; SIDE];
+    /// The processor has `S`.
+    unsafe fn forward<S: Simd>(d: [S::Vector; SIDE]) -> [S::Vector; SIDE];
 
     /// The paper's A' times `m`.
     ///
     /// # Safety
-    /// The processor has `L`.
-    unsafe fn back<L: Lanes>(m: [L::V; SIDE]) -> [L::V; OUT];
+    /// The processor has `S`.
+    unsafe fn back<S: Simd>(m: [S::Vector; SIDE]) -> [S::Vector; OUT];
 }
 
 /// F(2, 3).
-pub(super) struct Two;
+pub(super) struct Tile2x2;
 
-impl Minimal<4, 2> for Two {
+impl Minimal<4, 2> for Tile2x2 {
     const G: [[f64; 3]; 4] = [[1.0, 0.0, 0.0], [0.5, 0.5, 0.5], [0.5, -0.5, 0.5], [0.0, 0.0, 1.0]];
 
     fn transforms(kernels: &'static Kernels) -> &'static Transforms<4, 2> {
-        &kernels.two
+        &kernels.tile2x2
     }
 
     #[inline(always)]
-    unsafe fn forward<L: Lanes>([a, b, c, d]: [L::V; 4]) -> [L::V; 4] {
+    unsafe fn forward<S: Simd>([a, b, c, d]: [S::Vector; 4]) -> [S::Vector; 4] {
         // SAFETY: the caller's.
-        unsafe { [L::sub(a, c), L::add(b, c), L::sub(c, b), L::sub(b, d)] }
+        unsafe { [S::sub(a, c), S::add(b, c), S::sub(c, b), S::sub(b, d)] }
     }
 
     #[inline(always)]
-    unsafe fn back<L: Lanes>([a, b, c, d]: [L::V; 4]) -> [L::V; 2] {
+    unsafe fn back<S: Simd>([a, b, c, d]: [S::Vector; 4]) -> [S::Vector; 2] {
         // SAFETY: the caller's.
-        unsafe { [L::add(L::add(a, b), c), L::sub(L::sub(b, c), d)] }
+        unsafe { [S::add(S::add(a, b), c), S::sub(S::sub(b, c), d)] }
     }
 }
 
 /// F(4, 3).
-pub(super) struct Four;
+pub(super) struct Tile4x4;
 
-impl Minimal<6, 4> for Four {
+impl Minimal<6, 4> for Tile4x4 {
     const G: [[f64; 3]; 6] = [
         [1.0 / 4.0, 0.0, 0.0],
         [-1.0 / 6.0, -1.0 / 6.0, -1.0 / 6.0],
@@ -69,36 +70,36 @@ impl Minimal<6, 4> for Four {
     ];
 
     fn transforms(kernels: &'static Kernels) -> &'static Transforms<6, 4> {
-        &kernels.four
+        &kernels.tile4x4
     }
 
     #[inline(always)]
-    unsafe fn forward<L: Lanes>([a, b, c, d, e, f]: [L::V; 6]) -> [L::V; 6] {
+    unsafe fn forward<S: Simd>([a, b, c, d, e, f]: [S::Vector; 6]) -> [S::Vector; 6] {
         // SAFETY: the caller's.
         unsafe {
-            let (p, q) = (L::multiple(e, c, -4.0), L::multiple(d, b, -4.0));
-            let (r, s) = (L::sub(e, c), L::sub(d, b));
+            let (p, q) = (S::mul_add(e, c, -4.0), S::mul_add(d, b, -4.0));
+            let (r, s) = (S::sub(e, c), S::sub(d, b));
             [
-                L::multiple(L::multiple(e, c, -5.0), a, 4.0),
-                L::add(p, q),
-                L::sub(p, q),
-                L::multiple(r, s, 2.0),
-                L::multiple(r, s, -2.0),
-                L::multiple(L::multiple(f, d, -5.0), b, 4.0),
+                S::mul_add(S::mul_add(e, c, -5.0), a, 4.0),
+                S::add(p, q),
+                S::sub(p, q),
+                S::mul_add(r, s, 2.0),
+                S::mul_add(r, s, -2.0),
+                S::mul_add(S::mul_add(f, d, -5.0), b, 4.0),
             ]
         }
     }
 
     #[inline(always)]
-    unsafe fn back<L: Lanes>([a, b, c, d, e, f]: [L::V; 6]) -> [L::V; 4] {
+    unsafe fn back<S: Simd>([a, b, c, d, e, f]: [S::Vector; 6]) -> [S::Vector; 4] {
         // SAFETY: the caller's.
         unsafe {
-            let (p, q, r, s) = (L::add(b, c), L::sub(b, c), L::add(d, e), L::sub(d, e));
+            let (p, q, r, s) = (S::add(b, c), S::sub(b, c), S::add(d, e), S::sub(d, e));
             [
-                L::add(L::add(a, p), r),
-                L::multiple(q, s, 2.0),
-                L::multiple(p, r, 4.0),
-                L::add(L::multiple(q, s, 8.0), f),
+                S::add(S::add(a, p), r),
+                S::mul_add(q, s, 2.0),
+                S::mul_add(p, r, 4.0),
+                S::add(S::mul_add(q, s, 8.0), f),
             ]
         }
     }
@@ -155,7 +156,7 @@ impl<const SIDE: usize, const OUT: usize> Winograd<SIDE, OUT> {
         let input = Padded { geometry, input: maps.input, zeros: self.zeros.floats() };
         let residual = maps.residual.map(<[f32]>::as_ptr);
         let output = maps.output.as_mut_ptr();
-        let call = Transform {
+        let call = TransformCall {
             inputs: geometry.inputs,
             filled_inputs: length,
             outputs: geometry.outputs,
@@ -200,54 +201,42 @@ impl<const SIDE: usize, const OUT: usize> Winograd<SIDE, OUT> {
     }
 }
 
-/// Where in a map a tile's outputs begin, as far as they are in it.
-pub(super) type Places<const OUT: usize> = [[Option<usize>; OUT]; OUT];
-
-/// What the transforms of one convolution have in common.
-pub(super) struct Transform {
-    inputs: usize,
-    filled_inputs: usize,
-    outputs: usize,
-    bias: *const f32,
-    relu: bool,
-}
-
 /// B' d B of the paper for the pixels `from`, channel by channel, to `SIDE`² places `apart` from `to` on.
 ///
 /// # Safety
-/// The processor has `L`. Each pixel has `call.inputs` floats, and each place room for `call.filled_inputs`,
+/// The processor has `S`. Each pixel has `call.inputs` floats, and each place room for `call.filled_inputs`,
 /// which is that filled up to a multiple of [`STEP`].
 #[expect(clippy::needless_range_loop, reason = "an index is into several arrays, or a place in memory too")]
 #[inline(always)]
-pub(super) unsafe fn gather<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize, const OUT: usize>(
-    call: &Transform,
+pub(super) unsafe fn gather<S: Simd, M: Minimal<SIDE, OUT>, const SIDE: usize, const OUT: usize>(
+    call: &TransformCall,
     from: &[[*const f32; SIDE]; SIDE],
     to: *mut f32,
     apart: usize,
 ) {
     // So no vector begins behind the last input.
-    const { assert!(L::LANES.is_multiple_of(STEP)) };
+    const { assert!(S::LANES.is_multiple_of(STEP)) };
     // SAFETY: the caller vouches for everything that is read and written.
     unsafe {
-        for channel in (0..call.filled_inputs).step_by(L::LANES) {
+        for channel in (0..call.filled_inputs).step_by(S::LANES) {
             let (left, room) = (call.inputs - channel, call.filled_inputs - channel);
-            let mut half = [[L::zero(); SIDE]; SIDE];
+            let mut half = [[S::zero(); SIDE]; SIDE];
             for x in 0..SIDE {
-                let mut d = [L::zero(); SIDE];
+                let mut d = [S::zero(); SIDE];
                 for y in 0..SIDE {
                     let p = from[y][x].add(channel);
-                    d[y] = if left >= L::LANES { L::load(p) } else { L::load_part(p, left) };
+                    d[y] = if left >= S::LANES { S::load(p) } else { S::load_part(p, left) };
                 }
-                let column = M::forward::<L>(d);
+                let column = M::forward::<S>(d);
                 for y in 0..SIDE {
                     half[y][x] = column[y];
                 }
             }
             for y in 0..SIDE {
-                let row = M::forward::<L>(half[y]);
+                let row = M::forward::<S>(half[y]);
                 for x in 0..SIDE {
                     let p = to.add((y * SIDE + x) * apart + channel);
-                    if room >= L::LANES { L::store(p, row[x]) } else { L::store_part(p, row[x], room) }
+                    if room >= S::LANES { S::store(p, row[x]) } else { S::store_part(p, row[x], room) }
                 }
             }
         }
@@ -258,12 +247,12 @@ pub(super) unsafe fn gather<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize, 
 /// pixels at `places` of `output`, as far as they are in it.
 ///
 /// # Safety
-/// The processor has `L`. Each place of `from` and the bias hold `call.outputs` floats filled up to whole
+/// The processor has `S`. Each place of `from` and the bias hold `call.outputs` floats filled up to whole
 /// vectors, and there are `call.outputs` at each of `places` in `residual` and `output`.
 #[expect(clippy::needless_range_loop, reason = "an index is into several arrays, or a place in memory too")]
 #[inline(always)]
-pub(super) unsafe fn scatter<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize, const OUT: usize>(
-    call: &Transform,
+pub(super) unsafe fn scatter<S: Simd, M: Minimal<SIDE, OUT>, const SIDE: usize, const OUT: usize>(
+    call: &TransformCall,
     from: *const f32,
     apart: usize,
     places: &Places<OUT>,
@@ -272,35 +261,35 @@ pub(super) unsafe fn scatter<L: Lanes, M: Minimal<SIDE, OUT>, const SIDE: usize,
 ) {
     // SAFETY: the caller vouches for everything that is read and written.
     unsafe {
-        for channel in (0..call.outputs).step_by(L::LANES) {
+        for channel in (0..call.outputs).step_by(S::LANES) {
             let left = call.outputs - channel;
-            let mut half = [[L::zero(); SIDE]; OUT];
+            let mut half = [[S::zero(); SIDE]; OUT];
             for x in 0..SIDE {
-                let mut m = [L::zero(); SIDE];
+                let mut m = [S::zero(); SIDE];
                 for y in 0..SIDE {
-                    m[y] = L::load(from.add((y * SIDE + x) * apart + channel));
+                    m[y] = S::load(from.add((y * SIDE + x) * apart + channel));
                 }
-                let column = M::back::<L>(m);
+                let column = M::back::<S>(m);
                 for y in 0..OUT {
                     half[y][x] = column[y];
                 }
             }
-            let bias = L::load(call.bias.add(channel));
+            let bias = S::load(call.bias.add(channel));
             for y in 0..OUT {
-                let row = M::back::<L>(half[y]);
+                let row = M::back::<S>(half[y]);
                 for x in 0..OUT {
                     let Some(place) = places[y][x] else { continue };
-                    let mut value = L::add(row[x], bias);
+                    let mut value = S::add(row[x], bias);
                     if let Some(residual) = residual {
                         let p = residual.add(place + channel);
-                        let other = if left >= L::LANES { L::load(p) } else { L::load_part(p, left) };
-                        value = L::add(value, other);
+                        let other = if left >= S::LANES { S::load(p) } else { S::load_part(p, left) };
+                        value = S::add(value, other);
                     }
                     if call.relu {
-                        value = L::max(value, L::zero());
+                        value = S::max(value, S::zero());
                     }
                     let p = output.add(place + channel);
-                    if left >= L::LANES { L::store(p, value) } else { L::store_part(p, value, left) }
+                    if left >= S::LANES { S::store(p, value) } else { S::store_part(p, value, left) }
                 }
             }
         }

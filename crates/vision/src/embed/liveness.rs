@@ -36,7 +36,7 @@ pub struct LivenessCard {
     pub patterns: Option<PatternsSection>,
 }
 
-/// `[patterns]`: the weights of [`facelatch_core::liveness::patterns`], plain text for people.
+/// `[patterns]`: the weights of [`facelatch_core::liveness::lbp`], plain text for people.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct PatternsSection {

@@ -6,6 +6,8 @@
 //! small range therefore fails the contrast gate, whatever the scale, and neither it nor the pixels
 //! that only such windows cover are computed.
 
+use facelatch_simd::InstructionSet;
+
 use super::super::pyramid::{self, Level, Tap};
 use crate::picture::GrayView;
 
@@ -14,7 +16,7 @@ const BLOCK: usize = 8;
 
 /// Least and greatest pixel of each block of the source picture.
 #[derive(Default)]
-pub(in super::super) struct Contrast {
+pub(super) struct Contrast {
     columns: usize,
     low: Vec<u8>,
     high: Vec<u8>,
@@ -78,6 +80,21 @@ impl Contrast {
     }
 }
 
+/// Calls [`Contrast::measure`] compiled for `set`.
+#[cfg_attr(not(target_arch = "x86_64"), expect(unused_variables, reason = "one instruction set there"))]
+pub(super) fn measure(set: InstructionSet, contrast: &mut Contrast, picture: GrayView<'_>) {
+    #[cfg(target_arch = "x86_64")]
+    if set == InstructionSet::Avx2 && set.is_available() {
+        #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]
+        fn avx2(contrast: &mut Contrast, picture: GrayView<'_>) {
+            contrast.measure(picture);
+        }
+        // SAFETY: `is_available` has just said that the processor has these features.
+        return unsafe { avx2(contrast, picture) };
+    }
+    contrast.measure(picture);
+}
+
 /// `f` of the pixels of each block of `line`; `other` is working memory.
 #[inline(always)]
 fn blocks<'a>(
@@ -91,11 +108,11 @@ fn blocks<'a>(
 }
 
 /// See [`Map::first`].
-pub(in super::super) const MAP_PADDING: usize = 16;
+pub(super) const MAP_PADDING: usize = 16;
 
 /// How a level lies on the source picture: the same for every picture of one size.
 #[derive(Default)]
-pub(in super::super) struct Map {
+pub(super) struct Map {
     /// Per column, and for some behind the last up to a multiple of [`MAP_PADDING`]: its first
     /// source pixel, and both weights as [`super::isa::Isa::blend_across`]
     /// wants them. The second pixel is the next one; behind the last there must be a copy of it.
@@ -199,11 +216,8 @@ mod tests {
     /// Every window outside the candidates has pixels within less than the least range.
     #[test]
     fn windows_left_out_are_flat() {
-        let mut state = 7u32;
-        let mut dice = move |n: u32| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 8) % n
-        };
+        let mut rng = fastrand::Rng::with_seed(7);
+        let mut dice = |n: u32| rng.u32(0..n);
         let (mut contrast, mut map, mut lines) = (Contrast::default(), Map::default(), Default::default());
         let (mut levels, mut inside, mut outside) = (Vec::new(), 0, 0);
         for _ in 0..60 {

@@ -4,19 +4,14 @@
 use std::ops::Range;
 
 use super::super::cascade::{Cascade, Feature, Node, Tree};
-use super::super::scan::THRESHOLD_EPS;
+use super::layout::Layout;
 
 /// Trees with more nodes than this are left to the portable scan.
 pub(super) const MAX_NODES: usize = 8;
 /// Larger windows are left to the portable scan; so many pixels add up to less than 32768.
-pub(super) const MOST_ROWS: u32 = 128;
+pub(super) const MAX_ROWS: u32 = 128;
 /// Pixels whose sum is sure to fit into 16 bits.
 const NARROW: u32 = 65535 / 255;
-
-/// Where the value for corner `(x, y)` lies, counted from the window's own place.
-pub(super) trait Layout {
-    fn at(&self, x: u32, y: u32, tilted: bool) -> u32;
-}
 
 /// `p0 + p1 - p2 - p3 + 2 (p4 - p5)`: two halves side by side.
 pub(super) struct Six {
@@ -86,7 +81,7 @@ pub(super) struct LaneStage {
     pub eight: Range<usize>,
     pub nine: Range<usize>,
     /// Chequerboards of the opposite sign.
-    pub enin: Range<usize>,
+    pub nine_inverted: Range<usize>,
     pub other: Range<usize>,
     pub trees: Range<usize>,
     /// Sum of votes before the first stump.
@@ -104,7 +99,7 @@ pub(super) struct Table {
     pub six: Vec<Six>,
     pub eight: Vec<Eight>,
     pub nine: Vec<Nine>,
-    pub enin: Vec<Nine>,
+    pub nine_inverted: Vec<Nine>,
     pub other: Vec<Other>,
     pub points: Vec<Point>,
     pub parts: Vec<Part>,
@@ -113,7 +108,7 @@ pub(super) struct Table {
 }
 
 /// Whether the tables can hold the cascade: whole-numbered weights, sums exact in f32, small trees.
-pub(super) fn suits(cascade: &Cascade) -> bool {
+pub(in super::super) fn suits(cascade: &Cascade) -> bool {
     let (w, h) = cascade.window();
     let feature = |f: &Feature| {
         let mut sum = 0.0f64;
@@ -124,8 +119,8 @@ pub(super) fn suits(cascade: &Cascade) -> bool {
         f.rects.iter().all(|r| r.weight.fract() == 0.0 && r.weight.abs() < 128.0) && sum < f64::from(1 << 24)
     };
     let tree = |t: &Tree| t.nodes.len() <= MAX_NODES;
-    w <= MOST_ROWS
-        && h <= MOST_ROWS
+    w <= MAX_ROWS
+        && h <= MAX_ROWS
         && cascade.features().iter().all(feature)
         && cascade.stages().iter().all(|s| s.trees.iter().all(tree))
 }
@@ -272,7 +267,7 @@ impl Table {
                 }
             }
             let rounded = base.round_ties_even();
-            let threshold = f64::from(stage.threshold - THRESHOLD_EPS) * scale - center + (rounded - base);
+            let threshold = f64::from(stage.opencv_threshold()) * scale - center + (rounded - base);
             // The hundredth covers the rounding of the exact sum, which is formed in f64.
             let clamp = |v: f64| v.clamp(f64::from(i16::MIN), f64::from(i16::MAX)) as i16;
             let end = table.ends();
@@ -280,7 +275,7 @@ impl Table {
                 six: start[0]..end[0],
                 eight: start[1]..end[1],
                 nine: start[2]..end[2],
-                enin: start[3]..end[3],
+                nine_inverted: start[3]..end[3],
                 other: start[4]..end[4],
                 trees: start[5]..end[5],
                 base: pair(rounded as i32 as i16),
@@ -296,7 +291,7 @@ impl Table {
             self.six.len(),
             self.eight.len(),
             self.nine.len(),
-            self.enin.len(),
+            self.nine_inverted.len(),
             self.other.len(),
             self.trees.len(),
         ]
@@ -324,7 +319,7 @@ impl Table {
                 self.nine.push(Nine { at: std::array::from_fn(at), threshold, vote });
             }
             [-1, -1, -1, -1, 2, 2, 2, 2, -4] if fits => {
-                self.enin.push(Nine { at: std::array::from_fn(at), threshold, vote });
+                self.nine_inverted.push(Nine { at: std::array::from_fn(at), threshold, vote });
             }
             _ => {
                 let form = self.form(feature, fits, layout);
@@ -397,7 +392,7 @@ impl Exact {
             };
             votes += f64::from(tree.leaves[leaf]);
         }
-        votes >= f64::from(stage.threshold - THRESHOLD_EPS)
+        votes >= f64::from(stage.opencv_threshold())
     }
 
     fn value(&self, feature: usize, plane: &[u16], place: usize) -> f32 {

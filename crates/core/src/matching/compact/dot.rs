@@ -5,6 +5,8 @@
 //! `make bench-gallery` prints the gain over the portable code. The byte products of AVX-512 VNNI were tried
 //! and left out: the search waits for the memory, and took as long as with AVX2.
 
+use facelatch_simd::InstructionSet;
+
 /// Bytes in a block.
 pub(super) const BLOCK: usize = 64;
 
@@ -47,61 +49,22 @@ impl Drop for Probe {
     }
 }
 
-/// An instruction set that the search can use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum InstructionSet {
-    /// Plain code, for every processor.
-    Portable,
-    /// x86-64 as every such processor has it.
-    Sse2,
-    /// x86-64-v3.
-    Avx2,
-    /// aarch64 as every such processor has it.
-    Neon,
-}
+/// The instruction sets that the search is written for.
+const INSTRUCTION_SETS: [InstructionSet; 4] =
+    [InstructionSet::Portable, InstructionSet::Sse2, InstructionSet::Avx2, InstructionSet::Neon];
 
-impl InstructionSet {
-    /// All of them, slowest first.
-    pub const ALL: [InstructionSet; 4] =
-        [InstructionSet::Portable, InstructionSet::Neon, InstructionSet::Sse2, InstructionSet::Avx2];
-
-    /// Whether this processor has it.
-    pub fn is_available(self) -> bool {
-        match self {
-            InstructionSet::Portable => true,
-            InstructionSet::Sse2 => cfg!(target_arch = "x86_64"),
-            InstructionSet::Neon => cfg!(target_arch = "aarch64"),
-            #[cfg(target_arch = "x86_64")]
-            InstructionSet::Avx2 => std::arch::is_x86_feature_detected!("avx2"),
-            #[cfg(not(target_arch = "x86_64"))]
-            InstructionSet::Avx2 => false,
-        }
-    }
-
-    /// Its name.
-    pub fn name(self) -> &'static str {
-        match self {
-            InstructionSet::Portable => "portable",
-            InstructionSet::Sse2 => "sse2",
-            InstructionSet::Avx2 => "avx2",
-            InstructionSet::Neon => "neon",
-        }
-    }
-}
-
-/// An instruction set that this processor has.
+/// One of [`INSTRUCTION_SETS`] that this processor has.
 #[derive(Clone, Copy)]
 pub(super) struct Kernel(InstructionSet);
 
 impl Kernel {
     pub(super) fn new(set: InstructionSet) -> Option<Self> {
-        set.is_available().then_some(Kernel(set))
+        (INSTRUCTION_SETS.contains(&set) && set.is_available()).then_some(Kernel(set))
     }
 
     /// The fastest.
     pub(super) fn best() -> Self {
-        let sets = InstructionSet::ALL.into_iter().rev();
-        sets.filter_map(Kernel::new).next().unwrap_or(Kernel(InstructionSet::Portable))
+        Kernel(InstructionSet::best_of(&INSTRUCTION_SETS))
     }
 
     /// The product of each row with the probe: `out[i]` is that of the blocks from `i * probe` on.
@@ -116,7 +79,7 @@ impl Kernel {
             InstructionSet::Sse2 => unsafe { x86::dots_sse2(rows, probe, out) },
             #[cfg(target_arch = "aarch64")]
             // SAFETY: as above.
-            InstructionSet::Neon => unsafe { arm::dots_neon(rows, probe, out) },
+            InstructionSet::Neon => unsafe { neon::dots_neon(rows, probe, out) },
             _ => dots_portable(rows, probe, out),
         }
     }
@@ -210,7 +173,7 @@ mod x86 {
 }
 
 #[cfg(target_arch = "aarch64")]
-mod arm {
+mod neon {
     use std::arch::aarch64::*;
 
     use super::{Block, ProbeBlock};

@@ -11,9 +11,9 @@
 
 mod dot;
 
+use facelatch_simd::InstructionSet;
 use zeroize::Zeroize;
 
-pub use dot::InstructionSet;
 use dot::{BLOCK, Block, Kernel, Probe};
 
 /// What a value of 0 is stored as.
@@ -101,7 +101,8 @@ impl CompactTemplates {
         }
     }
 
-    /// The same rows, searched with that instruction set; `None` when this processor lacks it.
+    /// The same rows, searched with that instruction set; `None` when this processor lacks it or the search
+    /// is not written for it.
     pub fn using(mut self, set: InstructionSet) -> Option<Self> {
         self.kernel = Kernel::new(set)?;
         Some(self)

@@ -413,27 +413,27 @@ mod tests {
         let network = |p| Cues { network: Some(p), ..nothing };
         for (cue, cues, expected) in [
             // 1.5 for each doubling of what a flat thing leaves over, which grows with the motion.
-            (Cue::Planar, moved(0.01, 0.0024), 0.0),
-            (Cue::Planar, moved(0.01, 0.0012), -1.5),
-            (Cue::Planar, moved(0.01, 0.0006), -2.0),
-            (Cue::Planar, moved(0.01, 0.0048), 1.5),
-            (Cue::Planar, moved(0.01, 0.0192), 1.5),
-            (Cue::Planar, moved(0.05, 0.004_082 * 1.2), 0.3946),
+            (Cue::Planarity, moved(0.01, 0.0024), 0.0),
+            (Cue::Planarity, moved(0.01, 0.0012), -1.5),
+            (Cue::Planarity, moved(0.01, 0.0006), -2.0),
+            (Cue::Planarity, moved(0.01, 0.0048), 1.5),
+            (Cue::Planarity, moved(0.01, 0.0192), 1.5),
+            (Cue::Planarity, moved(0.05, 0.004_082 * 1.2), 0.3946),
             // The neutral point moves from -0.62 to -0.75 while the motion grows from 0.01 to 0.04.
-            (Cue::Surroundings, along(0.005, -0.62), 0.0),
-            (Cue::Surroundings, along(0.01, -0.7), 0.32),
-            (Cue::Surroundings, along(0.025, -0.7), 0.06),
-            (Cue::Surroundings, along(0.04, -0.8), 0.2),
-            (Cue::Surroundings, along(0.09, -0.8), 0.2),
-            (Cue::Surroundings, along(0.01, -1.0), 0.8),
-            (Cue::Surroundings, along(0.01, 0.5), -2.0),
-            (Cue::Texture, peak(1.62), 0.0),
-            (Cue::Texture, peak(1.7), -0.4),
-            (Cue::Texture, peak(1.2), 0.4),
-            (Cue::Texture, peak(2.5), -3.0),
-            (Cue::Patterns, odds(2.0), -0.1),
-            (Cue::Patterns, odds(4.0), 0.4),
-            (Cue::Patterns, odds(-6.0), -2.5),
+            (Cue::Background, along(0.005, -0.62), 0.0),
+            (Cue::Background, along(0.01, -0.7), 0.32),
+            (Cue::Background, along(0.025, -0.7), 0.06),
+            (Cue::Background, along(0.04, -0.8), 0.2),
+            (Cue::Background, along(0.09, -0.8), 0.2),
+            (Cue::Background, along(0.01, -1.0), 0.8),
+            (Cue::Background, along(0.01, 0.5), -2.0),
+            (Cue::Moire, peak(1.62), 0.0),
+            (Cue::Moire, peak(1.7), -0.4),
+            (Cue::Moire, peak(1.2), 0.4),
+            (Cue::Moire, peak(2.5), -3.0),
+            (Cue::Lbp, odds(2.0), -0.1),
+            (Cue::Lbp, odds(4.0), 0.4),
+            (Cue::Lbp, odds(-6.0), -2.5),
             (Cue::Network, network(0.5), 0.0),
             (Cue::Network, network(0.3), -0.8473),
             (Cue::Network, network(0.8), 1.3863),
@@ -451,7 +451,7 @@ mod tests {
     fn too_few_frames_and_hardly_any_motion_say_nothing() {
         let planar = |motion, frames| {
             let cues = Cues { motion: Some(motion), residual: Some(0.0024), ..Cues::default() };
-            Evidence::of(vec![cues; frames].iter()).planar.is_some()
+            Evidence::of(vec![cues; frames].iter()).planarity.is_some()
         };
         assert_eq!([planar(0.01, 3), planar(0.01, 4)], [false, true]);
         assert_eq!([planar(0.0019, 15), planar(0.002, 15)], [false, true]);
@@ -467,7 +467,7 @@ mod tests {
             residual: residual(exponent),
             ..Cues::default()
         });
-        assert!(close(Evidence::of(frames.iter()).planar, 1.5 * -0.136));
+        assert!(close(Evidence::of(frames.iter()).planarity, 1.5 * -0.136));
         // The mean of the others.
         let frames = [0.5, 0.5, 0.8].map(|p| Cues { network: Some(p), ..Cues::default() });
         assert!(close(Evidence::of(frames.iter()).network, 1.3863 / 3.0));
@@ -476,14 +476,14 @@ mod tests {
     #[test]
     fn a_still_picture_has_no_motion() {
         let still = Evidence::of_still(&ALIVE);
-        assert_eq!((still.planar, still.surroundings), (None, None));
-        assert!(still.texture.is_some() && still.patterns.is_some() && still.network.is_some());
+        assert_eq!((still.planarity, still.background), (None, None));
+        assert!(still.moire.is_some() && still.lbp.is_some() && still.network.is_some());
     }
 
     #[test]
     fn the_verdict_at_its_limits() {
         let rules = LivenessRules { live: 2.0, spoof: -1.0, veto: -0.5, ..LivenessRules::default() };
-        let evidence = |planar, network| Evidence { planar, network, ..Evidence::default() };
+        let evidence = |planarity, network| Evidence { planarity, network, ..Evidence::default() };
         for (evidence, verdict) in [
             (evidence(Some(1.0), Some(1.0)), Liveness::Live { evidence: 2.0 }),
             (evidence(Some(1.0), Some(0.75)), Liveness::NotSure { evidence: 1.75 }),
@@ -496,8 +496,8 @@ mod tests {
         ] {
             assert_eq!(evidence.judge(&rules), verdict, "{evidence:?}");
         }
-        // A cue below the veto, whatever the others say; the patterns have none.
-        let with = |texture, patterns| Evidence { texture, patterns, ..evidence(Some(1.5), Some(2.5)) };
+        // A cue below the veto, whatever the others say; local binary patterns have none.
+        let with = |moire, lbp| Evidence { moire, lbp, ..evidence(Some(1.5), Some(2.5)) };
         for (evidence, unopposed) in [
             (with(Some(-0.5), None), true),
             (with(Some(-0.625), None), false),

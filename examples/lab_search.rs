@@ -21,7 +21,7 @@ const PIECE: usize = 16;
 /// What is looked for, by the pieces' first eight bytes.
 #[derive(Default)]
 struct Pieces {
-    /// One bit for each hash: most bytes of a file are passed over by it.
+    /// One bit for each hash: most bytes of a file are skipped by it.
     seen: Vec<bool>,
     by_start: HashMap<u64, Vec<(Vec<u8>, &'static str)>>,
     count: usize,

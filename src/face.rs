@@ -14,10 +14,10 @@ use crate::picture_file::{PictureFileError, load_gray, load_rgb};
 
 /// Ratio of successive scales of the detector.
 pub const SCALE_FACTOR: f64 = 1.1;
-/// A face needs more alike hits than this. A still is meant to show a face, so that few neighbours
+/// A face needs more neighbouring hits than this. A still is meant to show a face, so that few neighbours
 /// lose fewer faces; the false boxes that they let through lie off the centre.
 pub const MIN_NEIGHBORS: u32 = 2;
-/// With so many alike hits a box is hardly ever no face.
+/// A box with this many neighbouring hits is almost always a face.
 const SURE_NEIGHBORS: u32 = 6;
 /// The smallest face edge as a share of the picture's shorter side: 40 of 250 pixels.
 const SMALLEST: f64 = 0.16;
@@ -137,7 +137,7 @@ impl FaceReader {
     /// The face of a picture file, `None` when there is none.
     ///
     /// # Errors
-    /// When the file is no picture, or the network fails.
+    /// When the file is not a picture, or the network fails.
     pub fn read(&mut self, path: &Path) -> Result<Option<Face>, FaceError> {
         let gray = load_gray(path)?;
         let place = match &mut self.finder {

@@ -17,7 +17,7 @@ pub use facelatch_core::{
     access, detect, door, expiry, liveness, matching, observation, picture, resample, time,
 };
 pub use facelatch_edges::{camera, gpio, lines, picture_file, store, strike};
-pub use facelatch_host::{clock, disk, journal, notify, private};
+pub use facelatch_host::{clock, disk, journal, lock, notify, private};
 pub use facelatch_lab::{attempt, demo, draw, evaluate};
 pub use facelatch_vision::embed;
 pub use {facelatch_audit as audit, facelatch_protocol as protocol, facelatch_vision as vision};

@@ -102,7 +102,7 @@ check "unit: no swap, no core file" \
     test "$(property MemorySwapMax) $(property LimitCORE) $(property LimitMEMLOCK)" = "0 0 infinity"
 check "memory: the daemon's is locked" \
     sh -c "[ \$(awk '/^VmLck/ { print \$2 }' /proc/$(property MainPID)/status) -gt 10000 ]"
-if facelatch status | grep 'NOT RECOGNISED'; then
+if facelatch status | grep 'CANNOT BE MATCHED'; then
     ok "upgrade: it brought another network, and says that she has to be enrolled anew"
     facelatch enroll Eileen --pictures /lab/face.jpg
 fi

@@ -10,10 +10,10 @@ use crate::face::FaceFinder;
 use crate::picture_file::{load_gray, load_rgb};
 use facelatch_host::say;
 
-/// Draw somebody's photograph or phone, held before a background, as a recording
+/// Draw a photograph or phone held in front of a background, as a recording
 ///
 /// For trying the liveness check with pictures of your own (`facelatch liveness-test`, `facelatch
-/// attempt --probe`). All figures of the attack follow from the seed. A drawing is no real print: try
+/// attempt --probe`). All figures of the attack follow from the seed. A drawing is not a real print: try
 /// real ones as well.
 #[derive(ClapArgs)]
 pub struct Args {
@@ -23,16 +23,16 @@ pub struct Args {
     /// The picture of the place
     #[arg(long, value_name = "FILE")]
     place: PathBuf,
-    /// What is held before the camera
+    /// What is held in front of the camera
     #[arg(long, value_enum)]
     kind: Medium,
-    /// Which attack of its kind
+    /// Number of the attack of its kind
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
     /// How many frames, 20 a second
     #[arg(long, value_name = "N", default_value_t = 3 * u64::from(FRAME_RATE))]
     frames: u64,
-    /// The folder for the frames; it is made when it is not there
+    /// The folder for the frames; created if missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -50,7 +50,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let gray = load_gray(&args.picture)?;
     let Some(face) = FaceFinder::new().find(gray.view()) else {
         let path = args.picture.display();
-        return Err(format!("{path}: no face is found in it; take a picture of one person").into());
+        return Err(format!("{path}: no face found; use a picture of one person").into());
     };
     let kind = match args.kind {
         Medium::Print => Kind::Print,
@@ -59,7 +59,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let figures = Figures::drawn(kind, args.seed);
     let place = load_rgb(&args.place)?;
     let attack = Attack::new(figures, load_rgb(&args.picture)?, face, &place, args.frames);
-    let remedy = "choose a folder that can be written";
+    let remedy = "choose a writable folder";
     std::fs::create_dir_all(&args.out)
         .map_err(|e| format!("{}: cannot be made: {e}; {remedy}", args.out.display()))?;
     for n in 0..attack.len() {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::rig::Rig;
+use super::pipeline::Pipeline;
 use super::sheet::PlaySheet;
 use super::{Answer, CommandError, print_json};
 use crate::access::{DenyReason, Event, ReleaseReason};
@@ -16,7 +16,7 @@ use crate::draw::sheet::{Sheet, Tone};
 use crate::matching::Gallery;
 use facelatch_host::say;
 
-/// Play recordings before the door: enrol from some, then try to get in with another
+/// Play recordings to the door: enrol from some, then attempt to get in with another
 #[derive(ClapArgs)]
 pub struct Args {
     /// Enrol NAME from the recording PATH (a folder of pictures, a picture, AVI or Y4M); may be given
@@ -35,7 +35,7 @@ pub struct Args {
     /// Write a contact sheet of the attempt into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// One JSON object a line instead of text
+    /// One JSON object per line instead of text
     #[arg(long)]
     json: bool,
 }
@@ -49,15 +49,15 @@ fn named_path(text: &str) -> Result<(String, PathBuf), String> {
 
 /// Runs the command: "no" when the strike was not released.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let rig = Rig::load(args.config.as_deref())?;
-    let size = Some((rig.config.camera.width, rig.config.camera.height));
-    let colour = args.out.is_some() || rig.wants_colour();
+    let pipeline = Pipeline::load(args.config.as_deref())?;
+    let size = Some((pipeline.config.camera.width, pipeline.config.camera.height));
+    let colour = args.out.is_some() || pipeline.wants_colour();
     let open = |path: &Path| Recording::open(path, args.rate, size, colour);
     // Every path is tried before the first, possibly long, enrolment.
     for path in args.enroll.iter().map(|(_, path)| path).chain([&args.probe]) {
         open(path)?;
     }
-    let mut simulation = rig.simulation();
+    let mut simulation = pipeline.simulation();
     let printer = Printer { json: args.json };
     let mut sheet = PlaySheet::default();
     for (name, path) in &args.enroll {
@@ -98,13 +98,12 @@ fn write_sheet(
         tile_width: 320,
     }
     .draw();
-    std::fs::create_dir_all(dir).map_err(|e| {
-        format!("{}: cannot be made: {e}; choose a folder that can be written", dir.display())
-    })?;
+    std::fs::create_dir_all(dir)
+        .map_err(|e| format!("{}: cannot be made: {e}; choose a writable folder", dir.display()))?;
     let file = dir.join("contact-sheet.png");
-    picture.save(&file).map_err(|e| {
-        format!("{}: cannot be written: {e}; choose a folder that can be written", file.display()).into()
-    })
+    picture
+        .save(&file)
+        .map_err(|e| format!("{}: cannot be written: {e}; choose a writable folder", file.display()).into())
 }
 
 struct Printer {
@@ -181,7 +180,7 @@ pub(super) fn event_line(
             let name = gallery.name(*subject);
             let line =
                 json!({"event": "already_released", "frame": frame, "time_s": time_s, "subject": name});
-            (line, format!("Identity: {name} (this approach has had its release)"))
+            (line, format!("Identity: {name} (already released in this approach)"))
         }
         Event::Denied(reason) => {
             let mut line = json!({

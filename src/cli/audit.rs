@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::{Args as ClapArgs, Subcommand};
 
 use super::{Answer, CommandError, print_json};
-use crate::audit::{Break, Checkpoint, Entry, FolderDisk, Report, check, kept_entries, read_checkpoint};
+use crate::audit::{Break, Checkpoint, Entry, FolderDisk, LogCheck, check, kept_entries, read_checkpoint};
 use crate::config::Config;
 use crate::daemon::reconcile::Books;
 use crate::store::{GalleryStore, StateStore, StoreKey};
@@ -20,7 +20,7 @@ use facelatch_host::say;
 #[derive(ClapArgs)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    command: AuditCommand,
     #[command(flatten)]
     config: super::ConfigFile,
     /// Read the log in this folder
@@ -29,10 +29,10 @@ pub struct Args {
 }
 
 #[derive(Subcommand)]
-enum What {
-    /// Is every entry as it was written? Names the first that is not
+enum AuditCommand {
+    /// Check that every entry is as it was written; names the first that is not
     Verify {
-        /// An earlier export: is the log still its continuation?
+        /// An earlier export: check that the log continues it
         #[arg(long, value_name = "FILE")]
         checkpoint: Option<PathBuf>,
         /// One JSON object instead of text
@@ -44,16 +44,16 @@ enum What {
         /// How many
         #[arg(long, value_name = "N", default_value_t = 20)]
         last: usize,
-        /// One JSON object a line instead of text
+        /// One JSON object per line instead of text
         #[arg(long)]
         json: bool,
     },
     /// Write the entries as they stand in the log, and a checkpoint as the last line
     Export {
-        /// Write here instead of to standard output
+        /// Write to this file instead of standard output
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
-        /// The checkpoint alone: one line, to be kept away from the board
+        /// Only the checkpoint: one line, to be stored away from the board
         #[arg(long)]
         head: bool,
     },
@@ -71,12 +71,12 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     if let Err(error) = fs::read_dir(&folder) {
         let remedy = match error.kind() {
             io::ErrorKind::PermissionDenied => "run this as root or as the user facelatch",
-            _ => "the daemon makes it when it first starts; another folder is named by --folder",
+            _ => "the daemon makes it when it first starts; use --folder to name another folder",
         };
         return Err(format!("audit log {}: cannot be read: {error}; {remedy}", folder.display()).into());
     }
-    match args.what {
-        What::Verify { checkpoint, json } => {
+    match args.command {
+        AuditCommand::Verify { checkpoint, json } => {
             let checkpoint = checkpoint.as_deref().map(read_checkpoint).transpose()?;
             // Before the log, which a daemon may be writing.
             let heads = config.as_ref().map(heads).unwrap_or_default();
@@ -95,7 +95,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             }
             Ok(verdict(&outcome, checkpoint, json))
         }
-        What::Show { last, json } => {
+        AuditCommand::Show { last, json } => {
             let keep = |kept: &mut VecDeque<Entry>, entry: &Entry, _: &[u8]| {
                 kept.push_back(entry.clone());
                 if kept.len() > last {
@@ -118,7 +118,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             }
             Ok(whole(&outcome))
         }
-        What::Export { out, head } => {
+        AuditCommand::Export { out, head } => {
             let copy = |(first, text): &mut (Option<u64>, Vec<u8>), entry: &Entry, line: &[u8]| {
                 first.get_or_insert(entry.seq);
                 if !head {
@@ -130,7 +130,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
                 let kept = kept_entries(&FolderDisk::for_reading(&folder), first.unwrap_or(u64::MAX))?;
                 text.splice(..0, kept.into_iter().flat_map(|(_, line)| line));
             }
-            if let Ok(Report { head, .. }) = &outcome {
+            if let Ok(LogCheck { head, .. }) = &outcome {
                 serde_json::to_writer(&mut text, &serde_json::json!({ "checkpoint": head }))?;
                 text.push(b'\n');
             }
@@ -161,7 +161,7 @@ fn read<T>(
     checkpoint: Option<Checkpoint>,
     start: impl Fn() -> T,
     each: impl Fn(&mut T, &Entry, &[u8]),
-) -> Result<(Result<Report, Break>, T), CommandError> {
+) -> Result<(Result<LogCheck, Break>, T), CommandError> {
     const TRIES: usize = 3;
     for attempt in 1.. {
         let mut found = start();
@@ -174,10 +174,10 @@ fn read<T>(
             _ => thread::sleep(Duration::from_millis(100)),
         }
     }
-    Err("audit log: it changed while it was read: try again".into())
+    Err("audit log: it changed while being read: try again".into())
 }
 
-fn verdict(outcome: &Result<Report, Break>, checkpoint: Option<Checkpoint>, json: bool) -> Answer {
+fn verdict(outcome: &Result<LogCheck, Break>, checkpoint: Option<Checkpoint>, json: bool) -> Answer {
     let report = match outcome {
         Ok(report) => report,
         Err(broken) => {
@@ -200,14 +200,14 @@ fn verdict(outcome: &Result<Report, Break>, checkpoint: Option<Checkpoint>, json
             "checkpoint_too_old": too_old,
         }));
     } else {
-        let Report { first, head, files, kept, .. } = report;
+        let LogCheck { first, head, files, kept, .. } = report;
         say!("holds: entries {first} to {} in {files} file(s), the last {}", head.entries, head.hash);
         if *kept > 0 {
             say!("and {kept} earlier entries of releases and people, kept from files that were retired");
         }
         match checkpoint {
             Some(c) if too_old => say!(
-                "but the checkpoint's entry {} was retired: it can be compared no more; export more often",
+                "but the checkpoint's entry {} was retired and can no longer be compared; export more often",
                 c.entries
             ),
             Some(c) => say!("continues the checkpoint at entry {}", c.entries),
@@ -218,7 +218,7 @@ fn verdict(outcome: &Result<Report, Break>, checkpoint: Option<Checkpoint>, json
 }
 
 /// What `show` and `export` answer behind the entries that could be read.
-fn whole(outcome: &Result<Report, Break>) -> Answer {
+fn whole(outcome: &Result<LogCheck, Break>) -> Answer {
     match outcome {
         Ok(_) => Answer::Done,
         Err(broken) => {

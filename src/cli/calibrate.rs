@@ -8,8 +8,8 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::evaluate::{read_all, write};
+use super::pipeline::Pipeline;
 use super::progress::Progress;
-use super::rig::Rig;
 use super::{Answer, CONFIG_PATH, CommandError};
 use crate::attempt::{Simulation, Watched};
 use crate::camera::Recording;
@@ -21,7 +21,7 @@ use crate::matching::{Gallery, Metric};
 use crate::picture_file::list_pictures;
 use facelatch_host::say;
 
-/// Measure the installed model, threshold and 15-frame rule on people of your own
+/// Measure the installed model, threshold and 15-frame rule on your own people
 ///
 /// DIR holds a folder for each person. Pictures in it are compared with one another: false match and
 /// false non-match rate (FMR, FNMR) per comparison. Recordings in it (AVI, Y4M, or a folder of frames
@@ -124,15 +124,15 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let people = people(&args.people)?;
     let installed = Path::new(CONFIG_PATH);
     let config = args.config.as_deref().or_else(|| installed.is_file().then_some(installed));
-    let rig = Rig::load(config)?;
-    let (card, hash) = (rig.card().clone(), rig.model.hash);
+    let pipeline = Pipeline::load(config)?;
+    let (card, hash) = (pipeline.card().clone(), pipeline.model.hash);
     let comparisons = comparisons(&people, &args, config, card.default_threshold(), card.metric())?;
-    let (attempts, not_enrolled) = attempts(&people, &args, rig)?;
+    let (attempts, not_enrolled) = attempts(&people, &args, pipeline)?;
     if comparisons.is_none() && attempts.is_none() {
         return Err(format!(
-            "{}: nothing to measure: it takes two people with pictures, or a recording each; {}",
+            "{}: nothing to measure: give at least two people with pictures, or a recording each; {}",
             args.people.display(),
-            "lay them out as DIR/NAME/picture.jpg and DIR/NAME/recording (see facelatch calibrate --help)"
+            "use the layout DIR/NAME/picture.jpg and DIR/NAME/recording (see facelatch calibrate --help)"
         )
         .into());
     }
@@ -146,7 +146,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     }
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder)
-            .map_err(|e| format!("{}: {e}; choose a folder that can be written", folder.display()))?;
+            .map_err(|e| format!("{}: {e}; choose a writable folder", folder.display()))?;
         for (measured, what) in [(&comparisons, "comparison"), (&attempts, "attempt")] {
             let Some(m) = measured else { continue };
             let picture = trade_off(&m.genuine, &m.impostors, m.threshold, what);
@@ -216,12 +216,12 @@ fn comparisons(
     if pairs > most {
         let n = paths.len();
         return Err(format!(
-            "{}: its {n} pictures make {pairs} comparisons, at most {most} are made; give fewer",
+            "{}: its {n} pictures make {pairs} comparisons, the limit is {most}; give fewer",
             args.people.display()
         )
         .into());
     }
-    let another = || -> Result<Embedder, CommandError> { Ok(Rig::load(config)?.into_embedder()) };
+    let another = || -> Result<Embedder, CommandError> { Ok(Pipeline::load(config)?.into_embedder()) };
     let faces: Vec<Option<Face>> = read_all(&paths, another()?, another, args.whole)?;
     let (mut genuine, mut impostors) = (Vec::new(), Vec::new());
     for a in 0..faces.len() {
@@ -244,12 +244,12 @@ fn comparisons(
 fn attempts(
     people: &[Person],
     args: &Args,
-    rig: Rig,
+    pipeline: Pipeline,
 ) -> Result<(Option<Measured>, Vec<(String, String)>), CommandError> {
-    let size = Some((rig.config.camera.width, rig.config.camera.height));
-    let threshold = f64::from(rig.rules.window.threshold);
+    let size = Some((pipeline.config.camera.width, pipeline.config.camera.height));
+    let threshold = f64::from(pipeline.rules.window.threshold);
     // Error rates of identity: they hold for whoever is alive.
-    let mut simulation = rig.without_liveness().simulation();
+    let mut simulation = pipeline.without_liveness().simulation();
     // Who is who is given.
     simulation.enrol_anyway();
     let mut not_enrolled = Vec::new();
@@ -356,7 +356,7 @@ impl Report {
                 None => {}
                 Some(Answered::Supported { claim, false_rejects }) => {
                     text += &format!(
-                        "  {} of at most {} holds with 95 % confidence from the threshold {:.4} on (at most {:.4} %):\n",
+                        "  {} of at most {} holds with 95 % confidence at or above the threshold {:.4} (at most {:.4} %):\n",
                         names[0],
                         claim.target,
                         claim.threshold,

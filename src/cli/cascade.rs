@@ -26,7 +26,7 @@ enum Action {
         #[arg(value_name = "OUT")]
         output: PathBuf,
     },
-    /// Say what a cascade file holds
+    /// Show what a cascade file holds
     Info {
         /// A cascade, XML or compact
         #[arg(value_name = "FILE")]
@@ -55,7 +55,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         Action::Convert { input, output } => {
             let bytes = load(&input)?.to_compact();
             std::fs::write(&output, &bytes)
-                .map_err(|e| format!("{}: {e}; choose a file that can be written", output.display()))?;
+                .map_err(|e| format!("{}: {e}; choose a writable file", output.display()))?;
         }
         Action::Info { file, json } => {
             let info = info(&load(&file)?);
@@ -92,8 +92,8 @@ fn info(cascade: &Cascade) -> Info {
 /// # Errors
 /// Names the file, what is wrong and the remedy.
 pub fn load(path: &Path) -> Result<Cascade, CommandError> {
-    let bytes = std::fs::read(path)
-        .map_err(|e| format!("{}: {e}; name a cascade file that can be read", path.display()))?;
+    let bytes =
+        std::fs::read(path).map_err(|e| format!("{}: {e}; name a readable cascade file", path.display()))?;
     Cascade::from_bytes(&bytes).map_err(|e| {
         format!(
             "{}: {e}; use a Haar cascade of OpenCV or one made by `facelatch cascade convert`",

@@ -2,8 +2,8 @@
 
 use clap::Args as ClapArgs;
 
-use super::rig::Rig;
-use super::{Answer, CommandError, office};
+use super::pipeline::Pipeline;
+use super::{Answer, CommandError, gallery_access};
 use crate::config::LoadedConfig;
 use crate::gpio::Backend;
 use facelatch_host::say;
@@ -18,9 +18,9 @@ pub struct Args {
 /// Runs the command. Opens no device; looks who is enrolled, where hours name people.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let LoadedConfig { config, renamed, .. } = LoadedConfig::load(&args.config.path)?;
-    let rig = Rig::from_config(config, &args.config.path)?;
-    let (config, rules) = (&rig.config, &rig.rules);
-    say!("{} is right. facelatch run would", args.config.path.display());
+    let pipeline = Pipeline::from_config(config, &args.config.path)?;
+    let (config, rules) = (&pipeline.config, &pipeline.rules);
+    say!("{} is valid. facelatch run would", args.config.path.display());
     match &config.camera.recording {
         Some(path) => say!("- play the recording {} at {} frames/s", path.display(), config.camera.fps),
         None => say!(
@@ -41,7 +41,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     say!(
         "- compare them with {} (model {})",
         card.map_or_else(|| "the built-in network".into(), |p| p.display().to_string()),
-        rig.model.hash
+        pipeline.model.hash
     );
     say!(
         "- release the strike for {:.1} s when {} frames of one face have a mean similarity of {:.3} or more",
@@ -64,18 +64,21 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     }
     let named = config.schedule.people.len();
     if named > 0 {
-        say!("- ask the clock about {named} people with hours of their own");
+        say!("- check the hours of {named} people who have their own");
     }
-    match office::strangers(config) {
+    match gallery_access::strangers(config) {
         Ok(names) => {
             for name in names {
-                say!("- find nobody called {name:?} (schedule.people): {}", office::STRANGER_REMEDY);
+                say!(
+                    "- match no enrolled person with the name {name:?} (schedule.people): {}",
+                    gallery_access::STRANGER_REMEDY
+                );
             }
         }
-        Err(error) => say!("- look for the names in schedule.people, which this command cannot: {error}"),
+        Err(error) => say!("- look up the names in schedule.people, which this command cannot do: {error}"),
     }
     if config.recording.enabled {
-        say!("- record what the controller is told in {}", config.recording.file.display());
+        say!("- record the controller's inputs in {}", config.recording.file.display());
     }
     if config.recording.frames {
         let recording = &config.recording;

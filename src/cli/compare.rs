@@ -7,7 +7,7 @@ use crate::embed::{Card, Embedder};
 use crate::face::{Face, FaceReader};
 use facelatch_host::say;
 
-/// Tell whether two pictures show the same person
+/// Check whether two pictures show the same person
 ///
 /// Exit status 0: they match; 1: they do not; 2: a picture cannot be read or shows no face.
 #[derive(clap::Args)]
@@ -35,7 +35,7 @@ pub struct ModelArgs {
     /// False-match rate per comparison whose threshold in the card is used [default: the card's]
     #[arg(long, value_name = "RATE", conflicts_with = "threshold")]
     fmr: Option<f64>,
-    /// Similarity (1 - distance) from which on two faces match [default: the card's]
+    /// Lowest similarity (1 - distance) at which two faces match [default: the card's]
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     threshold: Option<f32>,
 }
@@ -83,7 +83,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let b = face(&mut reader, &args.b)?;
     let distance = metric
         .distance(&a.vector, &b.vector)
-        .ok_or("the network gave vectors without a direction, which cannot be compared; use another one")?;
+        .ok_or("the network gave zero vectors, which cannot be compared; use another one")?;
     let similarity = 1.0 - distance;
     let matches = similarity >= threshold;
     if args.json {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 
 use super::attempt::event_line;
-use super::rig::Rig;
+use super::pipeline::Pipeline;
 use super::sheet::PlaySheet;
 use super::{Answer, CommandError};
 use crate::access::{DenyReason, Event};
@@ -19,10 +19,10 @@ use crate::draw::small_png_bytes;
 use crate::matching::Gallery;
 use facelatch_host::say;
 
-/// Show the whole chain: enrol a person, let her in, turn another away, see an empty hall
+/// Show the whole chain: enrol a person, let them in, keep another out, see an empty hall
 #[derive(ClapArgs)]
 pub struct Args {
-    /// Folder for the contact sheets; it is made if missing
+    /// Folder for the contact sheets; created if missing
     #[arg(long, value_name = "DIR", default_value = "out/demo")]
     out: PathBuf,
     /// Write the walk-ups as recordings, too (DIR/recordings), to be played by `facelatch attempt`
@@ -79,7 +79,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         Play {
             expected: Expected::Denial,
             file: "3-stranger",
-            heading: format!("{STRANGER} comes, whom nobody enrolled"),
+            heading: format!("{STRANGER}, who is not enrolled, comes"),
             recording: WalkUp::new("stranger", stranger, Walk::VISIT.seeded(3)),
         },
         Play {
@@ -91,13 +91,13 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     ];
 
     // The people of the demonstration are pictures, and liveness would say so.
-    let rig = Rig::load(None)?.without_liveness();
-    let threshold = rig.rules.window.threshold;
-    let mut simulation = rig.simulation();
+    let pipeline = Pipeline::load(None)?.without_liveness();
+    let threshold = pipeline.rules.window.threshold;
+    let mut simulation = pipeline.simulation();
     make_dir(&args.out)?;
     say!("Synthetic walk-ups of two portraits, seen by the daemon's own pipeline in simulated time.");
     say!("Each person's walk-ups come from one photograph: this shows the chain, not its accuracy. The");
-    say!("liveness check is off, for they are pictures of people (facelatch liveness-test tries it).");
+    say!("liveness check is off, because they are pictures of people (facelatch liveness-test tries it).");
 
     let mut sheets = Vec::new();
     for play in plays {
@@ -151,7 +151,7 @@ fn perform(
         return Ok(match outcome {
             Ok(_) => outcome_of(format!("ENROLLED as {OWNER}"), "ENROLLED", Tone::Taught, None),
             Err(reason) => {
-                let fault = Some("she should have been enrolled");
+                let fault = Some("the person should have been enrolled");
                 outcome_of(format!("NOT ENROLLED: {reason}"), "NOT ENROLLED", Tone::Bad, fault)
             }
         });
@@ -196,7 +196,7 @@ fn perform(
             let fault = match play.expected {
                 Expected::Release => Some("the strike should have been released"),
                 Expected::Denial if denied => None,
-                Expected::Denial => Some("the controller never said that she is unknown"),
+                Expected::Denial => Some("the controller never reported the person as unknown"),
                 _ => Some("there is no face in the empty hall"),
             };
             let badge = if denied { "DENIED" } else { "NOT RELEASED" };
@@ -253,9 +253,8 @@ fn write_sheet(
         Sheet { title: title.to_owned(), subtitle: subtitle.to_owned(), sections, columns, tile_width }
             .draw();
     let bytes = small_png_bytes(&sheet)?;
-    fs::write(file, bytes).map_err(|e| {
-        format!("{}: cannot be written: {e}; choose a folder that can be written", file.display()).into()
-    })
+    fs::write(file, bytes)
+        .map_err(|e| format!("{}: cannot be written: {e}; choose a writable folder", file.display()).into())
 }
 
 /// Writes a walk-up as a folder of JPEG pictures.
@@ -265,7 +264,7 @@ fn write_recording(out: &Path, recording: &WalkUp) -> Result<(), CommandError> {
     for n in 0..recording.len() {
         let file = dir.join(format!("{n:04}.jpg"));
         let cannot = |e: &dyn std::fmt::Display| {
-            format!("{}: cannot be written: {e}; choose a folder that can be written", file.display())
+            format!("{}: cannot be written: {e}; choose a writable folder", file.display())
         };
         let mut bytes = Vec::new();
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 92)
@@ -277,7 +276,6 @@ fn write_recording(out: &Path, recording: &WalkUp) -> Result<(), CommandError> {
 }
 
 fn make_dir(dir: &Path) -> Result<(), CommandError> {
-    fs::create_dir_all(dir).map_err(|e| {
-        format!("{}: cannot be made: {e}; choose a folder that can be written", dir.display()).into()
-    })
+    fs::create_dir_all(dir)
+        .map_err(|e| format!("{}: cannot be made: {e}; choose a writable folder", dir.display()).into())
 }

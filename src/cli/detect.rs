@@ -19,7 +19,7 @@ pub struct Args {
     /// Ratio of successive scales, above 1
     #[arg(long, value_name = "F", default_value_t = 1.1)]
     scale_factor: f64,
-    /// A face needs more alike hits than this; 0 returns every hit
+    /// A face needs more neighbouring hits than this; 0 returns every hit
     #[arg(long, value_name = "N", default_value_t = 3)]
     min_neighbors: u32,
     /// Smallest face edge in pixels, 0 for the cascade's window
@@ -31,7 +31,7 @@ pub struct Args {
     /// Write a copy of each picture with a green box around every face into this folder
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
-    /// One JSON object a picture on stdout
+    /// One JSON object per picture on stdout
     #[arg(long)]
     json: bool,
     /// Pictures, or folders of pictures
@@ -57,7 +57,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let mut detector = Detector::new(cascade);
     if let Some(folder) = &args.out {
         std::fs::create_dir_all(folder)
-            .map_err(|e| format!("{}: {e}; choose a folder that can be written", folder.display()))?;
+            .map_err(|e| format!("{}: {e}; choose a writable folder", folder.display()))?;
     }
     for path in pictures(&args.paths)? {
         let gray = load_gray(&path)?;

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::rig::Rig;
-use super::{Answer, CONFIG_PATH, CommandError, office};
+use super::pipeline::Pipeline;
+use super::{Answer, CONFIG_PATH, CommandError, gallery_access};
 use crate::camera::Recording;
 use crate::config::{Config, LoadedConfig, PersistentOutputs};
 use crate::gpio::persistence::{self, Persistence};
 use crate::gpio::{Backend, LineAddress};
 
-/// Look at cameras, GPIO lines, permissions and the configuration, and say what to do
+/// Check cameras, GPIO lines, permissions and the configuration, and suggest remedies
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -128,13 +128,13 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     Ok(if findings.problems.is_empty() { Answer::Done } else { Answer::No })
 }
 
-/// The configuration, with the questions of `facelatch check`. A machine that has none yet is no problem;
+/// The configuration, with the questions of `facelatch check`. A machine without one is not a problem;
 /// a file that was named and is not there is one.
 fn configuration(findings: &mut Findings, path: &Path) -> Option<Config> {
     if !path.exists() && path == Path::new(CONFIG_PATH) {
         findings
             .notes
-            .push(format!("there is no configuration yet ({CONFIG_PATH}): the machine alone is looked at"));
+            .push(format!("there is no configuration yet ({CONFIG_PATH}): only the machine was checked"));
         return None;
     }
     let LoadedConfig { config, renamed, .. } = match LoadedConfig::load(path) {
@@ -146,16 +146,16 @@ fn configuration(findings: &mut Findings, path: &Path) -> Option<Config> {
     };
     findings.config = Some(path.to_owned());
     findings.notes.extend(renamed.iter().map(|key| format!("config {}: {key}", path.display())));
-    let rig = Rig::from_config(config.clone(), path).map(|rig| rig.wants_colour());
+    let pipeline = Pipeline::from_config(config.clone(), path).map(|pipeline| pipeline.wants_colour());
     let recording = config.camera.recording.as_deref();
     let opened = recording.map(|file| {
         let rate = f64::from(config.camera.fps);
-        Recording::open(file, rate, None, *rig.as_ref().unwrap_or(&false)).map(|_| ())
+        Recording::open(file, rate, None, *pipeline.as_ref().unwrap_or(&false)).map(|_| ())
     });
     let clock = config.wall_clock().map(|_| ()).map_err(|error| error.to_string());
-    let rig = rig.map(|_| ()).map_err(|error| error.to_string());
+    let pipeline = pipeline.map(|_| ()).map_err(|error| error.to_string());
     let opened = opened.transpose().map(|_| ()).map_err(|error| error.to_string());
-    findings.problems.extend([rig, clock, opened].into_iter().filter_map(Result::err));
+    findings.problems.extend([pipeline, clock, opened].into_iter().filter_map(Result::err));
     Some(config)
 }
 
@@ -166,7 +166,7 @@ fn camera(findings: &mut Findings, config: &Config, path: &Path) {
         let there: Vec<String> =
             findings.cameras.iter().map(|camera| camera.path.display().to_string()).collect();
         findings.problems.push(format!(
-            "config {}: camera.device = \"{}\": it is not there; name one of {}, or a name below \
+            "config {}: camera.device = \"{}\": it does not exist; name one of {}, or a name below \
              /dev/v4l/by-id that leads to it",
             path.display(),
             device.display(),
@@ -218,11 +218,11 @@ fn find_line(backend: Backend, line: &LineAddress) -> Result<(), String> {
             LineAddress::Bcm(number) => {
                 crate::gpio::pi::pin(*number).map(|_| ()).map_err(|error| error.to_string())
             }
-            _ => Err("the rppal kind takes a BCM number (17)".to_owned()),
+            _ => Err("the rppal backend needs a BCM number (17)".to_owned()),
         },
         #[allow(unreachable_patterns)]
         missing => Err(format!(
-            "this facelatch was built without the {missing} kind: build it with --features {missing}"
+            "this facelatch was built without the {missing} backend: build it with --features {missing}"
         )),
     }
 }
@@ -293,7 +293,10 @@ fn cameras(findings: &mut Findings, wanted: bool) {
 
 #[cfg(not(feature = "v4l"))]
 fn cameras(findings: &mut Findings, wanted: bool) {
-    findings.say(wanted, "this facelatch was built without cameras: build it with --features v4l".to_owned());
+    findings.say(
+        wanted,
+        "this facelatch was built without camera support: build it with --features v4l".to_owned(),
+    );
 }
 
 /// Links in a folder, with what they lead to.
@@ -372,13 +375,13 @@ fn outputs(findings: &mut Findings, wanted: bool) {
 /// Names with hours of their own that nobody has.
 fn names(findings: &mut Findings, config: &Config, path: &Path) {
     let place = format!("config {}: schedule.people", path.display());
-    match office::strangers(config) {
+    match gallery_access::strangers(config) {
         Ok(names) => {
             findings.problems.extend(names.iter().map(|name| {
-                format!("{place}: nobody enrolled is called {name:?}: {}", office::STRANGER_REMEDY)
+                format!("{place}: {name:?} is not enrolled: {}", gallery_access::STRANGER_REMEDY)
             }))
         }
-        Err(error) => findings.problems.push(format!("{place}: the names cannot be looked for: {error}")),
+        Err(error) => findings.problems.push(format!("{place}: the names cannot be looked up: {error}")),
     }
 }
 
@@ -397,11 +400,7 @@ fn report(findings: &Findings) -> String {
             camera.bus
         );
         for link in &camera.by_id {
-            let _ = writeln!(
-                text,
-                "         also {}: this name stays when it is plugged in elsewhere",
-                link.display()
-            );
+            let _ = writeln!(text, "         also {}: this name survives replugging", link.display());
         }
         for format in &camera.formats {
             let rate = format
@@ -428,8 +427,8 @@ fn report(findings: &Findings) -> String {
         "outputs  {}",
         match findings.outputs_of_the_dead {
             "keeps" => "stay driven when the program that drove them dies",
-            "lets-go" => "are let go when the program that drove them dies",
-            _ => "the drivers do not say what becomes of them when the program that drove them dies",
+            "lets-go" => "are released when the program that drove them dies",
+            _ => "the drivers do not say what happens to them when the program that drove them dies",
         }
     );
     if let Some(config) = &findings.config {

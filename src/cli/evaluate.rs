@@ -20,7 +20,7 @@ use facelatch_host::say;
 /// Pairs of each kind on the sheet of the worst pairs.
 const WORST: usize = 12;
 
-/// Measure how well the network tells people apart
+/// Measure how well the network distinguishes people
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -95,7 +95,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     let report = Report::new(&scores, threshold);
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder)
-            .map_err(|e| format!("{}: {e}; choose a folder that can be written", folder.display()))?;
+            .map_err(|e| format!("{}: {e}; choose a writable folder", folder.display()))?;
         write(folder, "det.png", &det(&scores, &report, &model))?;
         write(folder, "roc.png", &roc(&scores, &report, &model))?;
         write(folder, "scores.png", &score_histogram(&scores, &report))?;
@@ -180,7 +180,7 @@ pub fn read_all(
 pub fn write(folder: &Path, name: &str, picture: &RgbImage) -> Result<(), CommandError> {
     let path = folder.join(name);
     fs::write(&path, png_bytes(picture)?)
-        .map_err(|e| format!("{}: {e}; choose a folder that can be written", path.display()).into())
+        .map_err(|e| format!("{}: {e}; choose a writable folder", path.display()).into())
 }
 
 /// The sheet of the pairs that the network gets most wrong.

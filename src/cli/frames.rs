@@ -19,22 +19,22 @@ use facelatch_host::say;
 #[derive(ClapArgs)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    command: FramesCommand,
     #[command(flatten)]
     config: super::ConfigFile,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum FramesCommand {
     /// List them, oldest first
     List {
-        /// One JSON object a line instead of text
+        /// One JSON object per line instead of text
         #[arg(long)]
         json: bool,
     },
-    /// Decrypt them into JPEG files that everybody with access to the folder can look at
+    /// Decrypt them into JPEG files, readable by everyone with access to the folder
     Export {
-        /// The folder for them; it is made when it is not there
+        /// The folder for them; created if missing
         #[arg(long, value_name = "DIR")]
         out: PathBuf,
         /// Their names as listed; without one, all of them
@@ -49,8 +49,8 @@ enum What {
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config.path)?;
     let mut store = open(&config)?;
-    match args.what {
-        What::List { json } => {
+    match args.command {
+        FramesCommand::List { json } => {
             for name in store.names() {
                 let (note, picture) = store.read(name)?;
                 if json {
@@ -63,7 +63,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             }
             Ok(if store.names().next().is_some() { Answer::Done } else { Answer::No })
         }
-        What::Export { out, names } => {
+        FramesCommand::Export { out, names } => {
             let names = if names.is_empty() { store.names().map(str::to_owned).collect() } else { names };
             fs::create_dir_all(&out).map_err(|e| cannot(&out, &e))?;
             for name in &names {
@@ -82,7 +82,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             say!("{} frame(s) in {}", names.len(), out.display());
             Ok(if names.is_empty() { Answer::No } else { Answer::Done })
         }
-        What::Erase => {
+        FramesCommand::Erase => {
             say!("erased {} frame(s)", store.erase()?);
             Ok(Answer::Done)
         }

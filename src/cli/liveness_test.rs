@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use serde_json::json;
 
-use super::rig::Rig;
+use super::pipeline::Pipeline;
 use super::{Answer, CommandError, print_json};
 use crate::attempt::Simulation;
 use crate::camera::Recording;
@@ -34,7 +34,7 @@ pub struct Args {
     /// Recordings of attacks of the kind KIND; may be given several times
     #[arg(long, value_name = "KIND=DIR", value_parser = kind_and_path)]
     attack: Vec<(String, PathBuf)>,
-    /// Take each picture for a presentation of its own: without motion, by texture, patterns and network alone, the face found as in a portrait
+    /// Treat each picture as a presentation of its own: without motion, by texture, patterns and network alone, the face found as in a portrait
     #[arg(long)]
     stills: bool,
     /// Also judge by each cue alone
@@ -46,7 +46,7 @@ pub struct Args {
     /// A configuration instead of the defaults
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// One JSON object a line instead of text
+    /// One JSON object per line instead of text
     #[arg(long)]
     json: bool,
 }
@@ -99,13 +99,13 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     if args.live.is_empty() && args.attack.is_empty() {
         return Err("nothing to test: give --live DIR, --attack KIND=DIR or both".into());
     }
-    let rig = Rig::load(args.config.as_deref())?;
-    let Some(rules) = rig.rules.liveness else {
-        return Err("the configuration switches the liveness check off: set liveness.check = true".into());
+    let pipeline = Pipeline::load(args.config.as_deref())?;
+    let Some(rules) = pipeline.rules.liveness else {
+        return Err("the configuration turns the liveness check off: set liveness.check = true".into());
     };
     let kinds = args.attack.iter().map(|(kind, dir)| (Some(kind.clone()), dir));
     let mut classes: Vec<Class> = Vec::new();
-    let mut player = Player::new(rig, &args);
+    let mut player = Player::new(pipeline, &args);
     for (attack, dir) in args.live.iter().map(|dir| (None, dir)).chain(kinds) {
         let mut presentations = Vec::new();
         for path in recordings(dir, args.stills)? {
@@ -151,17 +151,17 @@ enum Player {
 }
 
 impl Player {
-    fn new(rig: Rig, args: &Args) -> Self {
+    fn new(pipeline: Pipeline, args: &Args) -> Self {
         if args.stills {
-            let network = rig.into_liveness().map(Box::new);
+            let network = pipeline.into_liveness().map(Box::new);
             return Player::Stills { finder: Box::default(), network };
         }
-        let camera = &rig.config.camera;
+        let camera = &pipeline.config.camera;
         Player::Recordings {
             size: Some((camera.width, camera.height)),
-            colour: rig.wants_colour(),
+            colour: pipeline.wants_colour(),
             rate: args.rate,
-            simulation: Box::new(rig.simulation()),
+            simulation: Box::new(pipeline.simulation()),
         }
     }
 
@@ -198,7 +198,7 @@ fn recordings(dir: &Path, stills: bool) -> Result<Vec<PathBuf>, CommandError> {
         return Ok(vec![dir.to_owned()]);
     }
     let cannot = |e: std::io::Error| {
-        format!("{}: cannot be read: {e}; name a folder of recordings that can be read", dir.display())
+        format!("{}: cannot be read: {e}; name a readable folder of recordings", dir.display())
     };
     let mut inside = Vec::new();
     for entry in fs::read_dir(dir).map_err(cannot)? {
@@ -232,9 +232,11 @@ fn recordings(dir: &Path, stills: bool) -> Result<Vec<PathBuf>, CommandError> {
         found.push(dir.to_owned());
     }
     if found.is_empty() {
-        return Err(
-            format!("{}: no recordings and no pictures in it; name a folder of them", dir.display()).into()
-        );
+        return Err(format!(
+            "{}: it holds neither recordings nor pictures; name a folder that does",
+            dir.display()
+        )
+        .into());
     }
     Ok(found)
 }
@@ -314,9 +316,9 @@ mod tests {
         assert_eq!(found, [at("a/film.avi"), at("a/one"), at("a/two")]);
         assert_eq!(recordings(&at("a/one"), false).unwrap(), [at("a/one")]);
         let stills = [at("a/one/0.png"), at("a/one/1.png"), at("a/two/0.jpg")];
-        assert_eq!(recordings(&at("a"), true).unwrap(), stills, "a film is no still");
+        assert_eq!(recordings(&at("a"), true).unwrap(), stills, "a film is not a still");
         assert_eq!(recordings(&at("a/one"), true).unwrap(), [at("a/one/0.png"), at("a/one/1.png")]);
         fs::create_dir(at("empty")).unwrap();
-        assert!(recordings(&at("empty"), false).unwrap_err().to_string().contains("no recordings"));
+        assert!(recordings(&at("empty"), false).unwrap_err().to_string().contains("neither recordings"));
     }
 }

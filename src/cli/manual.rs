@@ -7,10 +7,10 @@ use clap::Args as ClapArgs;
 
 use super::{Answer, CommandError, definition};
 
-/// Write the manual pages, one a command
+/// Write the manual pages, one per command
 #[derive(ClapArgs)]
 pub struct Args {
-    /// Into this folder, which is made when it is not there
+    /// Into this folder, created if missing
     folder: PathBuf,
 }
 

@@ -22,22 +22,22 @@ mod completions;
 mod demo;
 mod detect;
 mod doctor;
-mod enroll;
+mod enrol;
 mod evaluate;
 mod frames;
+mod gallery_access;
 mod gateway;
-mod in_force;
+mod last_config;
 mod liveness_test;
 mod manual;
 mod mode;
 mod model;
-mod office;
 mod people;
+mod pipeline;
 mod progress;
 #[cfg(test)]
 mod reference;
 mod replay;
-mod rig;
 mod run;
 mod secure;
 mod sheet;
@@ -67,8 +67,8 @@ enum Command {
     Demo(demo::Args),
     Run(run::Args),
     Check(check::Args),
-    #[command(visible_alias = "enrol")]
-    Enroll(enroll::Args),
+    #[command(visible_alias = "enroll")]
+    Enrol(enrol::Args),
     People(people::Args),
     Status(status::Args),
     Secure(secure::Args),
@@ -102,7 +102,7 @@ pub fn main() -> ExitCode {
         Command::Demo(args) => demo::run(args),
         Command::Run(args) => run::run(args),
         Command::Check(args) => check::run(args),
-        Command::Enroll(args) => enroll::run(args),
+        Command::Enrol(args) => enrol::run(args),
         Command::People(args) => people::run(args),
         Command::Status(args) => status::run(args),
         Command::Secure(args) => secure::run(args),

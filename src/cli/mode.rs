@@ -14,19 +14,19 @@ use facelatch_host::say;
 /// An answer that takes longer is given up.
 const ANSWER: Duration = Duration::from_secs(5);
 
-/// Show the running door's mode, or put it into another one
+/// Show or change the running door's mode
 #[derive(ClapArgs)]
 pub struct Args {
     /// The mode; without one, the present one is shown
     #[arg(value_enum)]
     mode: Option<Name>,
-    /// Hold the door open for so many seconds
+    /// Hold the door open for this many seconds
     #[arg(long = "for", value_name = "SECONDS", required_if_eq("mode", "hold-open"))]
     time: Option<u64>,
     /// Let faces in again after too many denied attempts
     #[arg(long)]
     clear_lockout: bool,
-    /// With "normal": accept the door's files as they are, although one of them is older than the others say
+    /// With "normal": accept the door's files as they are, although one is older than the others record
     #[arg(long, requires = "mode")]
     accept_rollback: bool,
     #[command(flatten)]
@@ -52,7 +52,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     };
     if args.clear_lockout {
         client.ask::<serde_json::Value>(&Request::ClearLockout {})?;
-        say!("the lockout is lifted");
+        say!("the lockout has ended");
         if args.mode.is_none() {
             return Ok(Answer::Done);
         }
@@ -72,7 +72,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     };
     let request = match (name, args.accept_rollback) {
         (Name::Normal, true) => Request::AcceptRollback {},
-        (_, true) => return Err("--accept-rollback goes with the mode normal".into()),
+        (_, true) => return Err("--accept-rollback needs the mode normal".into()),
         (_, false) => Request::Mode { mode },
     };
     client.ask::<serde_json::Value>(&request)?;

@@ -34,14 +34,14 @@ pub struct Args {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Store the weights of an ONNX file as int8, a scale for each output channel
+    /// Store the weights of an ONNX file as int8, with one scale per output channel
     Quantize {
         /// Float ONNX file
         input: PathBuf,
         /// Quantised ONNX file to write
         output: PathBuf,
     },
-    /// Say what a network is made of, how fast it runs, and what its card says
+    /// Show what a network consists of, how fast it runs, and what its card says
     Check(CheckArgs),
 }
 
@@ -81,7 +81,7 @@ fn quantize_file(input: &Path, output: &Path) -> Result<Answer, CommandError> {
     let unfinished = output.with_extension("unfinished");
     fs::write(&unfinished, &done.bytes)
         .and_then(|()| disk::swap_in(&FileSystem, &unfinished, output))
-        .map_err(|e| format!("{}: {e}; choose a place that can be written", output.display()))?;
+        .map_err(|e| format!("{}: {e}; choose a writable place", output.display()))?;
     say!(
         "{}: {} weights in {} tensors to int8, {} bytes to {} ({:.1} %), SHA-256 {}",
         output.display(),

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::office::{Facts, Office};
+use super::gallery_access::{EnrolmentContext, GalleryAccess};
 use super::{Answer, CommandError, print_json};
 use crate::config::Config;
 use crate::door::PeopleChange;
@@ -17,20 +17,20 @@ use facelatch_host::say;
 #[derive(ClapArgs)]
 pub struct Args {
     #[command(subcommand)]
-    what: What,
+    command: PeopleCommand,
     #[command(flatten)]
     config: super::ConfigFile,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum PeopleCommand {
     /// List everybody enrolled
     List {
-        /// One JSON object a line instead of text
+        /// One JSON object per line instead of text
         #[arg(long)]
         json: bool,
     },
-    /// Show what is known of a person, but for the templates
+    /// Show what is stored about a person, except the templates
     Show {
         /// The name
         name: String,
@@ -62,35 +62,35 @@ enum What {
         #[arg(required = true)]
         names: Vec<String>,
     },
-    /// Take in the people of a file that another board exported: all of them, or nobody
+    /// Add the people of a file that another board exported: all of them, or nobody
     Import {
         /// The file
         file: PathBuf,
         #[command(flatten)]
         key: KeyArgs,
-        /// Although they may look like somebody enrolled here (twins)
-        #[arg(long)]
-        anyway: bool,
+        /// Import even if they look like somebody enrolled here (twins)
+        #[arg(id = "anyway", long = "anyway")]
+        allow_duplicate: bool,
     },
     /// Copy everybody into an encrypted file
     ///
-    /// A backup that replaces the one before forgets who was removed since.
+    /// A backup that replaces an earlier one no longer holds the people removed in between.
     Backup {
         /// The file; one that is there is replaced
         file: PathBuf,
         #[command(flatten)]
         key: KeyArgs,
     },
-    /// Fill up what is missing from a backup; the daemon must not run
+    /// Add what is missing from a backup; the daemon must not be running
     ///
-    /// Who was removed since the backup stays removed.
+    /// People removed since the backup stay removed.
     Restore {
         /// The file
         file: PathBuf,
         #[command(flatten)]
         key: KeyArgs,
     },
-    /// Seal the gallery with a new key in place of the old one; the daemon must not run
+    /// Seal the gallery with a new key; the daemon must not be running
     ///
     /// Recorded frames, which the old key seals, are erased.
     RotateKey,
@@ -110,7 +110,7 @@ struct NoteArgs {
 
 #[derive(ClapArgs)]
 struct KeyArgs {
-    /// The key of that file: 32 bytes, mode 0600; made where it is not there yet. Keep it elsewhere
+    /// The key of that file: 32 bytes, mode 0600; created if missing. Keep it elsewhere
     #[arg(id = "key", long, value_name = "KEYFILE")]
     path: PathBuf,
 }
@@ -132,10 +132,10 @@ fn day(text: &str) -> Result<Day, String> {
 /// Runs the command: "no" when a restored backup left somebody out.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config.path)?;
-    let mut office = Office::open(&config)?;
-    match args.what {
-        What::List { json } => {
-            let people = office.people()?;
+    let mut access = GalleryAccess::open(&config)?;
+    match args.command {
+        PeopleCommand::List { json } => {
+            let people = access.people()?;
             if people.is_empty() && !json {
                 say!("nobody is enrolled");
             }
@@ -149,58 +149,58 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
                 }
             }
         }
-        What::Show { name, json } => show(&mut office, &name, json)?,
-        What::Rename { name, to } => {
-            office.change(PeopleChange::Rename { name: name.clone(), to: to.clone() })?;
+        PeopleCommand::Show { name, json } => show(&mut access, &name, json)?,
+        PeopleCommand::Rename { name, to } => {
+            access.change(PeopleChange::Rename { name: name.clone(), to: to.clone() })?;
             say!("{name} is now called {to}");
         }
-        What::Note(NoteArgs { name, consent, expires }) => {
+        PeopleCommand::Note(NoteArgs { name, consent, expires }) => {
             if consent.is_none() && expires.is_none() {
                 return Err("give --consent, --expires or both".into());
             }
             let consent = consent.map(|text| Some(text).filter(|text| !text.is_empty()));
             let note = Note { consent, expires: expires.map(|day| day.0) };
-            office.change(PeopleChange::Note { name: name.clone(), note })?;
+            access.change(PeopleChange::Note { name: name.clone(), note })?;
             say!("noted for {name}");
         }
-        What::Remove { name } => {
-            office.change(PeopleChange::Remove { name: name.clone() })?;
+        PeopleCommand::Remove { name } => {
+            access.change(PeopleChange::Remove { name: name.clone() })?;
             say!("removed {name}");
         }
-        What::Export { file, key, names } => copy(&mut office, &file, &key, &names)?,
-        What::Backup { file, key } => {
-            let names: Vec<String> = office.people()?.into_iter().map(|p| p.name).collect();
-            copy(&mut office, &file, &key, &names)?;
+        PeopleCommand::Export { file, key, names } => copy(&mut access, &file, &key, &names)?,
+        PeopleCommand::Backup { file, key } => {
+            let names: Vec<String> = access.people()?.into_iter().map(|p| p.name).collect();
+            copy(&mut access, &file, &key, &names)?;
         }
-        What::Import { file, key, anyway } => {
+        PeopleCommand::Import { file, key, allow_duplicate } => {
             let people = GalleryStore::read_copy(&file, StoreKey::open(&key.path)?)?;
-            let rig = super::rig::Rig::load(Some(&args.config.path))?;
-            let facts = Facts { model: rig.model, rules: rig.rules };
-            office.import(&people, anyway, &facts)?;
+            let pipeline = super::pipeline::Pipeline::load(Some(&args.config.path))?;
+            let context = EnrolmentContext { model: pipeline.model, rules: pipeline.rules };
+            access.import(&people, allow_duplicate, &context)?;
             for person in people.subjects() {
                 say!("imported {}", person.name);
             }
         }
-        What::Restore { file, key } => {
+        PeopleCommand::Restore { file, key } => {
             let backup = GalleryStore::read_copy(&file, StoreKey::open(&key.path)?)?;
-            let left_out = office.restore(&backup)?;
+            let left_out = access.restore(&backup)?;
             say!("restored from a backup of {} people", backup.subjects().len());
             for name in &left_out {
-                say!("left out: {name}: removed since the backup, or the name or id is another's now");
+                say!("left out: {name}: removed since the backup, or somebody else has the name or id now");
             }
             return Ok(if left_out.is_empty() { Answer::Done } else { Answer::No });
         }
-        What::RotateKey => {
-            office.rotate_key()?;
+        PeopleCommand::RotateKey => {
+            access.rotate_key()?;
             say!("the gallery has a new key: {}", config.store.key.display());
         }
     }
     Ok(Answer::Done)
 }
 
-fn show(office: &mut Office, name: &str, json: bool) -> Result<(), CommandError> {
-    let people = office.people()?;
-    let person = super::office::find(&people, name)?;
+fn show(access: &mut GalleryAccess, name: &str, json: bool) -> Result<(), CommandError> {
+    let people = access.people()?;
+    let person = super::gallery_access::find(&people, name)?;
     if json {
         print_json(&serde_json::to_value(person)?);
         return Ok(());
@@ -209,7 +209,7 @@ fn show(office: &mut Office, name: &str, json: bool) -> Result<(), CommandError>
     say!("{}", person.name);
     say!("  id         {}", person.id);
     say!("  enrolled   {}", date(person.enrolled));
-    say!("  looks      {} of at most {MOST_LOOKS} (more: facelatch enroll --add-look)", person.looks);
+    say!("  looks      {} of at most {MOST_LOOKS} (more: facelatch enrol --add-look)", person.looks);
     say!("  templates  {} of model {}", person.templates, person.model);
     say!("  consent    {}", person.consent.as_deref().unwrap_or("none noted"));
     say!("  expires    {}", person.expires.map_or_else(|| "never".to_owned(), date));
@@ -217,12 +217,12 @@ fn show(office: &mut Office, name: &str, json: bool) -> Result<(), CommandError>
 }
 
 fn copy(
-    office: &mut Office,
+    access: &mut GalleryAccess,
     file: &std::path::Path,
     key: &KeyArgs,
     names: &[String],
 ) -> Result<(), CommandError> {
-    let people: Gallery = office.export(names)?;
+    let people: Gallery = access.export(names)?;
     GalleryStore::write_copy(file, &StoreKey::open_or_create(&key.path)?, &people)?;
     say!("{} people are in {}, sealed with {}", people.subjects().len(), file.display(), key.path.display());
     Ok(())

@@ -1,8 +1,10 @@
 //! How far a long command has come, on stderr: for people who wait, and never before they would wonder.
 
 use std::io::{self, IsTerminal, Write};
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::{Duration, Instant};
+
+use crate::lock::lock;
 
 /// Between two words on a terminal, which are written over one another.
 const TERMINAL: Duration = Duration::from_millis(500);
@@ -27,7 +29,7 @@ struct State {
 }
 
 impl Progress {
-    /// Work of so many steps begins.
+    /// Starts work of this many steps.
     pub fn new(what: &'static str, of: usize) -> Self {
         let state = Mutex::new(State { done: 0, said: Instant::now(), open: false });
         Progress { what, of, terminal: io::stderr().is_terminal(), state }
@@ -35,7 +37,7 @@ impl Progress {
 
     /// A step is done.
     pub fn step(&self) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = lock(&self.state);
         state.done += 1;
         // What is done is said by the result.
         if state.done >= self.of || state.said.elapsed() < if self.terminal { TERMINAL } else { LINES } {
@@ -43,7 +45,7 @@ impl Progress {
         }
         state.said = Instant::now();
         let words = format!("{} of {} {}", state.done, self.of, self.what);
-        // Who waits may have closed stderr; the work goes on.
+        // The caller may have closed stderr; the work continues.
         let _ = if self.terminal {
             state.open = true;
             write!(io::stderr(), "\r{words}\x1b[K")
@@ -55,7 +57,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        if self.state.get_mut().unwrap_or_else(PoisonError::into_inner).open {
+        if lock(&self.state).open {
             let _ = write!(io::stderr(), "\r\x1b[K");
         }
     }

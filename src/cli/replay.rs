@@ -14,7 +14,7 @@ use facelatch_host::say;
 
 /// Run what `facelatch run` recorded through the controller again
 ///
-/// The section `recording` of the configuration switches recording on. As it was: every action must be the recorded one, byte for byte. With --threshold, --window or
+/// The section `recording` of the configuration turns recording on. Without options every action must be the recorded one, byte for byte. With --threshold, --window or
 /// --hold-time: what would have happened? The people then do as recorded, whatever the door does.
 #[derive(ClapArgs)]
 pub struct Args {
@@ -30,7 +30,7 @@ pub struct Args {
     /// Another hold time in ms
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=3_600_000))]
     hold_time: Option<u64>,
-    /// Print every action, one JSON object a line: {"at": nanoseconds, "action": ...}
+    /// Print every action, one JSON object per line: {"at": nanoseconds, "action": ...}
     #[arg(long)]
     actions: bool,
     /// The summary as one JSON object
@@ -60,7 +60,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
             let place = format!("{}:{}", path.display(), number + 1);
             let Ok(line) = serde_json::from_slice::<Line>(&bytes) else {
                 super::note(&format!(
-                    "{place}: not a whole line (a power cut?): going on at the next snapshot"
+                    "{place}: incomplete line (a power cut?): continuing at the next snapshot"
                 ));
                 unreadable += 1;
                 replay.lose();

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::in_force::InForce;
-use super::rig::Rig;
+use super::last_config::LastConfig;
+use super::pipeline::Pipeline;
 use super::{Answer, CommandError};
 use crate::audit::{Context, Hash};
 use crate::camera::{CameraSettings, FrameSource, Recording};
 use crate::config::{Config, LoadedConfig, PersistentOutputs, Unrecorded};
-use crate::daemon::{self, AuditPlace, Frames, Parts, UnrecordedRules};
+use crate::daemon::{self, AuditLocation, FrameRecording, Resources, UnrecordedRules};
 use crate::gpio::Backend;
 use crate::gpio::persistence::{self, Persistence};
 use crate::store::{FrameStore, GalleryStore, RecordingFile, StateStore, StoreKey};
@@ -26,27 +26,27 @@ pub struct Args {
 
 /// Runs the command.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
-    let (loaded, in_force) = (LoadedConfig::load(&args.config.path), InForce::of_service());
-    // First of all: whatever a former process left, the door is locked from here on.
-    if let Some(in_force) = &in_force {
+    let (loaded, last_config) = (LoadedConfig::load(&args.config.path), LastConfig::of_service());
+    // First of all: whatever an earlier process left, the door is locked from here on.
+    if let Some(last_config) = &last_config {
         let present = loaded.as_ref().ok().map(|file| file.config.strike_settings());
-        in_force.secure_unless(present.as_ref());
+        last_config.secure_unless(present.as_ref());
     }
     let LoadedConfig { config, bytes, renamed } = loaded?;
     let strike = strike::open(&config.strike_settings())?;
-    if let Some(in_force) = &in_force {
-        in_force.keep(&bytes, &args.config.path);
+    if let Some(last_config) = &last_config {
+        last_config.keep(&bytes, &args.config.path);
     }
     for key in renamed {
         log::warn!("event=config_key_renamed file={} hint={:?}", args.config.path.display(), key.to_string());
     }
     check_persistence(&config, &args.config.path)?;
-    let rig = Rig::from_config(config, &args.config.path)?;
-    let config = rig.config.clone();
+    let pipeline = Pipeline::from_config(config, &args.config.path)?;
+    let config = pipeline.config.clone();
     // Before the key is read, and after the strike is in hand.
     private::no_core_file();
     private::no_swap();
-    let colour = rig.wants_colour();
+    let colour = pipeline.wants_colour();
     let key = StoreKey::open_or_create(&config.store.key)?;
     let store = GalleryStore::open(&config.store.gallery, key)?;
     let recording = config.recording.enabled.then(|| open_recording(&config)).flatten();
@@ -57,17 +57,17 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         }
         None => camera::open(&CameraSettings { colour, ..config.camera_settings() })?,
     };
-    let audit = AuditPlace {
+    let audit = AuditLocation {
         folder: config.audit.folder.clone(),
         rotation: config.audit_rotation(),
-        context: Context { model: Hash(rig.model.hash.0), config: Hash::of(&bytes) },
+        context: Context { model: Hash(pipeline.model.hash.0), config: Hash::of(&bytes) },
     };
-    let parts = Parts {
+    let resources = Resources {
         gateway: config.gateway_place(),
         quality: config.vision_rules().quality,
-        rules: rig.rules,
-        model: rig.model,
-        vision: rig.vision(),
+        rules: pipeline.rules,
+        model: pipeline.model,
+        vision: pipeline.vision(),
         hours: config.named_hours(),
         wall: config.wall_clock()?,
         store,
@@ -82,17 +82,17 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
         socket: config.daemon.socket,
         stall: Duration::from_millis(config.daemon.watchdog_stall_ms),
         audit,
-        unrecorded: UnrecordedRules {
-            // A release that waits for longer than it lasts would never come.
-            wait: Duration::from_millis(config.audit.sync_timeout_ms.min(config.access.hold_ms / 2)),
-            release: config.audit.on_unrecorded == Unrecorded::Release,
-        },
+        unrecorded: UnrecordedRules::new(
+            Duration::from_millis(config.audit.sync_timeout_ms),
+            Duration::from_millis(config.access.hold_ms),
+            config.audit.on_unrecorded == Unrecorded::Release,
+        ),
     };
-    daemon::run(parts)?;
+    daemon::run(resources)?;
     Ok(Answer::Done)
 }
 
-/// A recording that cannot be written is no reason to keep people out or in.
+/// A recording that cannot be written must not keep people out or in.
 fn open_recording(config: &Config) -> Option<RecordingFile> {
     let file = &config.recording.file;
     RecordingFile::open(file, config.recording.max_mb << 20)
@@ -106,20 +106,23 @@ fn open_recording(config: &Config) -> Option<RecordingFile> {
         .ok()
 }
 
-/// Frames of former days are looked after even where none are recorded any more.
-fn open_frames(config: &Config) -> Option<Frames> {
+/// Old frames are still expired when none are recorded any more.
+fn open_frames(config: &Config) -> Option<FrameRecording> {
     let record = config.recording.frames;
     if !record && !config.recording.frames_folder.exists() {
         return None;
     }
     match super::frames::open(config) {
-        Ok(store) => Some(Frames { store, record }),
+        Ok(store) => Some(FrameRecording { store, record }),
         Err(error) => {
             log::error!("event=frames_failed error={:?}", error.to_string());
             // None are recorded; that those of somebody removed go is still asked for.
             let key = StoreKey::open(&config.store.key).ok()?;
             let folder = &config.recording.frames_folder;
-            Some(Frames { store: FrameStore::unlisted(folder, key, config.frame_limits()), record: false })
+            Some(FrameRecording {
+                store: FrameStore::unlisted(folder, key, config.frame_limits()),
+                record: false,
+            })
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::in_force::InForce;
+use super::last_config::LastConfig;
 use super::{Answer, CommandError};
 use crate::config::Config;
 use crate::protocol::Request;
@@ -24,8 +24,8 @@ pub struct Args {
 /// where the configuration has been changed or broken since.
 pub fn run(args: Args) -> Result<Answer, CommandError> {
     let loaded = Config::load(&args.config.path);
-    if let Some(in_force) = InForce::of_service() {
-        in_force.secure_unless(loaded.as_ref().ok().map(Config::strike_settings).as_ref());
+    if let Some(last_config) = LastConfig::of_service() {
+        last_config.secure_unless(loaded.as_ref().ok().map(Config::strike_settings).as_ref());
     }
     let config = loaded?;
     let client = Client::new(&config.daemon.socket).within(Duration::from_secs(1));

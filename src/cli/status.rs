@@ -10,7 +10,7 @@ use crate::protocol::client::Client;
 use crate::protocol::{Request, Status};
 use facelatch_host::say;
 
-/// Show how the running door is
+/// Show the state of the running door
 #[derive(ClapArgs)]
 pub struct Args {
     /// One JSON object instead of text
@@ -43,7 +43,9 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     say!("strike      {} ({})", s.strike, s.strike_line);
     say!("mode        {}", s.mode.name());
     if let Some(left) = s.lockout_left_s {
-        say!("lockout     no face opens for another {left} s (lift it: facelatch mode --clear-lockout)");
+        say!(
+            "lockout     faces are not let in for another {left} s (end it: facelatch mode --clear-lockout)"
+        );
     }
     if let Some(open) = s.door_open {
         say!("door        {}", if open { "open" } else { "closed" });
@@ -75,11 +77,11 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     );
     if s.people_of_other_models > 0 {
         say!(
-            "people      {} NOT RECOGNISED: enrolled with another model; enrol them anew",
+            "people      {} CANNOT BE MATCHED: enrolled with another model; enrol them again",
             s.people_of_other_models
         );
     }
-    say!("people      {}{}", s.people, if s.enrolling { ", an enrolment is under way" } else { "" });
+    say!("people      {}{}", s.people, if s.enrolling { ", an enrolment is in progress" } else { "" });
     say!("model       {}, threshold {:.3}", s.model, s.threshold);
     say!("uptime      {} s", s.uptime_s);
     say!("last denial {}", s.last_denial.as_deref().unwrap_or("none"));

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::Config;
 use super::table::section;
-use crate::daemon::socket::{GatewayPlace, Rights};
+use crate::daemon::{GatewayEndpoint, Rights};
 use crate::protocol::Right;
 
 section! {
@@ -21,9 +21,10 @@ section! {
 
 impl Config {
     /// Where the gateway connects, if it may.
-    pub fn gateway_place(&self) -> Option<GatewayPlace> {
+    pub fn gateway_place(&self) -> Option<GatewayEndpoint> {
         let GatewayConfig { socket, rights } = &self.gateway;
-        let place = || GatewayPlace { socket: socket.clone(), rights: Rights::new(rights.iter().copied()) };
+        let place =
+            || GatewayEndpoint { socket: socket.clone(), rights: Rights::new(rights.iter().copied()) };
         (!socket.as_os_str().is_empty()).then(place)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::time::Timestamp;
 
-/// A token bucket: so many at once, and then so many a second.
+/// A token bucket: a burst, then a rate per second.
 #[derive(Clone, Debug)]
 pub(super) struct Budget {
     left: f64,
@@ -35,7 +35,7 @@ impl Budget {
 pub(super) struct Allowance {
     /// At once.
     pub burst: u32,
-    /// And then one in so long.
+    /// The interval after that.
     pub every: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Allowance {
 
 /// What is counted together: an event, and what tells it from others of its name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Kind {
+pub(super) struct EntryKind {
     /// The event's name in the audit log.
     pub event: &'static str,
     /// Its `key=value` pairs that all of the kind have in common; often none.
@@ -64,7 +64,7 @@ pub(super) struct Kind {
 /// Which entries are written: each while its kind has a budget, and of the others the number.
 #[derive(Debug, Default)]
 pub(super) struct Quotas {
-    kinds: BTreeMap<Kind, Quota>,
+    kinds: BTreeMap<EntryKind, Quota>,
 }
 
 #[derive(Debug)]
@@ -77,7 +77,7 @@ struct Quota {
 impl Quotas {
     /// True when this one gets an entry of its own; otherwise it is counted. Those that follow one that
     /// was counted are counted as well until [`Quotas::due`] has said how many: entries keep their order.
-    pub(super) fn admit(&mut self, now: Timestamp, kind: &Kind, allowance: Allowance) -> bool {
+    pub(super) fn admit(&mut self, now: Timestamp, kind: &EntryKind, allowance: Allowance) -> bool {
         if !self.kinds.contains_key(kind) {
             let per_s = 1.0 / allowance.every.as_secs_f64();
             let budget = Budget::new(f64::from(allowance.burst), per_s);
@@ -90,16 +90,16 @@ impl Quotas {
     }
 
     /// What was counted and may be written now: each kind with its number.
-    pub(super) fn due(&mut self, now: Timestamp) -> Vec<(Kind, u64)> {
+    pub(super) fn due(&mut self, now: Timestamp) -> Vec<(EntryKind, u64)> {
         self.take(|quota| quota.budget.take(now))
     }
 
     /// All that was counted, whether there is a budget for it or not: for the end.
-    pub(super) fn rest(&mut self) -> Vec<(Kind, u64)> {
+    pub(super) fn rest(&mut self) -> Vec<(EntryKind, u64)> {
         self.take(|_| true)
     }
 
-    fn take(&mut self, mut may: impl FnMut(&mut Quota) -> bool) -> Vec<(Kind, u64)> {
+    fn take(&mut self, mut may: impl FnMut(&mut Quota) -> bool) -> Vec<(EntryKind, u64)> {
         let counted = self.kinds.iter_mut().filter(|(_, quota)| quota.more > 0);
         let due = counted
             .filter_map(|(kind, quota)| may(quota).then(|| (kind.clone(), std::mem::take(&mut quota.more))));
@@ -111,8 +111,8 @@ impl Quotas {
 mod tests {
     use super::*;
 
-    fn kind(detail: &str) -> Kind {
-        Kind { event: "deny", detail: detail.to_owned() }
+    fn kind(detail: &str) -> EntryKind {
+        EntryKind { event: "deny", detail: detail.to_owned() }
     }
 
     const FEW: Allowance = Allowance { burst: 3, every: Duration::from_secs(10) };
@@ -166,7 +166,7 @@ mod tests {
             };
             let allowance =
                 Allowance { burst: 1 + below(8) as u32, every: Duration::from_millis(50 + below(5_000)) };
-            let kinds: Vec<Kind> = (0..1 + below(4)).map(|n| kind(&format!("n={n}"))).collect();
+            let kinds: Vec<EntryKind> = (0..1 + below(4)).map(|n| kind(&format!("n={n}"))).collect();
             let mut quotas = Quotas::default();
             let mut happened = vec![0u64; kinds.len()];
             let (mut entries, mut told) = (vec![0u64; kinds.len()], vec![0u64; kinds.len()]);

@@ -7,14 +7,16 @@ use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::time::Duration;
 
+use super::error::DaemonError;
+use super::message::Message;
 use super::reconcile::log_head;
 use super::recorder::LogTail;
-use super::{DaemonError, Message, spawn};
+use super::spawn::spawn;
 use crate::access::record::Line;
 use crate::access::{PersistentState, SubjectId};
 use crate::clock;
 use crate::matching::Gallery;
-use crate::store::{Change, GalleryStore, Ledger, RecordingFile, StateStore, StoreError};
+use crate::store::{GalleryStore, Ledger, OwedChange, RecordingFile, StateStore, StoreError};
 
 /// Jobs that wait for a slow disk: about half a minute of a recording.
 const QUEUE: usize = 1_024;
@@ -22,7 +24,7 @@ const QUEUE: usize = 1_024;
 /// What the thread is asked to do.
 enum Job {
     Save(PersistentState),
-    /// The state goes on after this number.
+    /// The state continues after this number.
     GoOnAfter(u64),
     /// People whose time is over, for the next write of the state.
     Over(BTreeMap<SubjectId, (u64, u64)>),
@@ -41,14 +43,14 @@ pub struct GalleryChange {
     /// The gallery.
     pub gallery: Arc<Gallery>,
     /// What the audit log is to be told.
-    pub change: Change,
+    pub change: OwedChange,
     /// Recorded frames are to be erased.
     pub erases: bool,
 }
 
 /// What the thread writes.
 #[derive(Debug)]
-pub struct Files {
+pub struct StoredFiles {
     /// The gallery.
     pub store: GalleryStore,
     /// As it is in that file.
@@ -61,7 +63,7 @@ pub struct Files {
     pub saved: Option<PersistentState>,
     /// The recording, if one is made.
     pub recording: Option<RecordingFile>,
-    /// Where a recording lies, also one of former days when there is none now.
+    /// Where a recording is, including an old one when none is being made.
     pub recorded: PathBuf,
     /// How far the audit log is.
     pub tail: LogTail,
@@ -83,7 +85,7 @@ impl DiskThread {
     ///
     /// # Errors
     /// When the thread cannot be started.
-    pub fn start(mut files: Files, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
+    pub fn start(mut files: StoredFiles, inbox: &SyncSender<Message>) -> Result<Self, DaemonError> {
         let (jobs, work) = sync_channel(QUEUE);
         let told = inbox.clone();
         spawn("disk", Some(inbox.clone()), move || {
@@ -177,7 +179,7 @@ impl DiskThread {
     }
 }
 
-impl Files {
+impl StoredFiles {
     fn serve(&mut self, job: Job, inbox: &SyncSender<Message>) {
         match job {
             Job::Save(saved) => self.save_state(saved, inbox),

@@ -9,7 +9,9 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread;
 use std::time::Duration;
 
-use super::{DaemonError, Message, spawn};
+use super::error::DaemonError;
+use super::message::Message;
+use super::spawn::spawn;
 use crate::camera::Frame;
 use crate::clock;
 use crate::picture::Rect;
@@ -23,7 +25,7 @@ const QUALITY: i32 = 90;
 /// Between two sweeps.
 const SWEEP: Duration = Duration::from_secs(60);
 
-struct Shot {
+struct RecordedFrame {
     frame: Frame,
     faces: Vec<Rect>,
 }
@@ -45,14 +47,14 @@ struct Orders {
 #[derive(Clone, Debug)]
 pub struct FrameThread {
     /// `None` only wakes it.
-    jobs: SyncSender<Option<Box<Shot>>>,
+    jobs: SyncSender<Option<Box<RecordedFrame>>>,
     orders: Arc<Orders>,
 }
 
 // A frame shows people.
-impl std::fmt::Debug for Shot {
+impl std::fmt::Debug for RecordedFrame {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Shot(redacted)")
+        f.write_str("RecordedFrame(redacted)")
     }
 }
 
@@ -71,7 +73,7 @@ impl FrameThread {
 
     /// Keeps a frame with these faces, if there is time for it.
     pub fn keep(&self, frame: Frame, faces: Vec<Rect>) {
-        if self.jobs.try_send(Some(Box::new(Shot { frame, faces }))).is_err() {
+        if self.jobs.try_send(Some(Box::new(RecordedFrame { frame, faces }))).is_err() {
             self.orders.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -107,7 +109,7 @@ impl FrameThread {
 
 fn serve(
     mut store: FrameStore,
-    queue: &Receiver<Option<Box<Shot>>>,
+    queue: &Receiver<Option<Box<RecordedFrame>>>,
     orders: &Orders,
     inbox: &SyncSender<Message>,
 ) {
@@ -143,7 +145,7 @@ fn serve(
         }
         match queue.recv_timeout(SWEEP) {
             Ok(Some(shot)) if orders.erase.load(Ordering::Acquire) == 0 => {
-                let Shot { frame, faces } = *shot;
+                let RecordedFrame { frame, faces } = *shot;
                 if frame.captured.as_nanos() <= orders.erased.load(Ordering::Acquire) {
                     continue;
                 }

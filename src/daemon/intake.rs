@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::socket::Desk;
-use super::spawn;
+use super::handler::RequestHandler;
+use super::limits::{Limits, PlaceKind};
+use super::spawn::spawn;
 use crate::clock;
 use crate::protocol::{Reply, Request};
 use crate::time::Timestamp;
@@ -30,37 +31,6 @@ const TICK: Duration = Duration::from_millis(5);
 /// Between two tries to accept when the system refuses, out of descriptors, say.
 const REFUSED: Duration = Duration::from_millis(100);
 
-/// What a request needs a place for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// It can only take access away.
-    Securing,
-    /// It stays, and is told news.
-    Watching,
-    /// Everything else.
-    Other,
-}
-
-/// How many clients there may be, and how long they may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    /// Connections that are not served yet.
-    pub waiting: usize,
-    /// All of a request must come within this time, and is served within it or turned away.
-    pub patience: Duration,
-    /// The longest request in bytes.
-    pub request: u64,
-    /// Served at a time: requests that secure.
-    pub securing: usize,
-    /// Served at a time: watchers.
-    pub watching: usize,
-    /// Served at a time: everything else.
-    pub others: usize,
-    /// Between two requests that do not secure, and between two batches of connections: hammering the
-    /// socket must not cost the door its time.
-    pub pause: Option<Duration>,
-}
-
 /// The places that are taken.
 #[derive(Debug)]
 struct Places {
@@ -69,11 +39,11 @@ struct Places {
 }
 
 impl Places {
-    fn take(self: &Arc<Self>, kind: Kind) -> Option<Place> {
+    fn take(self: &Arc<Self>, kind: PlaceKind) -> Option<Place> {
         let most = match kind {
-            Kind::Securing => self.limits.securing,
-            Kind::Watching => self.limits.watching,
-            Kind::Other => self.limits.others,
+            PlaceKind::Securing => self.limits.securing,
+            PlaceKind::Watching => self.limits.watching,
+            PlaceKind::Other => self.limits.others,
         };
         // Only the intake's own thread takes places: between look and addition they can but become fewer.
         let taken = &self.taken[kind as usize];
@@ -88,7 +58,7 @@ impl Places {
 /// A place; free again when it is dropped.
 struct Place {
     places: Arc<Places>,
-    kind: Kind,
+    kind: PlaceKind,
 }
 
 impl Drop for Place {
@@ -103,7 +73,7 @@ struct Waiting {
     since: Timestamp,
     line: Vec<u8>,
     /// Its request, once all of it is there; `None` in it: it is too long.
-    request: Option<(Kind, Option<Vec<u8>>)>,
+    request: Option<(PlaceKind, Option<Vec<u8>>)>,
 }
 
 impl Waiting {
@@ -132,7 +102,7 @@ impl Waiting {
     }
 
     /// Reads on and, when all of the request is there, says what it is. False: the client has gone.
-    fn advance(&mut self, desk: &Desk, limit: u64) -> bool {
+    fn advance(&mut self, handler: &RequestHandler, limit: u64) -> bool {
         match self.read(limit) {
             Ok(false) => true,
             Ok(true) => {
@@ -145,7 +115,7 @@ impl Waiting {
                 let short = line.len() <= SHORT;
                 let request = if short { serde_json::from_slice::<Request>(&line).ok() } else { None };
                 let fits = line.len() as u64 <= limit;
-                self.request = Some((desk.kind(request.as_ref()), fits.then_some(line)));
+                self.request = Some((handler.kind(request.as_ref()), fits.then_some(line)));
                 true
             }
             Err(_) => false,
@@ -155,7 +125,7 @@ impl Waiting {
     /// Hangs up; whoever has asked is told why. Nobody waits for a client here.
     fn turn_away(mut self) {
         if self.request.is_some() {
-            let message = "too many clients at a time: try again".to_owned();
+            let message = "too many clients at once: try again".to_owned();
             if let Ok(mut line) = serde_json::to_vec(&Reply::error(message)) {
                 line.push(b'\n');
                 let _ = self.stream.write(&line);
@@ -167,7 +137,7 @@ impl Waiting {
 /// A socket's clients before they are served.
 pub(super) struct Intake<'a> {
     listener: &'a UnixListener,
-    desk: &'a Arc<Desk>,
+    handler: &'a Arc<RequestHandler>,
     limits: Limits,
     places: Arc<Places>,
     /// The oldest first.
@@ -175,10 +145,10 @@ pub(super) struct Intake<'a> {
 }
 
 impl<'a> Intake<'a> {
-    pub(super) fn new(listener: &'a UnixListener, desk: &'a Arc<Desk>) -> Self {
-        let limits = desk.limits();
+    pub(super) fn new(listener: &'a UnixListener, handler: &'a Arc<RequestHandler>) -> Self {
+        let limits = handler.limits();
         let places = Arc::new(Places { limits, taken: Default::default() });
-        Intake { listener, desk, limits, places, waiting: Vec::new() }
+        Intake { listener, handler, limits, places, waiting: Vec::new() }
     }
 
     /// Serves clients until the process ends.
@@ -189,9 +159,10 @@ impl<'a> Intake<'a> {
         }
         loop {
             let (knocking, ready) = self.wait();
-            let (desk, limit) = (self.desk, self.limits.request);
+            let (handler, limit) = (self.handler, self.limits.request);
             let mut ready = ready.into_iter();
-            self.waiting.retain_mut(|client| !ready.next().unwrap_or(false) || client.advance(desk, limit));
+            self.waiting
+                .retain_mut(|client| !ready.next().unwrap_or(false) || client.advance(handler, limit));
             if knocking {
                 self.accept();
             }
@@ -246,7 +217,7 @@ impl<'a> Intake<'a> {
                 Ok((stream, _)) => stream,
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => return,
                 Err(_) => {
-                    // Clients come back, the door goes on.
+                    // Clients reconnect; the door continues.
                     thread::sleep(REFUSED);
                     return;
                 }
@@ -256,7 +227,7 @@ impl<'a> Intake<'a> {
             }
             let mut client = Waiting { stream, since: clock::now(), line: Vec::new(), request: None };
             // As a rule the request is there already.
-            if client.advance(self.desk, self.limits.request) {
+            if client.advance(self.handler, self.limits.request) {
                 self.waiting.push(client);
             }
         }
@@ -282,22 +253,22 @@ impl<'a> Intake<'a> {
         while n < self.waiting.len() {
             let kind = self.waiting[n].request.as_ref().map(|(kind, _)| *kind);
             let place = kind
-                .filter(|kind| *kind == Kind::Securing || turns > 0)
+                .filter(|kind| *kind == PlaceKind::Securing || turns > 0)
                 .and_then(|kind| self.places.take(kind));
             let Some(place) = place else {
                 n += 1;
                 continue;
             };
-            turns -= usize::from(place.kind != Kind::Securing);
+            turns -= usize::from(place.kind != PlaceKind::Securing);
             let client = self.waiting.remove(n);
             let (Some((_, line)), Ok(())) = (client.request, client.stream.set_nonblocking(false)) else {
                 continue;
             };
-            let (desk, stream) = (Arc::clone(self.desk), client.stream);
+            let (handler, stream) = (Arc::clone(self.handler), client.stream);
             // Without a thread the client is hung up on, and its place is free.
             let _ = spawn("client", None, move || {
                 let _place = place;
-                if let Err(error) = desk.serve(stream, line) {
+                if let Err(error) = handler.serve(stream, line) {
                     log::debug!("event=client_gone error={:?}", error.to_string());
                 }
             });

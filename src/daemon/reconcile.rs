@@ -1,4 +1,4 @@
-//! Whether gallery, state and audit log belong together, and what a kill has left to be done.
+//! Whether gallery, state and audit log match, and what a kill has left to be done.
 //!
 //! Each of the three knows how far the others had come: the log's entries say the version of the gallery and
 //! the number of the state's last write ([`Marks`]); gallery and state hold the log's last entry. Always the
@@ -6,9 +6,9 @@
 //! it. One that is behind was put back from a copy, or is lost.
 
 use crate::access::{PersistentState, Restored, RolledBack};
-use crate::audit::{AuditError, AuditLog, Checkpoint, Disk, Fact, Hash, Mark, Marks, Stamp};
+use crate::audit::{AuditError, AuditEvent, AuditLog, Checkpoint, Hash, LogDisk, Mark, Marks, Stamp};
 use crate::matching::Gallery;
-use crate::store::{Change, Ledger, LogHead, Owed, StateStore};
+use crate::store::{Ledger, LogHead, OwedChange, OwedEntry, StateStore};
 
 /// What gallery and state were at a start.
 #[derive(Clone, Debug, Default)]
@@ -87,7 +87,7 @@ impl Reconciled {
 
     /// What to do about it, for an operator.
     pub fn remedy() -> &'static str {
-        "facelatch status says more; facelatch mode normal --accept-rollback accepts the files as they are"
+        "see facelatch status; facelatch mode normal --accept-rollback accepts the files as they are"
     }
 }
 
@@ -95,7 +95,7 @@ impl Reconciled {
 ///
 /// # Errors
 /// When the log cannot be read or written; nothing has been done then.
-pub fn reconcile<D: Disk>(
+pub fn reconcile<D: LogDisk>(
     log: &mut AuditLog<D>,
     books: &Books,
     now: Stamp,
@@ -128,27 +128,27 @@ pub fn reconcile<D: Disk>(
             found.log_lacks(who, head);
         }
     }
-    let late = |change: &Change, owed: &Owed| {
+    let late = |change: &OwedChange, owed: &OwedEntry| {
         let detail = owed.detail.iter().map(String::as_str).chain(["late=true"]);
-        let fact = Fact { subject: owed.subject, ..Fact::new(&owed.event) };
-        let Change { version, next_id, .. } = *change;
-        (now, fact.with(detail.collect::<Vec<_>>().join(" ")).marked(Mark::Change { version, next_id }))
+        let event = AuditEvent { subject: owed.subject, ..AuditEvent::new(&owed.event) };
+        let OwedChange { version, next_id, .. } = *change;
+        (now, event.with(detail.collect::<Vec<_>>().join(" ")).marked(Mark::Change { version, next_id }))
     };
-    let missing = |change: &Change| -> Vec<(Stamp, Fact)> {
+    let missing = |change: &OwedChange| -> Vec<(Stamp, AuditEvent)> {
         change.missing((marks.gallery, marks.part)).iter().map(|owed| late(change, owed)).collect()
     };
-    let facts: Vec<_> = ledger.owed.iter().flat_map(missing).collect();
-    if !facts.is_empty() {
-        log::warn!("event=audit_late entries={} reason=\"the process was killed before them\"", facts.len());
-        log.append(&facts)?;
+    let events: Vec<_> = ledger.owed.iter().flat_map(missing).collect();
+    if !events.is_empty() {
+        log::warn!("event=audit_late entries={} reason=\"the process was killed before them\"", events.len());
+        log.append(&events)?;
     }
     found.erase = Some(ledger.erase).filter(|version| *version > marks.erased);
     Ok(found)
 }
 
 /// The entry that a change of the gallery to this state owes the log.
-pub fn owed(fact: Fact) -> Owed {
-    Owed { event: fact.event, subject: fact.subject, detail: fact.detail }
+pub fn owed(event: AuditEvent) -> OwedEntry {
+    OwedEntry { event: event.event, subject: event.subject, detail: event.detail }
 }
 
 /// What an entry about the change to this gallery says of it.

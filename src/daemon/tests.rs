@@ -1,23 +1,31 @@
 //! The loop that owns the strike, with disks that fail or hang under it.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::MutexGuard;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::SyncSender;
+use std::{io, thread};
 
+use super::effects::enrolment_failed;
+use super::request::{ClientRequest, Replies};
 use super::*;
 use crate::access::{
-    ApproachRules, ButtonRules, EnrolmentRules, LockoutRules, Restored, Score, Seen, Sighting, SubjectId,
-    TrackId, UnsetClock, WindowRules,
+    AccessRules, ApproachRules, ButtonRules, EnrolmentRules, LockoutRules, Restored, Score, Seen, Sighting,
+    SubjectId, TrackId, UnsetClock, WindowRules,
 };
-use crate::audit::{self, FolderDisk, Hash};
+use crate::audit::{self, AuditError, AuditLog, Context, FolderDisk, Hash, Rotation};
+use crate::clock::WallClock;
 use crate::disk::FileSystem;
 use crate::door::Existing;
 use crate::lines::NoLights;
 use crate::matching::{Metric, ModelHash};
+use crate::observation::Observation;
 use crate::picture::Rect;
-use crate::store::{self, StoreKey};
-use crate::strike::{Simulated, Transitions};
+use crate::protocol::metrics::StageTimes;
+use crate::protocol::{Reply, Request, Status};
+use crate::store::{self, GalleryStore, StateStore, StoreKey};
+use crate::strike::{Simulated, StrikeState, Transitions};
 
 const MODEL: ModelFacts = ModelFacts { hash: ModelHash([7; 32]), metric: Metric::Euclidean, apart: 0.3 };
 const HOLD: Duration = Duration::from_millis(600);
@@ -50,7 +58,7 @@ impl Trouble {
 #[derive(Debug)]
 struct AuditDisk(FolderDisk, Trouble);
 
-impl audit::Disk for AuditDisk {
+impl audit::LogDisk for AuditDisk {
     fn place(&self, name: &str) -> String {
         self.0.place(name)
     }
@@ -169,7 +177,7 @@ impl Bench {
 
     fn with(wait: Duration, audit: Trouble) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let place = AuditPlace {
+        let place = AuditLocation {
             folder: folder.path().join("audit"),
             rotation: Rotation { file_bytes: 1 << 20, keep_files: 2, pool_bytes: 1 << 20 },
             context: Context { model: Hash::ZERO, config: Hash::ZERO },
@@ -193,7 +201,7 @@ impl Bench {
         };
         let recorder = Recorder::start(open, Books::default(), &inbox, Arc::default()).unwrap();
         let people = Arc::new(Gallery::default());
-        let files = Files {
+        let files = StoredFiles {
             store: gallery,
             gallery: Arc::clone(&people),
             ledger: store::Ledger::default(),
@@ -205,51 +213,26 @@ impl Bench {
         };
         let strike = Simulated::new();
         let transitions = strike.transitions();
-        let mut keeper = Keeper {
+        let mut executor = Executor::new(ExecutorParts {
             door: Door::new(rules(), MODEL, Arc::clone(&people)),
-            wall: WallClock::open(None, None).unwrap(),
+            outputs: Outputs::new(Box::new(strike), Box::new(NoLights), clock::now()),
             disk: DiskThread::start(files, &inbox).unwrap(),
-            strike: Box::new(strike),
-            strike_state: StrikeState::Secured,
-            indicator: Box::new(NoLights),
-            shown: (Indication::Idle, clock::now()),
-            shared: Arc::new(Mutex::new(people)),
-            wanted: Wanted::default(),
-            enrol_client: None,
-            change_client: None,
-            accept_client: None,
-            progress: Progress::new(clock::now(), SOON),
-            camera: String::new(),
-            counters: SharedCounters::default(),
-            threshold: 0.3,
-            model: MODEL,
-            frames: 0,
-            frames_with_face: 0,
-            last_frame: Duration::ZERO,
-            last_event: None,
-            last_denial: None,
-            enrol_advice: None,
-            expiry: Expiry::default(),
-            next_expiry: Timestamp::ZERO,
-            over_noted: (Timestamp::ZERO, 0),
-            recorder,
-            unrecorded: UnrecordedRules { wait, release: false },
-            waiting: None,
-            erase: None,
-            erasing: None,
-            erase_when_accepted: None,
-            rolled_back: None,
+            trail: AuditTrail::new(recorder),
             public: Publisher::new(Arc::default(), rules().window),
-            quotas: Quotas::default(),
-            by_operator: false,
-        };
-        let effects = keeper.door.start(clock::now(), Restored::Fresh);
-        keeper.carry_out(effects).unwrap();
+            expiry: ExpiryWatch::new(WallClock::open(None, None).unwrap(), Expiry::default()),
+            shared: Arc::new(Mutex::new(people)),
+            unrecorded: UnrecordedRules { wait, release: false },
+            frames: None,
+        });
+        let effects = executor.door.start(clock::now(), Restored::Fresh);
+        executor.apply_effects(effects).unwrap();
+        let vitals = Vitals::new(clock::now(), SOON, String::new(), 0.3, MODEL);
+        let mut event_loop = EventLoop { executor, vitals, wanted: Wanted::default() };
         let running = thread::spawn(move || {
-            keeper.run(&messages, &Supervisor::from_env()).unwrap();
-            keeper.secure().unwrap();
-            keeper.flush(&messages);
-            keeper.recorder.finish(SOON);
+            event_loop.run(&messages, &Supervisor::from_env()).unwrap();
+            event_loop.executor.secure().unwrap();
+            event_loop.executor.flush(&messages);
+            event_loop.executor.trail.wait_until_written(SOON);
         });
         Bench { inbox, strike: transitions, audit, store, folder, track: 0, running: Some(running) }
     }
@@ -283,7 +266,7 @@ impl Bench {
 
     fn ask(&self, request: Request) -> (Receiver<Reply>, Arc<()>) {
         let (client, replies, alive) = Replies::new();
-        self.send(Message::Asked(Asked {
+        self.send(Message::Asked(ClientRequest {
             request,
             people: Gallery::default(),
             peer: Peer::Operator,
@@ -298,7 +281,7 @@ impl Bench {
         serde_json::from_value(result).unwrap()
     }
 
-    /// Waits until the strike has made so many changes; returns them.
+    /// Waits until the strike has made this many changes; returns them.
     fn changes(&self, count: usize) -> Vec<StrikeState> {
         let until = clock::now() + SOON;
         while self.strike.states().len() <= count {

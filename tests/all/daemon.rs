@@ -246,7 +246,10 @@ fn frames_with_a_face_are_kept_sealed_and_go_with_a_person() {
     };
     enroll("Eileen");
     let check = words(&facelatch(["check", "--config", conf]));
-    assert!(check.contains("nobody called \"Eilen\"") && check.contains("PICTURES OF PEOPLE"), "{check}");
+    assert!(
+        check.contains("no enrolled person with the name \"Eilen\"") && check.contains("PICTURES OF PEOPLE"),
+        "{check}"
+    );
     let hint = "key daemon.stall_ms is now daemon.watchdog_stall_ms: rename it";
     assert!(check.contains(hint), "{check}");
     let doctor = facelatch(["doctor", "--config", conf]);
@@ -256,7 +259,7 @@ fn frames_with_a_face_are_kept_sealed_and_go_with_a_person() {
         "{}",
         words(&doctor)
     );
-    assert!(words(&doctor).contains("nobody enrolled is called \"Eilen\""), "{}", words(&doctor));
+    assert!(words(&doctor).contains("\"Eilen\" is not enrolled"), "{}", words(&doctor));
     let frames = |arguments: &[&str]| facelatch([&["frames"], arguments, &["--config", conf]].concat());
     assert_eq!(frames(&["list"]).status.code(), Some(1), "none yet");
 

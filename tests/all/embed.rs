@@ -145,7 +145,7 @@ fn bad_files_are_one_clear_line() {
         (changed, &["network.onnx", "SHA-256", "restore the file"]),
         (unknown_key, &["network.toml", "line 6", "breadth"]),
         (network("empty", b""), &["network.onnx", "empty"]),
-        (network("text", b"This is a picture of a cat.\n"), &["network.onnx", "no ONNX file"]),
+        (network("text", b"This is a picture of a cat.\n"), &["network.onnx", "not an ONNX file"]),
         (network("cut", &good[..good.len() / 2]), &["network.onnx", "damaged"]),
         (network("nan", &nan), &["network.onnx"]),
         (

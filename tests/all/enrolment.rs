@@ -565,5 +565,5 @@ fn the_whole_command_says_who_is_enrolled_already() {
         }
     }
     let refused = one_error(&enrol("Both", &both.display().to_string(), &["--anyway"]));
-    assert!(refused.contains("does not look like one person"), "{refused}");
+    assert!(refused.contains("show more than one person"), "{refused}");
 }

@@ -277,7 +277,7 @@ fn collected_files_are_read_as_opencv_and_ffmpeg_read_them() {
         ("kind.avif", "an AVIF, which facelatch does not read; convert it: ffmpeg -i "),
         ("kind.tif", "a TIFF, which facelatch does not read; convert it: ffmpeg -i "),
         ("kind.gif", "a GIF, which facelatch does not read; convert it: ffmpeg -i "),
-        ("first100.jpg", "damaged or cut short"),
+        ("first100.jpg", "damaged or truncated"),
         ("appledouble_0050.jpg", "a side file of macOS"),
     ] {
         let path = cases.join(name).display().to_string();

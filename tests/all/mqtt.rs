@@ -25,7 +25,7 @@ use facelatch::audit::Entry;
 use facelatch::demo::portrait::Portrait;
 use facelatch::demo::walkup::{Walk, WalkUp};
 use facelatch::protocol::{Entries, Person, Request};
-use facelatch_gateway::daemon_link::DoorLink;
+use facelatch_gateway::daemon_link::DaemonLink;
 use facelatch_gateway::mqtt::MqttConfig;
 use rumqttc::{Client, Event, MqttOptions, Packet, PublishOptions, QoS};
 use serde_json::{Value, json};
@@ -355,8 +355,8 @@ impl Door {
     }
 
     /// By the operator's socket, which has all rights.
-    fn operator(&self) -> DoorLink {
-        DoorLink::new(&self.folder.path().join("socket"))
+    fn operator(&self) -> DaemonLink {
+        DaemonLink::new(&self.folder.path().join("socket"))
     }
 
     fn log(&self) -> Vec<Entry> {
@@ -715,7 +715,7 @@ fn the_button_enrols_who_stands_before_the_camera() {
     // None waits behind another.
     observer.send("enrol/set", "PRESS", false);
     let answer = observer.answer();
-    assert_eq!((&answer["done"], &answer["message"]), (&json!(false), &json!("an enrolment is under way")));
+    assert_eq!((&answer["done"], &answer["message"]), (&json!(false), &json!("an enrolment is in progress")));
     observer.forget();
     let answer = observer.answer();
     assert_eq!((&answer["command"], &answer["done"]), (&json!("PRESS"), &json!(true)), "{answer}");

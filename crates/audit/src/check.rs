@@ -1,18 +1,19 @@
 //! Reading the log from its first entry to its last, and naming the first that is broken.
 
 use std::collections::HashSet;
+use std::fs;
 use std::path::Path;
-use std::{fmt, fs};
 
 use serde::Deserialize;
 
-use super::entry::{self, Checkpoint, Entry, Line};
+use super::disk::{LogDisk, refused};
+use super::entry::{self, ChainedEntry, Checkpoint, Entry};
+use super::error::{AuditError, Break};
 use super::kept::{self, Pool, Spans, Stated};
-use super::{AuditError, Disk};
 
 /// A log whose chain holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Report {
+pub struct LogCheck {
     /// Number of the first entry that is kept; earlier ones were retired.
     pub first: u64,
     /// The last entry.
@@ -24,29 +25,6 @@ pub struct Report {
     /// True when a checkpoint was asked for but is older than the first entry that is kept: it can say
     /// nothing any more.
     pub checkpoint_too_old: bool,
-}
-
-/// Where the chain breaks.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Break {
-    /// Number of the first entry that is not as it was written, or is missing.
-    pub entry: u64,
-    /// Its file, where there is one.
-    pub file: Option<String>,
-    /// Its line there, from 1.
-    pub line: usize,
-    /// What is wrong.
-    pub problem: String,
-}
-
-impl fmt::Display for Break {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "entry {}", self.entry)?;
-        if let Some(file) = &self.file {
-            write!(f, " ({file}, line {})", self.line)?;
-        }
-        write!(f, ": {}", self.problem)
-    }
 }
 
 /// A file of the log, named after its first entry.
@@ -83,14 +61,14 @@ pub(super) struct Scan {
 }
 
 /// Reads a file's lines while they follow from each other.
-pub(super) fn scan(name: &str, bytes: &[u8], mut each: impl FnMut(&Line, &[u8])) -> Scan {
+pub(super) fn scan(name: &str, bytes: &[u8], mut each: impl FnMut(&ChainedEntry, &[u8])) -> Scan {
     let first = first_of(name).unwrap_or(0);
     let head = Checkpoint { entries: first.saturating_sub(1), ..Checkpoint::START };
     let mut scan = Scan { after: None, head, len: 0, lines: 0, problem: None };
     while scan.len < bytes.len() {
         let rest = &bytes[scan.len..];
         let Some(end) = rest.iter().position(|b| *b == b'\n') else {
-            scan.problem = Some("it is unfinished: a write was cut off");
+            scan.problem = Some("it is incomplete: a write was interrupted");
             return scan;
         };
         match next(&scan, &rest[..end]) {
@@ -122,9 +100,9 @@ pub(super) fn continues(name: &str, bytes: &[u8]) -> Option<Checkpoint> {
 }
 
 /// The next line, if it follows.
-fn next(scan: &Scan, text: &[u8]) -> Result<Line, &'static str> {
+fn next(scan: &Scan, text: &[u8]) -> Result<ChainedEntry, &'static str> {
     let before = if scan.lines == 0 { stated_start(text)?.hash } else { scan.head.hash };
-    let line = Line::read(text, before)?;
+    let line = ChainedEntry::read(text, before)?;
     let starts = line.entry.event == entry::FILE;
     if starts != (scan.lines == 0) {
         return Err("a file's first entry is in another place");
@@ -139,7 +117,7 @@ fn next(scan: &Scan, text: &[u8]) -> Result<Line, &'static str> {
 }
 
 fn stated_start(text: &[u8]) -> Result<Checkpoint, &'static str> {
-    let (_, json) = entry::split(text).ok_or("it is no entry of an audit log")?;
+    let (_, json) = entry::split(text).ok_or("it is not an entry of an audit log")?;
     let entry: Entry = serde_json::from_slice(json).map_err(|_| "it does not start a file of the log")?;
     entry.after.ok_or("it does not start a file of the log")
 }
@@ -150,8 +128,8 @@ fn stated_start(text: &[u8]) -> Result<Checkpoint, &'static str> {
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn entries_since(disk: &impl Disk, since: u64, limit: usize) -> Result<(Vec<Entry>, u64), AuditError> {
-    let files = log_files(disk.names().map_err(|e| io(disk, "", "read", e))?);
+pub fn entries_since(disk: &impl LogDisk, since: u64, limit: usize) -> Result<(Vec<Entry>, u64), AuditError> {
+    let files = log_files(disk.names().map_err(|e| refused(disk, "", "read", e))?);
     let (mut entries, mut head) = (Vec::new(), 0);
     for (n, name) in files.iter().enumerate() {
         let next = files.get(n + 1).and_then(|name| first_of(name));
@@ -160,7 +138,7 @@ pub fn entries_since(disk: &impl Disk, since: u64, limit: usize) -> Result<(Vec<
         if ends_before || (entries.len() >= limit && !last) {
             continue;
         }
-        let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
+        let bytes = disk.read(name).map_err(|e| refused(disk, name, "read", e))?;
         let found = scan(name, &bytes, |line, _| {
             if line.entry.seq > since && entries.len() < limit {
                 entries.push(line.entry.clone());
@@ -177,18 +155,18 @@ pub fn entries_since(disk: &impl Disk, since: u64, limit: usize) -> Result<(Vec<
 /// # Errors
 /// When a file cannot be read.
 pub fn check(
-    disk: &impl Disk,
+    disk: &impl LogDisk,
     checkpoint: Option<Checkpoint>,
     mut each: impl FnMut(&Entry, &[u8]),
-) -> Result<Result<Report, Break>, AuditError> {
-    let files = log_files(disk.names().map_err(|e| io(disk, "", "read", e))?);
+) -> Result<Result<LogCheck, Break>, AuditError> {
+    let files = log_files(disk.names().map_err(|e| refused(disk, "", "read", e))?);
     let mut start = None;
     let mut head = Checkpoint::START;
     let mut retired = Vec::new();
     let mut differs = false;
     let mut stated = Stated { spans: Spans::NONE, oldest: HashSet::new() };
     for (n, name) in files.iter().enumerate() {
-        let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
+        let bytes = disk.read(name).map_err(|e| refused(disk, name, "read", e))?;
         let broken = |entry, line, problem: &str| {
             Ok(Err(Break { entry, file: Some(name.clone()), line, problem: problem.to_owned() }))
         };
@@ -221,7 +199,7 @@ pub fn check(
         head = scan.head;
     }
     if files.is_empty() {
-        let problem = "there is none: a log has a first entry from the moment on when the door first starts";
+        let problem = "it is empty: a log has an entry from the door's first start";
         return Ok(Err(Break { entry: 1, file: None, line: 0, problem: problem.to_owned() }));
     }
     let start = start.unwrap_or(Checkpoint::START);
@@ -236,7 +214,7 @@ pub fn check(
             return missing(head.entries + 1, problem);
         }
         if differs || (checkpoint.entries == start.entries && checkpoint.hash != start.hash) {
-            let problem = "it is not the one that the checkpoint names: the log was written anew";
+            let problem = "it is not the one that the checkpoint names: the log was rewritten";
             return missing(checkpoint.entries, problem.to_owned());
         }
         too_old = checkpoint.entries < start.entries;
@@ -250,7 +228,7 @@ pub fn check(
         Ok(kept) => kept,
         Err(broken) => return Ok(Err(broken)),
     };
-    Ok(Ok(Report { first: start.entries + 1, head, files: files.len(), kept, checkpoint_too_old: too_old }))
+    Ok(Ok(LogCheck { first: start.entries + 1, head, files: files.len(), kept, checkpoint_too_old: too_old }))
 }
 
 /// The last line of an export.
@@ -275,8 +253,4 @@ pub fn read_checkpoint(path: &Path) -> Result<Checkpoint, AuditError> {
     let exported: Exported =
         serde_json::from_str(last).map_err(|e| AuditError::Checkpoint { place, problem: e.to_string() })?;
     Ok(exported.checkpoint)
-}
-
-pub(super) fn io(disk: &impl Disk, name: &str, what: &'static str, source: std::io::Error) -> AuditError {
-    AuditError::Io { place: disk.place(name), what, source }
 }

@@ -5,10 +5,10 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use super::AuditError;
+use super::error::AuditError;
 
 /// A flat set of files by name.
-pub trait Disk {
+pub trait LogDisk {
     /// What to call a file, or with an empty name the whole, in messages.
     fn place(&self, name: &str) -> String;
     /// The files there, in any order.
@@ -17,7 +17,7 @@ pub trait Disk {
     fn read(&self, name: &str) -> io::Result<Vec<u8>>;
     /// An empty file of that name, in place of any other; on return its name is on the disk.
     fn create(&mut self, name: &str) -> io::Result<()>;
-    /// Writes into a file at an offset. Not on the disk before [`Disk::sync`].
+    /// Writes into a file at an offset. Not on the disk before [`LogDisk::sync`].
     fn write_at(&mut self, name: &str, offset: u64, bytes: &[u8]) -> io::Result<()>;
     /// On return all bytes written into the file are on the disk.
     fn sync(&mut self, name: &str) -> io::Result<()>;
@@ -25,6 +25,11 @@ pub trait Disk {
     fn truncate(&mut self, name: &str, len: u64) -> io::Result<()>;
     /// Removes a file; on return it is gone from the disk.
     fn remove(&mut self, name: &str) -> io::Result<()>;
+}
+
+/// What a disk has refused, in words.
+pub(super) fn refused(disk: &impl LogDisk, name: &str, what: &'static str, source: io::Error) -> AuditError {
+    AuditError::Io { place: disk.place(name), what, source }
 }
 
 /// A folder, for one writer at a time.
@@ -37,7 +42,7 @@ pub struct FolderDisk {
 }
 
 impl FolderDisk {
-    /// The folder for reading alone; a writer may go on meanwhile.
+    /// The folder, read-only; a writer may continue meanwhile.
     pub fn for_reading(folder: &Path) -> Self {
         FolderDisk { folder: folder.to_owned(), open: None, _lock: None }
     }
@@ -51,12 +56,12 @@ impl FolderDisk {
         let error = |what, source| AuditError::Io { place: place(), what, source };
         let mut make = fs::DirBuilder::new();
         std::os::unix::fs::DirBuilderExt::mode(&mut make, 0o700);
-        make.recursive(true).create(folder).map_err(|e| {
-            error("make its folder (is the folder above there, and may this user write in it?)", e)
-        })?;
+        make.recursive(true)
+            .create(folder)
+            .map_err(|e| error("make its folder (check that its parent folder exists and is writable)", e))?;
         let lock = private(true)
             .open(folder.join("lock"))
-            .map_err(|e| error("make its lock file (may this user write in its folder?)", e))?;
+            .map_err(|e| error("make its lock file (check that its folder is writable)", e))?;
         match lock.try_lock() {
             Ok(()) => Ok(FolderDisk { folder: folder.to_owned(), open: None, _lock: Some(lock) }),
             Err(fs::TryLockError::WouldBlock) => Err(AuditError::InUse { place: place() }),
@@ -83,7 +88,7 @@ fn private(create: bool) -> OpenOptions {
     options
 }
 
-impl Disk for FolderDisk {
+impl LogDisk for FolderDisk {
     fn place(&self, name: &str) -> String {
         self.folder.join(name).display().to_string()
     }

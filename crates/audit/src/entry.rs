@@ -74,7 +74,7 @@ impl<'de> Deserialize<'de> for Hash {
 pub struct Stamp {
     /// By the wall clock, in ms since 1970; wrong while the board's clock is not set.
     pub wall_ms: u64,
-    /// By the monotonic clock, which starts anew at each boot.
+    /// By the monotonic clock, which restarts at each boot.
     pub mono: Timestamp,
 }
 
@@ -98,9 +98,9 @@ pub struct Marks {
     pub part: u32,
     /// The id that the next new person gets.
     pub next_id: u32,
-    /// The door's state was written so often.
+    /// How often the door's state was written.
     pub state: u64,
-    /// Whoever was removed up to this version of the gallery is on no recorded frame any more.
+    /// People removed up to this version of the gallery are on no recorded frame any more.
     pub erased: u64,
 }
 
@@ -174,7 +174,7 @@ impl Marks {
 
 /// What happened. People appear as ids, never by name.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Fact {
+pub struct AuditEvent {
     /// One word: `release`, `deny`, ...
     pub event: String,
     /// Whom it concerns.
@@ -187,10 +187,10 @@ pub struct Fact {
     pub mark: Option<Mark>,
 }
 
-impl Fact {
+impl AuditEvent {
     /// An event about nobody in particular.
     pub fn new(event: &str) -> Self {
-        Fact { event: event.to_owned(), ..Fact::default() }
+        AuditEvent { event: event.to_owned(), ..AuditEvent::default() }
     }
 
     /// The same with more to say.
@@ -208,7 +208,7 @@ impl Fact {
     }
 }
 
-/// A place in the chain: so many entries, the last with this hash.
+/// A place in the chain: the number of entries, and the last one's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Checkpoint {
@@ -266,7 +266,7 @@ pub const RETIRED: &str = "retired";
 
 /// A line as far as it can be read without the line before.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Line {
+pub struct ChainedEntry {
     /// The hash that the line states.
     pub hash: Hash,
     /// The entry.
@@ -286,18 +286,18 @@ impl Entry {
     }
 }
 
-impl Line {
+impl ChainedEntry {
     /// Reads a line (without its end) that follows an entry of hash `before`.
     ///
     /// # Errors
     /// What is wrong with it, in words.
     pub fn read(line: &[u8], before: Hash) -> Result<Self, &'static str> {
-        let (hash, json) = split(line).ok_or("it is no entry of an audit log")?;
+        let (hash, json) = split(line).ok_or("it is not an entry of an audit log")?;
         if before.chain(json) != hash {
             return Err("its hash does not follow from the entry before");
         }
         let entry = serde_json::from_slice(json).map_err(|_| "its content is of another version")?;
-        Ok(Line { hash, entry })
+        Ok(ChainedEntry { hash, entry })
     }
 }
 

@@ -8,7 +8,7 @@
 //! line; the entry's own hash follows from the second and the third as it does in the log.
 //!
 //! The log speaks of the pools: each `retired` entry states from where to where they go. A line that is
-//! changed, removed or slipped in breaks the pool's chain; a pool that is cut off or exchanged is not the
+//! changed, removed or slipped in breaks the pool's chain; a pool that is truncated or replaced is not the
 //! one that the log states.
 //!
 //! The order at a retirement: lines into the pools, the `retired` entry, removal of the file. A power cut
@@ -18,12 +18,11 @@
 use std::collections::HashSet;
 use std::fmt::Write as _;
 
-use super::AuditError;
-use super::check::{Break, io};
-use super::disk::Disk;
+use super::disk::{LogDisk, refused};
 use super::entry::{self, Checkpoint, Entry, Hash};
+use super::error::{AuditError, Break};
 
-/// A pool has so many files, each of an equal share of its bytes.
+/// The number of files in a pool, which share its bytes equally.
 const FILES: usize = 16;
 
 /// Which entries share a retention.
@@ -138,7 +137,7 @@ impl Spans {
 }
 
 /// One entry in a pool.
-struct Line<'a> {
+struct KeptLine<'a> {
     /// The entry before it in the log.
     before: Hash,
     /// Its own hash in the log.
@@ -146,7 +145,7 @@ struct Line<'a> {
     json: &'a [u8],
 }
 
-impl<'a> Line<'a> {
+impl<'a> KeptLine<'a> {
     /// What stands behind the pool's hash.
     fn rest(&self) -> Vec<u8> {
         let mut rest = format!("{} ", self.before).into_bytes();
@@ -156,12 +155,12 @@ impl<'a> Line<'a> {
 
     /// Reads a line (without its end) that follows the pool's line of hash `last`.
     fn read(text: &'a [u8], last: Hash) -> Result<(Self, Hash), &'static str> {
-        let (hash, rest) = entry::split(text).ok_or("it is no entry of a pool")?;
+        let (hash, rest) = entry::split(text).ok_or("it is not an entry of a pool")?;
         if last.chain(rest) != hash {
             return Err("its hash does not follow from the line before");
         }
-        let (before, json) = entry::split(rest).ok_or("it is no entry of a pool")?;
-        Ok((Line { before, own: before.chain(json), json }, hash))
+        let (before, json) = entry::split(rest).ok_or("it is not an entry of a pool")?;
+        Ok((KeptLine { before, own: before.chain(json), json }, hash))
     }
 }
 
@@ -195,7 +194,7 @@ struct Scan {
 fn scan(
     bytes: &[u8],
     first: u64,
-    mut each: impl FnMut(Checkpoint, &Line<'_>) -> Result<(), &'static str>,
+    mut each: impl FnMut(Checkpoint, &KeptLine<'_>) -> Result<(), &'static str>,
 ) -> Scan {
     let mut scan = Scan { after: None, head: Checkpoint::START, len: 0, lines: 0, problem: None };
     let Some((after, len)) = read_header(bytes, first) else {
@@ -206,10 +205,10 @@ fn scan(
     while scan.len < bytes.len() {
         let rest = &bytes[scan.len..];
         let Some(end) = rest.iter().position(|b| *b == b'\n') else {
-            scan.problem = Some("it is unfinished: a write was cut off");
+            scan.problem = Some("it is incomplete: a write was interrupted");
             return scan;
         };
-        let read = Line::read(&rest[..end], scan.head.hash).and_then(|(line, hash)| {
+        let read = KeptLine::read(&rest[..end], scan.head.hash).and_then(|(line, hash)| {
             let place = Checkpoint { entries: scan.head.entries + 1, hash };
             each(place, &line)?;
             Ok(place)
@@ -243,10 +242,15 @@ struct Shelf {
 }
 
 impl Shelf {
-    /// Opens a pool of which the log states that it goes to `to`. What was cut off behind it is in the log
+    /// Opens a pool of which the log states that it goes to `to`. What was truncated after it is in the log
     /// as well and is removed. A pool that does not reach `to` is damaged: it stays as evidence, and a new
     /// file goes on from there.
-    fn open(pool: Pool, disk: &mut impl Disk, names: &[String], to: Checkpoint) -> Result<Self, AuditError> {
+    fn open(
+        pool: Pool,
+        disk: &mut impl LogDisk,
+        names: &[String],
+        to: Checkpoint,
+    ) -> Result<Self, AuditError> {
         let mut shelf =
             Shelf { pool, files: Vec::new(), len: 0, head: to, unstated: HashSet::new(), dirty: false };
         let files = pool.files(names);
@@ -257,7 +261,7 @@ impl Shelf {
         }
         let (mut reached, mut sound, mut end) = (to == Checkpoint::START, true, None);
         for (first, name) in &files[start..] {
-            let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
+            let bytes = disk.read(name).map_err(|e| refused(disk, name, "read", e))?;
             let mut unstated = Vec::new();
             let found = scan(&bytes, *first, |place, line| {
                 if place.entries > to.entries {
@@ -271,7 +275,7 @@ impl Shelf {
             let after = found.after.unwrap_or(Checkpoint { entries: first - 1, hash: Hash::ZERO });
             if sound && reached && continues {
                 if found.problem.is_some() {
-                    disk.truncate(name, found.len as u64).map_err(|e| io(disk, name, "cut", e))?;
+                    disk.truncate(name, found.len as u64).map_err(|e| refused(disk, name, "cut", e))?;
                 }
                 shelf.files.push((name.clone(), after));
                 shelf.unstated.extend(unstated);
@@ -303,14 +307,14 @@ impl Shelf {
     /// Appends what is not there yet; on return it is on the disk.
     fn append(
         &mut self,
-        disk: &mut impl Disk,
-        lines: &[Line<'_>],
+        disk: &mut impl LogDisk,
+        lines: &[KeptLine<'_>],
         file_bytes: u64,
     ) -> Result<(), AuditError> {
         if self.dirty
             && let Some((name, _)) = self.files.last()
         {
-            disk.truncate(name, self.len).map_err(|e| io(disk, name, "cut", e))?;
+            disk.truncate(name, self.len).map_err(|e| refused(disk, name, "cut", e))?;
             self.dirty = false;
         }
         let mut lines = lines.iter().filter(|line| !self.unstated.contains(&line.own)).collect::<Vec<_>>();
@@ -323,7 +327,7 @@ impl Shelf {
             };
             let mut bytes = Vec::new();
             if begins {
-                disk.create(&name).map_err(|e| io(disk, &name, "make", e))?;
+                disk.create(&name).map_err(|e| refused(disk, &name, "make", e))?;
                 bytes.extend_from_slice(header(self.head).as_bytes());
             }
             let (mut head, mut added) = (self.head, Vec::new());
@@ -338,8 +342,8 @@ impl Shelf {
                 added.push(line.own);
             }
             self.dirty = !begins;
-            disk.write_at(&name, at, &bytes).map_err(|e| io(disk, &name, "write", e))?;
-            disk.sync(&name).map_err(|e| io(disk, &name, "sync", e))?;
+            disk.write_at(&name, at, &bytes).map_err(|e| refused(disk, &name, "write", e))?;
+            disk.sync(&name).map_err(|e| refused(disk, &name, "sync", e))?;
             self.dirty = false;
             if begins {
                 self.files.push((name, self.head));
@@ -355,11 +359,11 @@ impl Shelf {
         self.files.len().saturating_sub(FILES)
     }
 
-    fn span(&self, disk: &impl Disk) -> Result<Span, AuditError> {
+    fn span(&self, disk: &impl LogDisk) -> Result<Span, AuditError> {
         let from = match self.files.get(self.surplus()) {
             // What a file continues is known of those that were read.
             Some((name, Checkpoint { entries, hash: Hash::ZERO })) if *entries > 0 => {
-                let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
+                let bytes = disk.read(name).map_err(|e| refused(disk, name, "read", e))?;
                 read_header(&bytes, entries + 1).map_or(self.head, |(after, _)| after)
             }
             Some((_, after)) => *after,
@@ -368,7 +372,7 @@ impl Shelf {
         Ok(Span { from, to: self.head })
     }
 
-    fn trim(&mut self, disk: &mut impl Disk) -> Result<(), AuditError> {
+    fn trim(&mut self, disk: &mut impl LogDisk) -> Result<(), AuditError> {
         for _ in 0..self.surplus() {
             remove(disk, &self.files[0].0)?;
             self.files.remove(0);
@@ -377,9 +381,9 @@ impl Shelf {
     }
 }
 
-fn remove(disk: &mut impl Disk, name: &str) -> Result<(), AuditError> {
+fn remove(disk: &mut impl LogDisk, name: &str) -> Result<(), AuditError> {
     match disk.remove(name) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(io(disk, name, "remove", e)),
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(refused(disk, name, "remove", e)),
         _ => Ok(()),
     }
 }
@@ -394,8 +398,8 @@ pub(super) struct Kept {
 
 impl Kept {
     /// Opens the pools beside the log of these files, oldest first.
-    pub(super) fn open(disk: &mut impl Disk, files: &[String], retired: bool) -> Result<Self, AuditError> {
-        let names = disk.names().map_err(|e| io(disk, "", "read", e))?;
+    pub(super) fn open(disk: &mut impl LogDisk, files: &[String], retired: bool) -> Result<Self, AuditError> {
+        let names = disk.names().map_err(|e| refused(disk, "", "read", e))?;
         let (noted, spans) = if retired { last_note(disk, files)? } else { (None, Spans::NONE) };
         let mut kept = Kept { shelves: Vec::new(), noted };
         for (pool, span) in Pool::ALL.into_iter().zip(spans.0) {
@@ -413,7 +417,7 @@ impl Kept {
     /// is to state of the pools.
     pub(super) fn copy(
         &mut self,
-        disk: &mut impl Disk,
+        disk: &mut impl LogDisk,
         bytes: &[u8],
         pool_bytes: u64,
     ) -> Result<String, AuditError> {
@@ -435,14 +439,14 @@ impl Kept {
     }
 
     /// Removes the oldest lines of pools that have become too large; the `retired` entry says so already.
-    pub(super) fn trim(&mut self, disk: &mut impl Disk) -> Result<(), AuditError> {
+    pub(super) fn trim(&mut self, disk: &mut impl LogDisk) -> Result<(), AuditError> {
         self.shelves.iter_mut().try_for_each(|shelf| shelf.trim(disk))
     }
 }
 
 /// The lines of a file that a pool takes. Of a damaged file those that still follow from the line before
 /// them.
-fn worth_keeping(bytes: &[u8], pool: Pool) -> Vec<Line<'_>> {
+fn worth_keeping(bytes: &[u8], pool: Pool) -> Vec<KeptLine<'_>> {
     let (mut lines, mut before) = (Vec::new(), None);
     for text in bytes.split(|b| *b == b'\n') {
         let Some((own, json)) = entry::split(text) else {
@@ -457,7 +461,7 @@ fn worth_keeping(bytes: &[u8], pool: Pool) -> Vec<Line<'_>> {
             && is_kept()
             && Hash::chain(before, json) == own
         {
-            lines.push(Line { before, own, json });
+            lines.push(KeptLine { before, own, json });
         }
         before = Some(own);
     }
@@ -466,10 +470,10 @@ fn worth_keeping(bytes: &[u8], pool: Pool) -> Vec<Line<'_>> {
 
 /// What the log's last `retired` entry says is gone, and where its pools go. An earlier version wrote such
 /// entries without the pools.
-fn last_note(disk: &impl Disk, files: &[String]) -> Result<(Option<Checkpoint>, Spans), AuditError> {
+fn last_note(disk: &impl LogDisk, files: &[String]) -> Result<(Option<Checkpoint>, Spans), AuditError> {
     let mut noted = None;
     for name in files.iter().rev() {
-        let bytes = disk.read(name).map_err(|e| io(disk, name, "read", e))?;
+        let bytes = disk.read(name).map_err(|e| refused(disk, name, "read", e))?;
         let notes = bytes.rsplit(|b| *b == b'\n').filter_map(|text| {
             let text = std::str::from_utf8(entry::split(text)?.1).ok()?;
             // Most lines need not be understood.
@@ -486,7 +490,7 @@ fn last_note(disk: &impl Disk, files: &[String]) -> Result<(Option<Checkpoint>, 
     Ok((noted, Spans::NONE))
 }
 
-const ANEW: &str = "it is not the one that the log names: the pool was written anew";
+const ANEW: &str = "it is not the one that the log names: the pool was rewritten";
 
 /// What the log says of its pools.
 pub(super) struct Stated {
@@ -498,8 +502,8 @@ pub(super) struct Stated {
 }
 
 /// Reads the pools beside a log whose own chain holds; tells how many entries of retired files they have.
-pub(super) fn check(disk: &impl Disk, stated: &Stated) -> Result<Result<u64, Break>, AuditError> {
-    let names = disk.names().map_err(|e| io(disk, "", "read", e))?;
+pub(super) fn check(disk: &impl LogDisk, stated: &Stated) -> Result<Result<u64, Break>, AuditError> {
+    let names = disk.names().map_err(|e| refused(disk, "", "read", e))?;
     let mut kept = 0;
     for (pool, Span { from, to }) in Pool::ALL.into_iter().zip(stated.spans.0) {
         let missing = |entry, count: u64| {
@@ -508,7 +512,7 @@ pub(super) fn check(disk: &impl Disk, stated: &Stated) -> Result<Result<u64, Bre
         };
         let (mut head, mut last) = (None, 0);
         for (first, name) in pool.files(&names) {
-            let bytes = disk.read(&name).map_err(|e| io(disk, &name, "read", e))?;
+            let bytes = disk.read(&name).map_err(|e| refused(disk, &name, "read", e))?;
             let differs = |place: Checkpoint| {
                 [from, to].iter().any(|end| place.entries == end.entries && place.hash != end.hash)
             };
@@ -543,7 +547,7 @@ pub(super) fn check(disk: &impl Disk, stated: &Stated) -> Result<Result<u64, Bre
                 && !untold
                 && good.map_or(0, |place| place.entries) >= to.entries
             {
-                // A copy that is being made, or was cut off: what the log states is there, and the rest is
+                // A copy in progress or interrupted: what the log states is there, and the rest is
                 // in its oldest file.
                 head = good;
                 break;
@@ -567,13 +571,13 @@ pub(super) fn check(disk: &impl Disk, stated: &Stated) -> Result<Result<u64, Bre
 ///
 /// # Errors
 /// When a file cannot be read.
-pub fn kept_entries(disk: &impl Disk, before: u64) -> Result<Vec<(Entry, Vec<u8>)>, AuditError> {
-    let names = disk.names().map_err(|e| io(disk, "", "read", e))?;
+pub fn kept_entries(disk: &impl LogDisk, before: u64) -> Result<Vec<(Entry, Vec<u8>)>, AuditError> {
+    let names = disk.names().map_err(|e| refused(disk, "", "read", e))?;
     let mut entries = Vec::new();
     for pool in Pool::ALL {
         let mut head = None;
         for (first, name) in pool.files(&names) {
-            let bytes = disk.read(&name).map_err(|e| io(disk, &name, "read", e))?;
+            let bytes = disk.read(&name).map_err(|e| refused(disk, &name, "read", e))?;
             let mut found = Vec::new();
             let end = scan(&bytes, first, |_, line| {
                 if let Ok(entry) = serde_json::from_slice::<Entry>(line.json)

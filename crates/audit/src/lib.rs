@@ -12,7 +12,7 @@
 //! * [`kept`]: releases, enrolments and removals outlive the file that held them.
 //! * [`mod@check`]: reading the whole log and naming the first broken entry.
 //!
-//! The chain has no key. Who may write the files can write a new log with a new chain, or cut off its
+//! The chain has no key. Anyone who can write the files can write a new log with a new chain, or truncate its
 //! end: an exported [`Checkpoint`] kept elsewhere shows that. On the board itself the gallery, which is
 //! sealed, and the door's state hold the log's last entry as it was when they were written
 //! ([`AuditLog::holds`]), and the log's entries say how far these two had come ([`Marks`]): one of the three
@@ -21,42 +21,13 @@
 pub mod check;
 pub mod disk;
 pub mod entry;
+mod error;
 pub mod kept;
 pub mod writer;
 
-pub use check::{Break, Report, check, entries_since, read_checkpoint};
-pub use disk::{Disk, FolderDisk};
-pub use entry::{Checkpoint, Context, Entry, Fact, Hash, Mark, Marks, Stamp};
+pub use check::{LogCheck, check, entries_since, read_checkpoint};
+pub use disk::{FolderDisk, LogDisk};
+pub use entry::{AuditEvent, Checkpoint, Context, Entry, Hash, Mark, Marks, Stamp};
+pub use error::{AuditError, Break};
 pub use kept::kept_entries;
 pub use writer::{AuditLog, Rotation};
-
-use std::io;
-
-/// Why the audit log cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum AuditError {
-    /// The system refused.
-    #[error("audit log {place}: cannot {what}: {source}")]
-    Io {
-        /// The file or folder.
-        place: String,
-        /// What was tried.
-        what: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another process writes it.
-    #[error("audit log {place}: another facelatch is writing it; stop that one first")]
-    InUse {
-        /// The folder.
-        place: String,
-    },
-    /// A checkpoint cannot be understood.
-    #[error("checkpoint {place}: its last line must be what `facelatch audit export` wrote: {problem}")]
-    Checkpoint {
-        /// The file.
-        place: String,
-        /// What is wrong.
-        problem: String,
-    },
-}

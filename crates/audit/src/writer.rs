@@ -1,15 +1,15 @@
 //! Appending to the log: recovery at the start, a sync for each batch, rotation.
 
-use super::check::{continues, file_name, first_of, io, log_files, scan};
-use super::disk::Disk;
-use super::entry::{self, Checkpoint, Context, Entry, Fact, Marks, Stamp};
+use super::check::{continues, file_name, first_of, log_files, scan};
+use super::disk::{LogDisk, refused};
+use super::entry::{self, AuditEvent, ChainedEntry, Checkpoint, Context, Entry, Marks, Stamp};
+use super::error::AuditError;
 use super::kept::Kept;
-use super::{AuditError, entry::Line};
 
-/// When a new file is begun and how many are kept.
+/// When a new file is started and how many are kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rotation {
-    /// A file that has grown to so many bytes is followed by a new one.
+    /// A file that has grown to this many bytes is followed by a new one.
     pub file_bytes: u64,
     /// So many files are kept; at least 2.
     pub keep_files: usize,
@@ -68,13 +68,13 @@ enum Tail {
         len: u64,
         head: Checkpoint,
     },
-    /// The last write was cut off in the midst of it: nothing that was synced is concerned.
+    /// The last write was interrupted: nothing that was synced is concerned.
     Torn {
         len: u64,
         head: Checkpoint,
         bytes: usize,
     },
-    /// The file's very first entry was cut off.
+    /// The file's very first entry was truncated.
     NoStart {
         bytes: usize,
     },
@@ -85,7 +85,7 @@ enum Tail {
     },
 }
 
-impl<D: Disk> AuditLog<D> {
+impl<D: LogDisk> AuditLog<D> {
     /// Opens the log and brings it in order after a power cut: an unfinished last write is replaced by
     /// an entry `cut` that says so. Damage further up is left as evidence: a new file begins, and its
     /// first entry says why.
@@ -93,7 +93,7 @@ impl<D: Disk> AuditLog<D> {
     /// # Errors
     /// When the disk cannot be read or written.
     pub fn open(disk: D, rotation: Rotation, context: Context, now: Stamp) -> Result<Self, AuditError> {
-        let files = log_files(disk.names().map_err(|e| io(&disk, "", "read", e))?);
+        let files = log_files(disk.names().map_err(|e| refused(&disk, "", "read", e))?);
         let mut log = AuditLog {
             disk,
             rotation,
@@ -130,7 +130,7 @@ impl<D: Disk> AuditLog<D> {
         self.found_ms
     }
 
-    /// True when the log has this entry, or has retired it: false when it was cut off, begun anew or put back
+    /// True when the log has this entry, or has retired it: false when it was truncated, started again or put back
     /// from a copy since.
     ///
     /// # Errors
@@ -143,7 +143,7 @@ impl<D: Disk> AuditLog<D> {
         let Some(name) = self.files.iter().rfind(begun_before) else {
             return Ok(true);
         };
-        let bytes = self.disk.read(name).map_err(|e| io(&self.disk, name, "read", e))?;
+        let bytes = self.disk.read(name).map_err(|e| refused(&self.disk, name, "read", e))?;
         let mut found = None;
         let good = scan(name, &bytes, |line, _| {
             if line.entry.seq == at.entries {
@@ -163,7 +163,7 @@ impl<D: Disk> AuditLog<D> {
     }
 
     fn recover(&mut self, now: Stamp) -> Result<(), AuditError> {
-        // Files whose very first entry was cut off. Their removal must not be the last trace of them:
+        // Files whose very first entry was truncated. Their removal must not be the last trace of them:
         // the entry comes first.
         let (mut startless, mut cut) = (Vec::new(), 0);
         loop {
@@ -172,7 +172,7 @@ impl<D: Disk> AuditLog<D> {
                 self.begin(Checkpoint::START, note, now)?;
                 break;
             };
-            let bytes = self.disk.read(&name).map_err(|e| io(&self.disk, &name, "read", e))?;
+            let bytes = self.disk.read(&name).map_err(|e| refused(&self.disk, &name, "read", e))?;
             let end = tail(&name, &bytes, &mut self.said);
             self.found_ms = self.said.wall_ms;
             match end {
@@ -193,7 +193,7 @@ impl<D: Disk> AuditLog<D> {
                     // Written over the unfinished tail: until the entry is on the disk there is
                     // something for the next start to find.
                     self.write(&[(now, cut_off(cut + bytes))], None)?;
-                    self.disk.truncate(&name, self.len).map_err(|e| io(&self.disk, &name, "cut", e))?;
+                    self.disk.truncate(&name, self.len).map_err(|e| refused(&self.disk, &name, "cut", e))?;
                 }
                 Tail::Damaged { after, entry } => {
                     // It may have been its first entry that said how far the others had come.
@@ -202,7 +202,7 @@ impl<D: Disk> AuditLog<D> {
                             break;
                         }
                         let bytes =
-                            self.disk.read(earlier).map_err(|e| io(&self.disk, earlier, "read", e))?;
+                            self.disk.read(earlier).map_err(|e| refused(&self.disk, earlier, "read", e))?;
                         let _ = tail(earlier, &bytes, &mut self.said);
                     }
                     self.begin(after, Some(format!("why=damaged file={name} entry={entry}")), now)?;
@@ -212,7 +212,7 @@ impl<D: Disk> AuditLog<D> {
         }
         for name in startless {
             if !self.files.contains(&name) {
-                self.disk.remove(&name).map_err(|e| io(&self.disk, &name, "remove", e))?;
+                self.disk.remove(&name).map_err(|e| refused(&self.disk, &name, "remove", e))?;
             }
         }
         Ok(())
@@ -222,16 +222,16 @@ impl<D: Disk> AuditLog<D> {
     ///
     /// # Errors
     /// When the disk refuses. Nothing counts as written then, and the call may be repeated.
-    pub fn append(&mut self, facts: &[(Stamp, Fact)]) -> Result<(), AuditError> {
+    pub fn append(&mut self, events: &[(Stamp, AuditEvent)]) -> Result<(), AuditError> {
         self.drop_unfinished()?;
         if self.dirty {
             let name = self.last_file();
-            self.disk.truncate(&name, self.len).map_err(|e| io(&self.disk, &name, "cut", e))?;
+            self.disk.truncate(&name, self.len).map_err(|e| refused(&self.disk, &name, "cut", e))?;
             self.dirty = false;
         }
-        self.write(facts, None)?;
+        self.write(events, None)?;
         // From here on the entries are safe; what fails now is done at the next call.
-        if let Some((now, _)) = facts.last()
+        if let Some((now, _)) = events.last()
             && let Err(error) = self.rotate(*now)
         {
             log::warn!("event=audit_rotation_failed error={:?}", error.to_string());
@@ -243,12 +243,12 @@ impl<D: Disk> AuditLog<D> {
         self.files.last().cloned().unwrap_or_default()
     }
 
-    fn write(&mut self, facts: &[(Stamp, Fact)], after: Option<Checkpoint>) -> Result<(), AuditError> {
-        let (mut bytes, mut entries) = (Vec::new(), Vec::with_capacity(facts.len()));
+    fn write(&mut self, events: &[(Stamp, AuditEvent)], after: Option<Checkpoint>) -> Result<(), AuditError> {
+        let (mut bytes, mut entries) = (Vec::new(), Vec::with_capacity(events.len()));
         let mut said = self.said;
-        let head = facts.iter().fold(self.head, |head, (stamp, fact)| {
-            let mut entry = self.entry(head, *stamp, fact, after);
-            entry.marks = fact.mark.map(|mark| said.marks.unwrap_or_default().with(mark));
+        let head = events.iter().fold(self.head, |head, (stamp, event)| {
+            let mut entry = self.entry(head, *stamp, event, after);
+            entry.marks = event.mark.map(|mark| said.marks.unwrap_or_default().with(mark));
             said.note(&entry);
             let head = entry.chained(head, &mut bytes);
             entries.push(entry);
@@ -256,8 +256,8 @@ impl<D: Disk> AuditLog<D> {
         });
         let name = self.last_file();
         self.dirty = true;
-        self.disk.write_at(&name, self.len, &bytes).map_err(|e| io(&self.disk, &name, "write", e))?;
-        self.disk.sync(&name).map_err(|e| io(&self.disk, &name, "sync", e))?;
+        self.disk.write_at(&name, self.len, &bytes).map_err(|e| refused(&self.disk, &name, "write", e))?;
+        self.disk.sync(&name).map_err(|e| refused(&self.disk, &name, "sync", e))?;
         self.dirty = false;
         self.len += bytes.len() as u64;
         self.head = head;
@@ -266,16 +266,16 @@ impl<D: Disk> AuditLog<D> {
         Ok(())
     }
 
-    fn entry(&self, head: Checkpoint, at: Stamp, fact: &Fact, after: Option<Checkpoint>) -> Entry {
+    fn entry(&self, head: Checkpoint, at: Stamp, event: &AuditEvent, after: Option<Checkpoint>) -> Entry {
         Entry {
             seq: head.entries + 1,
             synced: self.head.entries,
             wall_ms: at.wall_ms,
             mono_ns: at.mono.as_nanos(),
-            event: fact.event.clone(),
-            subject: fact.subject,
-            similarity: fact.similarity,
-            detail: fact.detail.clone(),
+            event: event.event.clone(),
+            subject: event.subject,
+            similarity: event.similarity,
+            detail: event.detail.clone(),
             after,
             marks: None,
             model: self.context.model,
@@ -288,14 +288,14 @@ impl<D: Disk> AuditLog<D> {
     fn begin(&mut self, after: Checkpoint, note: Option<String>, now: Stamp) -> Result<(), AuditError> {
         let name = file_name(after.entries + 1);
         let mut bytes = Vec::new();
-        let start = Fact { event: entry::FILE.to_owned(), detail: note, ..Fact::default() };
+        let start = AuditEvent { event: entry::FILE.to_owned(), detail: note, ..AuditEvent::default() };
         // What the files before have said goes on, so that a start needs to read the last file alone.
         let entry = Entry { marks: self.said.marks, ..self.entry(after, now, &start, Some(after)) };
         let head = entry.chained(after, &mut bytes);
         self.unfinished = Some(name.clone());
-        self.disk.create(&name).map_err(|e| io(&self.disk, &name, "make", e))?;
-        self.disk.write_at(&name, 0, &bytes).map_err(|e| io(&self.disk, &name, "write", e))?;
-        self.disk.sync(&name).map_err(|e| io(&self.disk, &name, "sync", e))?;
+        self.disk.create(&name).map_err(|e| refused(&self.disk, &name, "make", e))?;
+        self.disk.write_at(&name, 0, &bytes).map_err(|e| refused(&self.disk, &name, "write", e))?;
+        self.disk.sync(&name).map_err(|e| refused(&self.disk, &name, "sync", e))?;
         self.unfinished = None;
         if self.files.last() != Some(&name) {
             self.files.push(name);
@@ -311,7 +311,7 @@ impl<D: Disk> AuditLog<D> {
         if let Some(name) = &self.unfinished {
             match self.disk.remove(name) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(io(&self.disk, name, "remove", e));
+                    return Err(refused(&self.disk, name, "remove", e));
                 }
                 _ => self.unfinished = None,
             }
@@ -328,25 +328,25 @@ impl<D: Disk> AuditLog<D> {
         while self.files.len() > self.rotation.keep_files.max(2) {
             // What the second file continues is the end of the first.
             let (oldest, second) = (self.files[0].clone(), self.files[1].clone());
-            let bytes = self.disk.read(&second).map_err(|e| io(&self.disk, &second, "read", e))?;
+            let bytes = self.disk.read(&second).map_err(|e| refused(&self.disk, &second, "read", e))?;
             let end = continues(&second, &bytes);
             if !self.kept.is_noted(end) {
-                let bytes = self.disk.read(&oldest).map_err(|e| io(&self.disk, &oldest, "read", e))?;
+                let bytes = self.disk.read(&oldest).map_err(|e| refused(&self.disk, &oldest, "read", e))?;
                 let pools = self.kept.copy(&mut self.disk, &bytes, self.rotation.pool_bytes)?;
                 // It says that the oldest file goes, and then the file goes.
-                let note = Fact::new(entry::RETIRED).with(format!("file={oldest}{pools}"));
+                let note = AuditEvent::new(entry::RETIRED).with(format!("file={oldest}{pools}"));
                 self.write(&[(now, note)], end)?;
                 self.kept.stated(end);
             }
-            self.disk.remove(&oldest).map_err(|e| io(&self.disk, &oldest, "remove", e))?;
+            self.disk.remove(&oldest).map_err(|e| refused(&self.disk, &oldest, "remove", e))?;
             self.files.remove(0);
         }
         self.kept.trim(&mut self.disk)
     }
 }
 
-fn cut_off(bytes: usize) -> Fact {
-    Fact::new("cut").with(format!("bytes={bytes}"))
+fn cut_off(bytes: usize) -> AuditEvent {
+    AuditEvent::new("cut").with(format!("bytes={bytes}"))
 }
 
 impl Entry {
@@ -356,9 +356,9 @@ impl Entry {
 }
 
 /// The line as it stands, without a look at the chain.
-fn unchecked(line: &[u8]) -> Option<Line> {
+fn unchecked(line: &[u8]) -> Option<ChainedEntry> {
     let (hash, json) = entry::split(line)?;
-    Some(Line { hash, entry: serde_json::from_slice(json).ok()? })
+    Some(ChainedEntry { hash, entry: serde_json::from_slice(json).ok()? })
 }
 
 /// What a start finds at the end of a file, and what its entries say.

@@ -8,7 +8,7 @@ pub struct Counters {
     /// Frames that the source captured but that were not handed out: superseded by a newer one
     /// before they were asked for, or missing in the driver's sequence numbers.
     pub skipped: u64,
-    /// Frames whose bytes were no picture.
+    /// Frames whose bytes were not a picture.
     pub undecodable: u64,
     /// Times the device was opened again after it was lost or hung.
     pub reopened: u64,

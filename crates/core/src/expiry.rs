@@ -16,13 +16,13 @@ use crate::time::Timestamp;
 
 /// So long the clock must say the same before what cannot be undone is done.
 pub const PROOF: Duration = Duration::from_secs(86_400);
-/// A clock may be corrected by so many seconds.
+/// The largest correction of a clock, in seconds, that is not a jump.
 const TOLERANCE: u64 = 3_600;
-/// After the log's newest entry the board may have been off for so many seconds.
+/// The longest time, in seconds, that the board may have been off since the log's newest entry.
 const OFF: u64 = 60 * 86_400;
 /// Two looks are not further apart while the process runs.
 const GAP: Duration = Duration::from_secs(60);
-/// Jumps are told at most so often.
+/// Jumps are reported at most this often.
 const TELL: Duration = Duration::from_secs(3_600);
 
 /// A time of the wall clock, in seconds since 1970, and when that was.
@@ -49,7 +49,7 @@ struct Suspect {
     since: Timestamp,
 }
 
-/// A person for whom the clock has said so for a while.
+/// A person whom the clock has reported as expired for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Over {
     /// The date that is over.
@@ -58,7 +58,7 @@ struct Over {
     said: Duration,
 }
 
-/// Who is over, and for how long.
+/// Who has expired, and for how long.
 #[derive(Clone, Debug, Default)]
 pub struct Expiry {
     known: Option<Known>,
@@ -77,7 +77,7 @@ pub struct Look {
     pub over: BTreeSet<SubjectId>,
     /// One of them who is to be erased.
     pub erase: Option<SubjectId>,
-    /// The clock has jumped by so many seconds against what was known.
+    /// The clock has jumped by this many seconds from the known time.
     pub jump: Option<i64>,
 }
 
@@ -95,7 +95,7 @@ impl Expiry {
         self.over.iter().map(|(id, over)| (*id, (over.expires, over.said.as_secs()))).collect()
     }
 
-    /// The newest entry of the audit log is of this time: it is no earlier now.
+    /// The newest entry of the audit log is of this time: now cannot be earlier.
     pub fn log_says(&mut self, now: Timestamp, unix: u64) {
         if self.known.is_none_or(|known| known.at(now) < unix) {
             (self.known, self.from_log) = (Some(Known { unix, at: now }), true);
@@ -235,7 +235,7 @@ mod tests {
         let (_, erased) =
             run(&mut expiry, &people, 1_020, 1_010 + DAY - 20, |s| Some(NOW + YEARS + s - 1_010));
         assert!(!erased && expiry.is_suspect());
-        // Set right: she is let in again, and the day begins again.
+        // Once corrected, the person is let in again, and the day starts again.
         let (look, _) = run(&mut expiry, &people, DAY + 1_000, DAY + 1_000, |s| Some(NOW + s));
         assert_eq!((look, expiry.is_suspect()), (Look::default(), false));
         let (_, erased) = run(&mut expiry, &people, DAY + 1_010, 2 * DAY, |s| Some(NOW + YEARS + s));

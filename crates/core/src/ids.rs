@@ -64,7 +64,7 @@ impl From<Vec<Score>> for Likeness {
     }
 }
 
-/// JSON has no word for what is no number; it is written as null.
+/// JSON cannot express NaN; it is written as null.
 fn number_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<f32, D::Error> {
     Ok(Option::<f32>::deserialize(deserializer)?.unwrap_or(f32::NAN))
 }

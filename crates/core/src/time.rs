@@ -18,17 +18,17 @@ impl Timestamp {
     /// The origin.
     pub const ZERO: Timestamp = Timestamp(0);
 
-    /// A timestamp so many nanoseconds after the origin.
+    /// A timestamp this many nanoseconds after the origin.
     pub const fn from_nanos(nanos: u64) -> Self {
         Timestamp(nanos)
     }
 
-    /// A timestamp so many milliseconds after the origin.
+    /// A timestamp this many milliseconds after the origin.
     pub const fn from_millis(millis: u64) -> Self {
         Timestamp(millis.saturating_mul(1_000_000))
     }
 
-    /// A timestamp so many seconds after the origin; negative and non-finite values give the origin.
+    /// A timestamp this many seconds after the origin; negative and non-finite values give the origin.
     pub fn from_secs_f64(secs: f64) -> Self {
         Timestamp((secs.max(0.0) * 1e9).round() as u64)
     }

@@ -46,6 +46,6 @@ mod tests {
         fs::write(&tree, "10000000abcd1234\0").unwrap();
         assert_eq!(from(&tree, &id).as_deref(), Some("10000000abcd1234"));
         fs::write(&tree, "\u{1}garbage\0").unwrap();
-        assert_eq!(from(&tree, &id).unwrap().len(), 16, "what cannot be shown is no serial number");
+        assert_eq!(from(&tree, &id).unwrap().len(), 16, "what cannot be shown is not a serial number");
     }
 }

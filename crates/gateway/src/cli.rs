@@ -39,9 +39,9 @@ enum GatewayCommand {
         /// For which shell
         shell: clap_complete::Shell,
     },
-    /// Write the manual pages, one a command
+    /// Write the manual pages, one per command
     Manual {
-        /// Into this folder, which is made when it is not there
+        /// Into this folder, which is created if missing
         folder: PathBuf,
     },
 }
@@ -62,12 +62,15 @@ fn run(cli: Cli) -> Result<Answer, CommandError> {
         Some(GatewayCommand::Password) => {
             let config = GatewayConfig::load(&cli.config)?;
             if io::stdin().is_terminal() {
-                note(&format!("The new password ({} characters or more; it is shown):", secret::SHORTEST));
+                note(&format!(
+                    "The new password ({} characters or more; it is shown as you type):",
+                    secret::MIN_LENGTH
+                ));
             }
             let mut line = String::new();
             io::stdin().read_line(&mut line)?;
             secret::set_password(&config.web.password_file, line.trim_end_matches(['\n', '\r']))?;
-            say!("set; it counts at once: whoever is logged in has to log in again");
+            say!("password set. It applies at once: everybody has to log in again");
         }
         Some(GatewayCommand::Token) => {
             say!("{}", secret::set_token(&GatewayConfig::load(&cli.config)?.web.token_file)?);

@@ -7,7 +7,7 @@ use std::time::Duration;
 use facelatch_host::config_file::{self, ConfigError};
 use serde::{Deserialize, Serialize};
 
-use super::mqtt::MqttConfig;
+use crate::mqtt::MqttConfig;
 
 /// A whole configuration.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
@@ -51,11 +51,11 @@ pub struct WebConfig {
     pub certificate: Option<PathBuf>,
     /// Its private key, PEM.
     pub key: Option<PathBuf>,
-    /// The operator's password, hashed; made by `facelatch gateway password`.
+    /// The operator's password, hashed; made by `facelatch-gateway password`.
     pub password_file: PathBuf,
-    /// The token by which a Prometheus may read `/metrics`; made by `facelatch gateway token`.
+    /// The token by which a Prometheus may read `/metrics`; made by `facelatch-gateway token`.
     pub token_file: PathBuf,
-    /// A session ends when it is not used for so many minutes, 1 to 1440.
+    /// An unused session ends after this many minutes, 1 to 1440.
     pub session_minutes: u64,
     /// Connections at a time, 8 to 4096; further ones wait.
     pub max_connections: usize,

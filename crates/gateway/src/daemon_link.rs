@@ -2,11 +2,12 @@
 
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
+use crate::backoff::Backoff;
+use crate::sync::Monitor;
 use facelatch_audit::Entry;
 use facelatch_protocol::client::Client;
 pub use facelatch_protocol::client::LinkError;
@@ -17,12 +18,12 @@ use facelatch_protocol::{Entries, Hello, PROTOCOL, Reply, Request, State, View};
 const SILENCE: Duration = Duration::from_secs(15);
 /// No enrolment is longer (`enrolment.timeout_ms` of the daemon goes up to 600 s).
 pub const LONGEST_ENROLMENT: Duration = Duration::from_secs(620);
-/// The pauses between two tries double from the first to the second of these.
-const BACK_OFF: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
+/// Pauses between two attempts to reach the daemon: the first and the longest.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(10));
 
-/// What a watcher is told.
+/// What a watcher gets.
 #[derive(Clone, Debug)]
-pub enum News {
+pub enum LinkUpdate {
     /// The daemon answers.
     Up(Hello),
     /// It does not any more, or not yet.
@@ -37,7 +38,7 @@ pub enum News {
 
 /// What to watch.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Want {
+pub struct WatchOptions {
     /// The last entry of the audit log that is at hand; without it, entries from now on.
     pub since: Option<u64>,
     /// With pictures.
@@ -46,39 +47,33 @@ pub struct Want {
 
 /// Tells threads to stop, and wakes those who sleep.
 #[derive(Debug, Default)]
-pub struct Stop {
-    stopped: Mutex<bool>,
-    changed: Condvar,
-}
+pub struct StopSignal(Monitor<bool>);
 
-impl Stop {
+impl StopSignal {
     /// From now on.
     pub fn stop(&self) {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = true;
-        self.changed.notify_all();
+        self.0.change(|stopped| *stopped = true);
     }
 
     /// True when it is time to.
     pub fn is_set(&self) -> bool {
-        *self.stopped.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.0.lock()
     }
 
     /// Sleeps, unless it is time to stop; true then.
     pub fn sleep(&self, time: Duration) -> bool {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner);
-        let slept = self.changed.wait_timeout_while(stopped, time, |stopped| !*stopped);
-        *slept.unwrap_or_else(PoisonError::into_inner).0
+        *self.0.wait_while(time, |stopped| !*stopped)
     }
 }
 
 /// The gateway's way to the door: requests, and watching it over its restarts.
 #[derive(Clone, Debug)]
-pub struct DoorLink(Client);
+pub struct DaemonLink(Client);
 
-impl DoorLink {
+impl DaemonLink {
     /// By the socket at this path.
     pub fn new(path: &Path) -> Self {
-        DoorLink(Client::new(path))
+        DaemonLink(Client::new(path))
     }
 
     /// Asks, tells `progress` what is said in between, and returns the answer. When it is `given_up` or
@@ -123,30 +118,35 @@ impl DoorLink {
     /// Why it ended.
     pub fn watch(
         &self,
-        want: Want,
+        want: WatchOptions,
         given_up: impl Fn() -> bool,
-        mut on: impl FnMut(News) -> ControlFlow<()>,
+        mut on: impl FnMut(LinkUpdate) -> ControlFlow<()>,
     ) -> Result<(), LinkError> {
         let request = Request::Watch { since: want.since, picture: want.picture };
         let watched = self.0.clone().within(SILENCE).follow(&request, given_up, |reply| match reply {
-            Reply::State { state } => on(News::State(state)),
-            Reply::Entry { entry } => on(News::Entry(entry)),
-            Reply::View { view } => on(News::View(view)),
+            Reply::State { state } => on(LinkUpdate::State(state)),
+            Reply::Entry { entry } => on(LinkUpdate::Entry(entry)),
+            Reply::View { view } => on(LinkUpdate::View(view)),
             _ => ControlFlow::Continue(()),
         });
         watched.map(|_| ())
     }
 
-    /// Watches the door over its restarts, and so on until `stop` or until `on` breaks. Entries go on
+    /// Watches the door across its restarts, until `stop` or until `on` breaks. Entries go on
     /// where they ended: `on` gets each one once, in order.
-    pub fn follow(&self, mut want: Want, stop: &Stop, mut on: impl FnMut(News) -> ControlFlow<()>) {
-        let mut pause = BACK_OFF.0;
+    pub fn follow(
+        &self,
+        mut want: WatchOptions,
+        stop: &StopSignal,
+        mut on: impl FnMut(LinkUpdate) -> ControlFlow<()>,
+    ) {
+        let mut backoff = Backoff::new(PAUSES.0, PAUSES.1);
         let mut told_down = false;
         while !stop.is_set() {
             let mut broke = false;
             let error = match self.hello() {
                 Ok(hello) => {
-                    if on(News::Up(hello)).is_break() {
+                    if on(LinkUpdate::Up(hello)).is_break() {
                         return;
                     }
                     told_down = false;
@@ -155,12 +155,12 @@ impl DoorLink {
                     let outcome = self.watch(
                         want,
                         || stop.is_set(),
-                        |news| {
-                            pause = BACK_OFF.0;
-                            if let News::Entry(entry) = &news {
+                        |update| {
+                            backoff.reset();
+                            if let LinkUpdate::Entry(entry) = &update {
                                 want.since = Some(entry.seq);
                             }
-                            broke = stop.is_set() || on(news).is_break();
+                            broke = stop.is_set() || on(update).is_break();
                             if broke { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
                         },
                     );
@@ -172,13 +172,12 @@ impl DoorLink {
                 return;
             }
             let words = error.map_or_else(|| "the door hung up".to_owned(), |e| e.to_string());
-            if !std::mem::replace(&mut told_down, true) && on(News::Down(words)).is_break() {
+            if !std::mem::replace(&mut told_down, true) && on(LinkUpdate::Down(words)).is_break() {
                 return;
             }
-            if stop.sleep(pause) {
+            if stop.sleep(backoff.pause()) {
                 return;
             }
-            pause = (pause * 2).min(BACK_OFF.1);
         }
     }
 }

@@ -4,19 +4,20 @@
 //! somebody looks. However many look, the daemon packs and sends each picture once.
 
 use std::ops::ControlFlow;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::Bytes;
 use tokio::sync::watch;
 
-use crate::daemon_link::{DoorLink, News, Stop, Want};
+use crate::daemon_link::{DaemonLink, LinkUpdate, StopSignal, WatchOptions};
+use crate::sync::Monitor;
 use facelatch_protocol::{Hello, State, View};
 
 /// What is known of the daemon.
 #[derive(Clone, Debug, Default)]
-pub struct Known {
+pub struct DaemonSnapshot {
     /// Which daemon answers; `None` while none does.
     pub hello: Option<Hello>,
     /// Why none does.
@@ -27,7 +28,7 @@ pub struct Known {
 
 /// How an enrolment by the page goes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Enrolment {
+pub struct EnrolmentProgress {
     /// Under which name.
     pub name: Option<String>,
     /// What was said last.
@@ -42,26 +43,26 @@ pub struct Enrolment {
 #[derive(Debug)]
 pub struct Feed {
     /// State of the daemon.
-    pub known: watch::Sender<Known>,
+    pub known: watch::Sender<DaemonSnapshot>,
     /// The latest picture, as JSON; `None` while nobody looks.
-    pub view: watch::Sender<Option<Arc<ViewText>>>,
+    pub view: watch::Sender<Option<Arc<EncodedView>>>,
     /// The latest enrolment by the page.
-    pub enrolment: watch::Sender<Option<Enrolment>>,
+    pub enrolment: watch::Sender<Option<EnrolmentProgress>>,
     viewers: AtomicUsize,
-    wanted: (Mutex<()>, Condvar),
+    wanted: Monitor<()>,
 }
 
 /// A picture as text for browsers. It shows people: it has no `Debug` of its content.
-pub struct ViewText {
+pub struct EncodedView {
     /// A server-sent event `view` with the picture as JSON; everybody gets the same bytes.
     pub event: Bytes,
     /// The JPEG.
     pub jpeg: Vec<u8>,
 }
 
-impl std::fmt::Debug for ViewText {
+impl std::fmt::Debug for EncodedView {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("ViewText(redacted)")
+        f.write_str("EncodedView(redacted)")
     }
 }
 
@@ -72,16 +73,16 @@ impl Default for Feed {
             view: watch::Sender::default(),
             enrolment: watch::Sender::default(),
             viewers: AtomicUsize::new(0),
-            wanted: (Mutex::new(()), Condvar::new()),
+            wanted: Monitor::default(),
         }
     }
 }
 
 /// While it lives, pictures come.
 #[derive(Debug)]
-pub struct Looking(Arc<Feed>);
+pub struct Viewer(Arc<Feed>);
 
-impl Drop for Looking {
+impl Drop for Viewer {
     fn drop(&mut self) {
         self.0.viewers.fetch_sub(1, Ordering::Relaxed);
     }
@@ -89,11 +90,10 @@ impl Drop for Looking {
 
 impl Feed {
     /// Somebody looks.
-    pub fn look(self: &Arc<Self>) -> Looking {
+    pub fn look(self: &Arc<Self>) -> Viewer {
         self.viewers.fetch_add(1, Ordering::Relaxed);
-        let _asleep = self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner);
-        self.wanted.1.notify_all();
-        Looking(Arc::clone(self))
+        self.wanted.change(|()| {});
+        Viewer(Arc::clone(self))
     }
 
     /// How many look.
@@ -102,42 +102,46 @@ impl Feed {
     }
 
     /// Follows the door's state until told to stop.
-    pub(super) fn follow(&self, link: &DoorLink, stop: &Stop) {
-        link.follow(Want::default(), stop, |news| {
-            match news {
-                News::Up(hello) => {
+    pub(super) fn follow(&self, link: &DaemonLink, stop: &StopSignal) {
+        link.follow(WatchOptions::default(), stop, |update| {
+            match update {
+                LinkUpdate::Up(hello) => {
                     log::info!("event=door_up version={} rights={:?}", hello.version, hello.rights);
-                    self.known.send_replace(Known { hello: Some(hello), problem: None, state: None });
+                    self.known.send_replace(DaemonSnapshot {
+                        hello: Some(hello),
+                        problem: None,
+                        state: None,
+                    });
                 }
-                News::Down(problem) => {
+                LinkUpdate::Down(problem) => {
                     log::warn!("event=door_down reason={problem:?}");
-                    self.known.send_replace(Known { problem: Some(problem), ..Known::default() });
+                    self.known
+                        .send_replace(DaemonSnapshot { problem: Some(problem), ..DaemonSnapshot::default() });
                 }
-                News::State(state) => {
+                LinkUpdate::State(state) => {
                     self.known.send_modify(|known| known.state = Some(Arc::from(state)));
                 }
-                News::Entry(_) | News::View(_) => {}
+                LinkUpdate::Entry(_) | LinkUpdate::View(_) => {}
             }
             ControlFlow::Continue(())
         });
     }
 
     /// Brings pictures while somebody looks, until told to stop.
-    pub(super) fn show(&self, link: &DoorLink, stop: &Stop) {
+    pub(super) fn show(&self, link: &DaemonLink, stop: &StopSignal) {
         const TICK: Duration = Duration::from_millis(500);
         while !stop.is_set() {
             if self.viewers() == 0 {
                 self.view.send_replace(None);
-                let asleep = self.wanted.0.lock().unwrap_or_else(PoisonError::into_inner);
-                // Who came since is asked with the lock held: a wake-up from before it is not missed.
-                drop(self.wanted.1.wait_timeout_while(asleep, TICK, |()| self.viewers() == 0));
+                // Whoever came since is asked for with the lock held: no wake-up is missed.
+                drop(self.wanted.wait_while(TICK, |()| self.viewers() == 0));
                 continue;
             }
             let outcome = link.watch(
-                Want { since: None, picture: true },
+                WatchOptions { since: None, picture: true },
                 || stop.is_set(),
-                |news| {
-                    if let News::View(view) = news
+                |update| {
+                    if let LinkUpdate::View(view) = update
                         && let Some(text) = text(&view)
                     {
                         self.view.send_replace(Some(Arc::new(text)));
@@ -155,9 +159,9 @@ impl Feed {
     }
 }
 
-fn text(view: &View) -> Option<ViewText> {
+fn text(view: &View) -> Option<EncodedView> {
     use base64::Engine as _;
     let jpeg = base64::engine::general_purpose::STANDARD.decode(&view.jpeg).ok()?;
     let json = serde_json::to_string(view).ok()?;
-    Some(ViewText { event: format!("event: view\ndata: {json}\n\n").into(), jpeg })
+    Some(EncodedView { event: format!("event: view\ndata: {json}\n\n").into(), jpeg })
 }

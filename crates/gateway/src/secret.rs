@@ -11,45 +11,45 @@ use argon2::{Algorithm, Argon2, Block, Params, Version};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::GatewayError;
+use crate::error::GatewayError;
 use facelatch_host::disk::{self, FileSystem};
 
-/// A password has at least so many characters.
-pub const SHORTEST: usize = 10;
-/// And no more: hashing takes time.
-pub const LONGEST: usize = 200;
+/// The fewest characters of a password.
+pub const MIN_LENGTH: usize = 10;
+/// The most: hashing takes time.
+pub const MAX_LENGTH: usize = 200;
 /// A hash that asks for more memory, in KiB, or for more passes was not made here.
-const MOST: (u32, u32) = (64 * 1_024, 16);
+const MAX_COST: (u32, u32) = (64 * 1_024, 16);
 
 /// The operator's password, as its hash.
-pub struct Password {
+pub struct OperatorPassword {
     argon2: Argon2<'static>,
     salt: Salt,
     hash: Output,
-    /// For [`Password::device`].
+    /// For [`OperatorPassword::device`].
     key: Fingerprint,
 }
 
-impl std::fmt::Debug for Password {
+impl std::fmt::Debug for OperatorPassword {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Password(redacted)")
+        f.write_str("OperatorPassword(redacted)")
     }
 }
 
 /// The memory that passwords are hashed in. It is taken once: however often a password is tried, the
 /// process does not grow.
 #[derive(Default)]
-pub struct Memory(Vec<Block>);
+pub struct HashMemory(Vec<Block>);
 
-impl std::fmt::Debug for Memory {
+impl std::fmt::Debug for HashMemory {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Memory({} KiB)", self.0.len())
+        write!(f, "HashMemory({} KiB)", self.0.len())
     }
 }
 
-impl Memory {
+impl HashMemory {
     /// Takes what this password needs.
-    pub fn prepare(&mut self, password: &Password) {
+    pub fn prepare(&mut self, password: &OperatorPassword) {
         let blocks = password.argon2.params().block_count();
         if self.0.len() != blocks {
             self.0 = Vec::new();
@@ -58,27 +58,32 @@ impl Memory {
     }
 }
 
-impl Password {
+impl OperatorPassword {
     /// Reads the hash that [`set_password`] wrote.
     ///
     /// # Errors
-    /// When there is none, others can read it, or it is no hash.
+    /// When there is none, others can read it, or it is not a hash.
     pub fn load(path: &Path) -> Result<Self, GatewayError> {
-        let bytes = read(PASSWORD, path, "set one: sudo facelatch gateway password")?;
-        Self::parse(&bytes)
-            .ok_or_else(|| error(PASSWORD, path, "it is no argon2 hash: sudo facelatch gateway password"))
+        let bytes = read(PASSWORD, path, "set one: sudo facelatch-gateway password")?;
+        Self::parse(&bytes).ok_or_else(|| {
+            error(
+                PASSWORD,
+                path,
+                "not an argon2 hash; set the password again: sudo facelatch-gateway password",
+            )
+        })
     }
 
     fn parse(text: &[u8]) -> Option<Self> {
         let text = std::str::from_utf8(text).ok()?.trim();
         let parsed = PasswordHash::new(text).ok()?;
         let params = Params::try_from(&parsed).ok()?;
-        if params.m_cost() > MOST.0 || params.t_cost() > MOST.1 {
+        if params.m_cost() > MAX_COST.0 || params.t_cost() > MAX_COST.1 {
             return None;
         }
         let algorithm = Algorithm::try_from(parsed.algorithm.as_str()).ok()?;
         let version = parsed.version.map_or(Ok(Version::default()), Version::try_from).ok()?;
-        Some(Password {
+        Some(OperatorPassword {
             argon2: Argon2::new(algorithm, version, params),
             salt: parsed.salt?,
             hash: parsed.hash?,
@@ -88,8 +93,8 @@ impl Password {
 
     /// True for the right one. Takes tens of milliseconds, and as a rule 19 MiB of `memory`, which holds
     /// nothing of it afterwards.
-    pub fn is(&self, password: &str, memory: &mut Memory) -> bool {
-        if password.chars().count() > LONGEST {
+    pub fn is(&self, password: &str, memory: &mut HashMemory) -> bool {
+        if password.chars().count() > MAX_LENGTH {
             return false;
         }
         memory.prepare(self);
@@ -132,8 +137,8 @@ impl Password {
 /// # Errors
 /// When it is too short or too long, or the file cannot be written.
 pub fn set_password(path: &Path, password: &str) -> Result<(), GatewayError> {
-    if !(SHORTEST..=LONGEST).contains(&password.chars().count()) {
-        let problem = format!("the password must have {SHORTEST} to {LONGEST} characters");
+    if !(MIN_LENGTH..=MAX_LENGTH).contains(&password.chars().count()) {
+        let problem = format!("the password must have {MIN_LENGTH} to {MAX_LENGTH} characters");
         return Err(error(PASSWORD, path, problem));
     }
     let hash = Argon2::default()
@@ -165,7 +170,7 @@ pub fn token() -> Result<String, GatewayError> {
     Ok(encoded(&bytes))
 }
 
-/// Makes a new token for Prometheus and writes it; the one before is no longer good.
+/// Makes a new token for Prometheus and writes it; the previous one becomes invalid.
 ///
 /// # Errors
 /// When the file cannot be written.
@@ -183,7 +188,7 @@ pub fn load_token(path: &Path) -> Result<Option<Fingerprint>, GatewayError> {
     if !path.exists() {
         return Ok(None);
     }
-    let bytes = read(TOKEN, path, "make one: sudo facelatch gateway token")?;
+    let bytes = read(TOKEN, path, "make one: sudo facelatch-gateway token")?;
     Ok(Some(Fingerprint::of(String::from_utf8_lossy(&bytes).trim())))
 }
 
@@ -195,9 +200,7 @@ pub(super) fn guarded(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     let unreadable = |e| format!("cannot be read: {e}");
     let mut file = fs::File::open(path).map_err(unreadable)?;
     if file.metadata().map_err(unreadable)?.mode() & 0o027 != 0 {
-        return Err(
-            "others than its owner can change it, or everybody can read it: chmod g-w,o= it".to_owned()
-        );
+        return Err("its group can change it, or others can read or change it: chmod g-w,o= it".to_owned());
     }
     let mut bytes = Zeroizing::new(Vec::new());
     file.read_to_end(&mut bytes).map_err(unreadable)?;
@@ -206,14 +209,14 @@ pub(super) fn guarded(path: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
 
 /// Which content a file has, without reading it: another one whenever it was written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Stamp([i128; 5]);
+pub(super) struct FileStamp([i128; 5]);
 
-impl Stamp {
+impl FileStamp {
     /// Of the file there; `None` when there is none.
     pub(super) fn of(path: &Path) -> Option<Self> {
         let found = fs::metadata(path).ok()?;
         let time = |seconds: i64, nanos: i64| i128::from(seconds) * 1_000_000_000 + i128::from(nanos);
-        Some(Stamp([
+        Some(FileStamp([
             i128::from(found.dev()),
             i128::from(found.ino()),
             i128::from(found.size()),
@@ -266,22 +269,27 @@ mod tests {
     fn a_password_is_known_again_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("password");
-        assert!(Password::load(&path).unwrap_err().to_string().contains("facelatch gateway password"));
+        assert!(
+            OperatorPassword::load(&path).unwrap_err().to_string().contains("facelatch-gateway password")
+        );
         assert!(set_password(&path, "short").is_err());
         set_password(&path, "a long password").unwrap();
         let text = fs::read_to_string(&path).unwrap();
         assert!(text.starts_with("$argon2id$") && !text.contains("long"), "{text}");
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o600);
-        let password = Password::load(&path).unwrap();
-        let mut memory = Memory::default();
+        let password = OperatorPassword::load(&path).unwrap();
+        let mut memory = HashMemory::default();
         let mut is = |word: &str| password.is(word, &mut memory);
         assert!(is("a long password") && !is("a long passwore") && !is("") && is("a long password"));
         assert!(memory.0.iter().all(|block| block.as_ref().iter().all(|word| *word == 0)), "nothing is left");
-        assert_eq!(format!("{password:?}"), "Password(redacted)");
+        assert_eq!(format!("{password:?}"), "OperatorPassword(redacted)");
         fs::write(&path, "a long password").unwrap();
-        assert!(Password::load(&path).is_err(), "a password in plain words is none");
+        assert!(OperatorPassword::load(&path).is_err(), "a password in plain words is none");
         let greedy = text.replace("m=19456", "m=4194304");
-        assert!(greedy != text && Password::parse(greedy.as_bytes()).is_none(), "4 GiB are not taken");
+        assert!(
+            greedy != text && OperatorPassword::parse(greedy.as_bytes()).is_none(),
+            "4 GiB are not taken"
+        );
     }
 
     #[test]
@@ -290,7 +298,7 @@ mod tests {
         let path = folder.path().join("password");
         let set = || {
             set_password(&path, "a long password").unwrap();
-            Password::load(&path).unwrap()
+            OperatorPassword::load(&path).unwrap()
         };
         let password = set();
         let (one, two) = (password.device().unwrap(), password.device().unwrap());
@@ -333,12 +341,12 @@ mod tests {
     fn whatever_is_written_changes_the_stamp() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
-        assert!(Stamp::of(&path).is_none());
+        assert!(FileStamp::of(&path).is_none());
         set_token(&path).unwrap();
-        let first = Stamp::of(&path);
-        assert!(first.is_some() && first == Stamp::of(&path));
+        let first = FileStamp::of(&path);
+        assert!(first.is_some() && first == FileStamp::of(&path));
         set_token(&path).unwrap();
-        assert!(first != Stamp::of(&path));
+        assert!(first != FileStamp::of(&path));
     }
 
     #[test]

@@ -60,7 +60,7 @@ fn program() -> &'static str {
 fn misused(error: &clap::Error) -> ExitCode {
     let whole_help = error.kind() == clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if whole_help || !error.use_stderr() {
-        // Whoever has stopped reading wants no more.
+        // The reader has closed the pipe.
         let _ = error.print();
         return ExitCode::from(if error.use_stderr() { 2 } else { 0 });
     }

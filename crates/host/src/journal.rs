@@ -4,7 +4,7 @@
 //! `FACELATCH_EVENT=denied` and `FACELATCH_REASON=unknown`, so that `journalctl
 //! FACELATCH_EVENT=denied` finds it. A field says nothing that the line does not say.
 //!
-//! An entry is one datagram of <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>. Whoever logs never waits
+//! An entry is one datagram of <https://systemd.io/JOURNAL_NATIVE_PROTOCOL/>. Logging never waits
 //! for the journal: what it cannot take at once is lost and counted, so that a journal that hangs cannot
 //! hold the strike's thread.
 
@@ -23,9 +23,9 @@ const PREFIX: &str = "FACELATCH_";
 const SOCKET: &str = "/run/systemd/journal/socket";
 /// The journal's limit on the name of a field.
 const MAX_NAME: usize = 64;
-/// The journal takes no entry of more than 1,024 fields; those of no line of ours are so many.
+/// The journal accepts at most 1,024 fields per entry; no line of ours has that many.
 const MAX_FIELDS: usize = 64;
-/// A longer line is cut off, so that an entry fits a datagram.
+/// A longer line is truncated, so that an entry fits a datagram.
 const MAX_LINE: usize = 16_384;
 
 /// Starts logging for this process: to the journal when standard error is connected to it, as systemd does
@@ -75,7 +75,7 @@ impl Journal {
     fn send(&self, record: &Record<'_>) -> io::Result<()> {
         let entry = entry(self.identifier, record);
         match self.socket.send(&entry) {
-            // The journal was started anew.
+            // The journal was restarted.
             Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotConnected) => {
                 self.socket.connect(SOCKET)?;
                 self.socket.send(&entry)?;
@@ -96,7 +96,7 @@ impl Journal {
     }
 
     /// Says how many lines were lost, once there is room to say it.
-    fn own_up(&self) {
+    fn report_dropped(&self) {
         let lost = self.lost.swap(0, Ordering::Relaxed);
         if lost > 0 {
             let words =
@@ -117,7 +117,7 @@ impl Log for Journal {
 
     fn log(&self, record: &Record<'_>) {
         if self.stderr.matches(record) {
-            self.own_up();
+            self.report_dropped();
             self.write(record);
         }
     }

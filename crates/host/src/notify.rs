@@ -1,4 +1,4 @@
-//! What systemd is told: ready, alive, stopping. Outside systemd nothing happens.
+//! Messages to systemd: ready, alive, stopping. Outside systemd nothing happens.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -33,7 +33,7 @@ impl Supervisor {
         self.watchdog.map(|time| time / 4)
     }
 
-    /// Without a sign of life for so long it kills.
+    /// It kills after this long without a sign of life.
     pub fn limit(&self) -> Option<Duration> {
         self.watchdog
     }

@@ -370,7 +370,7 @@ impl Simulation {
 /// Why an enrolment came to no end.
 fn cut_short(door: &Door) -> String {
     let frames = door.controller().enrolment_frames().unwrap_or_default();
-    format!("the recording ended before one face was seen, and fit for enrolment, for long enough ({frames})")
+    format!("the recording ended before one face had been fit for enrolment for long enough ({frames})")
 }
 
 /// What a door did up to and with a frame.

@@ -21,10 +21,9 @@ pub(crate) fn parse(bytes: &[u8]) -> Result<ModelProto, String> {
     if bytes.is_empty() {
         return Err("the file is empty".into());
     }
-    let model =
-        ModelProto::decode(bytes).map_err(|e| format!("this is no ONNX file, or a damaged one ({e})"))?;
+    let model = ModelProto::decode(bytes).map_err(|e| format!("not an ONNX file, or a damaged one ({e})"))?;
     let Some(graph) = &model.graph else {
-        return Err("this is no ONNX file, or a damaged one (it holds no graph)".into());
+        return Err("not an ONNX file, or a damaged one (it holds no graph)".into());
     };
     if graph.node.is_empty() {
         return Err("its graph has no nodes".into());
@@ -381,7 +380,7 @@ pub(crate) mod tests {
     #[test]
     fn what_is_no_network_is_refused() {
         assert!(parse(b"").unwrap_err().contains("empty"));
-        assert!(parse(b"\x89PNG\r\n").unwrap_err().contains("no ONNX file"));
+        assert!(parse(b"\x89PNG\r\n").unwrap_err().contains("not an ONNX file"));
         assert!(parse(&[0x08, 0x08]).unwrap_err().contains("no graph"));
     }
 }

@@ -141,7 +141,7 @@ fn channel_axes(model: &ModelProto) -> Result<HashMap<String, usize>, String> {
 fn split(tensor: &TensorProto, axis: usize) -> Result<[TensorProto; 2], String> {
     let values = graph::floats(tensor)?;
     if !values.iter().all(|v| v.is_finite()) {
-        return Err("they hold values that are no numbers".into());
+        return Err("they hold values that are not numbers".into());
     }
     let channels = tensor.dims[axis] as usize;
     let inner: usize = tensor.dims[axis + 1..].iter().map(|d| *d as usize).product();
@@ -233,7 +233,7 @@ mod tests {
         assert!(told(&old).contains("operator set 11"));
         assert!(told(&model("Relu", weights("w", &[4, 30], &[0.5; 120]))).contains("no float weights"));
         assert!(told(&model("Conv", weights("w", &[2, 2], &[0.5; 4]))).contains("no float weights"));
-        assert!(told(&model("Conv", weights("w", &[4, 30], &[f32::NAN; 120]))).contains("no numbers"));
+        assert!(told(&model("Conv", weights("w", &[4, 30], &[f32::NAN; 120]))).contains("not numbers"));
         assert!(told(&model("Conv", weights("w", &[4, 31], &[0.5; 120]))).contains("120 values"));
         let again = quantize(&good.encode_to_vec()).unwrap().bytes;
         assert!(quantize(&again).unwrap_err().contains("already"));

@@ -14,25 +14,25 @@ use serde::de::DeserializeOwned;
 use super::{Reply, Request, Right};
 use facelatch_host::clock;
 
-/// An answer that takes longer is given up.
+/// How long to wait for an answer.
 const ANSWER: Duration = Duration::from_secs(10);
-/// Between two looks whether an answer is still wanted.
+/// How often to check whether an answer is still wanted.
 const TICK: Duration = Duration::from_millis(500);
-/// A longer reply is none of the daemon's.
+/// The longest reply; the daemon's are shorter.
 const MAX_REPLY: u64 = 8 << 20;
 
 /// Why the door gave no answer.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// No daemon listens.
-    #[error("the door's daemon does not run: systemctl status facelatch")]
+    #[error("the door's daemon is not running (check: systemctl status facelatch)")]
     Absent,
     /// The socket may not be used.
-    #[error("socket {path}: {source} (may this user use it, and does the daemon run?)", path = .path.display())]
+    #[error("socket {path}: {source} (check permissions and that the daemon is running)", path = .path.display())]
     Io {
         /// The socket.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// The daemon went away, or takes too long.
@@ -40,21 +40,21 @@ pub enum LinkError {
     Lost {
         /// The socket.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// What came is none of the protocol.
-    #[error("socket {path}: the daemon's answer is not understood: {problem}; install the same version of both", path = .path.display())]
+    /// The reply does not follow the protocol.
+    #[error("socket {path}: cannot understand the daemon's answer: {problem}; install the same version of both", path = .path.display())]
     Garbled {
         /// The socket.
         path: PathBuf,
         /// What is wrong with it.
         problem: String,
     },
-    /// The client has not got the right.
+    /// The client does not have the right.
     #[error("{message}")]
     NotAllowed {
-        /// The right that it takes; `None`: nobody gives it to a gateway.
+        /// The right needed; `None` if no gateway can have it.
         right: Option<Right>,
         /// What to do.
         message: String,
@@ -132,7 +132,7 @@ impl Client {
         Ok(reader)
     }
 
-    /// The next reply, unless it is `given_up` before. One that this version does not know is passed over.
+    /// The next reply, unless it is `given_up` before. One that this version does not know is skipped.
     fn receive(
         &self,
         reader: &mut BufReader<UnixStream>,

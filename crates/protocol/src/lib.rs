@@ -47,7 +47,7 @@ pub enum Request {
     },
     /// Let the enrolment button work once.
     AllowEnrolment {
-        /// Within so long.
+        /// Within this time.
         time: Duration,
     },
     /// Enrol a person from embeddings made of pictures.
@@ -113,7 +113,7 @@ pub enum Request {
     },
     /// Lift the lockout and forget the denials.
     ClearLockout {},
-    /// Accept the door's files as they are, although they do not belong together; normal mode again.
+    /// Accept the door's files as they are, although they do not match; normal mode again.
     AcceptRollback {},
     /// Which protocol and which rights there are.
     Hello {
@@ -135,7 +135,7 @@ pub enum Request {
     Entries {
         /// Those behind this one.
         since: u64,
-        /// At most so many, and at most [`MAX_ENTRIES`].
+        /// At most this many, and at most [`MAX_ENTRIES`].
         limit: usize,
     },
     /// Whether the audit log's chain holds.
@@ -143,14 +143,14 @@ pub enum Request {
     /// The gateway itself has refused another system's command; the audit log records it.
     ReportRefusal {
         /// What was asked.
-        what: Ordered,
+        what: RefusedCommand,
     },
 }
 
-/// What other systems may order by the gateway.
+/// A command of another system that the gateway has refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Ordered {
+pub enum RefusedCommand {
     /// As [`Request::Enroll`].
     Enroll,
     /// As [`Request::Mode`].
@@ -159,13 +159,13 @@ pub enum Ordered {
     Secure,
 }
 
-impl Ordered {
+impl RefusedCommand {
     /// What the audit log calls it.
     pub fn name(self) -> &'static str {
         match self {
-            Ordered::Enroll => "enroll",
-            Ordered::Mode => "mode",
-            Ordered::Secure => "secure",
+            RefusedCommand::Enroll => "enroll",
+            RefusedCommand::Mode => "mode",
+            RefusedCommand::Secure => "secure",
         }
     }
 }
@@ -267,7 +267,7 @@ fn one() -> usize {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "reply", rename_all = "snake_case")]
 pub enum Reply {
-    /// How an enrolment goes on.
+    /// The progress of an enrolment.
     Progress {
         /// In plain words.
         text: String,
@@ -472,7 +472,7 @@ pub struct Hello {
 pub struct State {
     /// As `status` answers.
     pub status: Status,
-    /// The attempt under way.
+    /// The attempt in progress.
     pub attempt: Attempt,
     /// What was counted since the start.
     pub metrics: Metrics,
@@ -482,7 +482,7 @@ pub struct State {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Colour {
-    /// Nothing goes on.
+    /// Nothing is happening.
     #[default]
     None,
     /// It is being identified or enrolled.
@@ -493,7 +493,7 @@ pub enum Colour {
     Red,
 }
 
-/// The attempt under way, as the person at the door sees it.
+/// The attempt in progress, as the person at the door sees it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The colour of the box.
@@ -512,7 +512,7 @@ pub struct Attempt {
 
 /// How good the face is for enrolment.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Aim {
+pub struct FramingHints {
     /// Width of the face in the camera's pixels.
     pub face_px: i32,
     /// The least width that can be enrolled.
@@ -541,8 +541,8 @@ pub struct View {
     /// Faces found, in pixels of this picture.
     pub faces: Vec<Rect>,
     /// How good the only face is for enrolment.
-    pub aim: Option<Aim>,
-    /// The attempt under way.
+    pub aim: Option<FramingHints>,
+    /// The attempt in progress.
     pub attempt: Attempt,
     /// The gray picture as JPEG in base64.
     pub jpeg: String,
@@ -612,7 +612,10 @@ mod tests {
                 r#"{"command":"watch","since":7,"picture":true}"#,
                 Request::Watch { since: Some(7), picture: true },
             ),
-            (r#"{"command":"report_refusal","what":"mode"}"#, Request::ReportRefusal { what: Ordered::Mode }),
+            (
+                r#"{"command":"report_refusal","what":"mode"}"#,
+                Request::ReportRefusal { what: RefusedCommand::Mode },
+            ),
         ] {
             assert_eq!(serde_json::from_str::<Request>(text).unwrap(), request);
             assert_eq!(serde_json::to_string(&request).unwrap(), text);

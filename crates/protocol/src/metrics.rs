@@ -101,7 +101,7 @@ impl Stages {
 /// What the supervisor's watchdog is given.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Watchdog {
-    /// It waits so long, in s.
+    /// The time it waits, in s.
     pub limit_s: f64,
     /// The least that was left of that when it was fed, over the last one to two minutes, in s.
     pub margin_s: f64,
@@ -112,7 +112,7 @@ pub struct Watchdog {
 pub struct Metrics {
     /// The latency of each stage.
     pub stages: Stages,
-    /// From the capture of the frame that decided to the driven strike.
+    /// From the capture of the deciding frame to the driven strike.
     pub release: Histogram,
     /// Releases by cause: `identified`, `rex`, `hold_open`.
     pub releases: BTreeMap<String, u64>,

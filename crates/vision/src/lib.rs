@@ -38,7 +38,7 @@ pub struct Scene<'a> {
 /// The numbers of vision.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct VisionRules {
-    /// How and when faces are looked for.
+    /// How and when to search for faces.
     pub search: SearchParams,
     /// How one face is followed.
     pub tracking: TrackRules,
@@ -48,7 +48,7 @@ pub struct VisionRules {
 
 /// A stage of vision.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub enum VisionStage {
     /// Looking for faces.
     Detect,
     /// Crop and network.
@@ -182,12 +182,12 @@ impl Vision {
         scene: Scene<'_>,
         gallery: &Gallery,
         purpose: Purpose,
-        mark: &mut dyn FnMut(Stage),
+        mark: &mut dyn FnMut(VisionStage),
     ) -> Result<Observation, EmbedError> {
         // While the scene is still, the faces are those of the frame scanned last. The probe is this
-        // frame's all the same: sightings come at the camera's rate, and no score is used twice.
+        // frame's anyway: sightings come at the camera's rate, and no score is used twice.
         self.searcher.search(scene.captured, scene.gray.view());
-        mark(Stage::Detect);
+        mark(VisionStage::Detect);
         let faces = self.searcher.faces();
         let mut embedding = None;
         let seen = match faces {
@@ -203,13 +203,13 @@ impl Vision {
                 };
                 let pixels = colour.unwrap_or(Pixels::gray(gray));
                 let probe = self.embedder.embed_pixels(pixels, *face, self.view)?;
-                mark(Stage::Embed);
+                mark(VisionStage::Embed);
                 let track = self.tracker.follow(scene.captured, *face);
                 if self.track.replace(track) != Some(track) {
                     self.matcher.forget();
                 }
                 let likeness = self.matcher.compare(gallery, &probe);
-                mark(Stage::Compare);
+                mark(VisionStage::Compare);
                 embedding = Some(probe);
                 let cues = match &mut self.liveness {
                     Some(liveness) => liveness.look(pixels, *face, track, purpose)?,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use facelatch::access::{Alarm, Mode, ModeCommand};
-use facelatch::audit::{AuditLog, Context, Fact, FolderDisk, Hash, Rotation, Stamp};
+use facelatch::audit::{AuditEvent, AuditLog, Context, FolderDisk, Hash, Rotation, Stamp};
 use facelatch::protocol::Request;
 use facelatch::time::Timestamp;
 
@@ -258,7 +258,7 @@ fn what_is_no_rollback_is_not_taken_for_one() {
     let disk = FolderDisk::for_writing(&bench.path("audit")).unwrap();
     let mut log = AuditLog::open(disk, rotation, context, now).unwrap();
     for event in ["started", "enrolled", "enrolled", "enrolled", "stopped"] {
-        log.append(&[(now, Fact::new(event))]).unwrap();
+        log.append(&[(now, AuditEvent::new(event))]).unwrap();
     }
     drop(log);
     fits(&mut bench, "an upgrade");

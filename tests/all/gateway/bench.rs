@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 use facelatch::demo::portrait::Portrait;
 use facelatch::demo::walkup::{Walk, WalkUp};
 use facelatch::protocol::{Request, State};
-use facelatch_gateway::daemon_link::DoorLink;
+use facelatch_gateway::daemon_link::DaemonLink;
 use facelatch_gateway::secret::set_password;
 
 use crate::common;
@@ -101,8 +101,8 @@ impl Bench {
         }
     }
 
-    pub fn link(&self) -> DoorLink {
-        DoorLink::new(&self.path("gateway"))
+    pub fn link(&self) -> DaemonLink {
+        DaemonLink::new(&self.path("gateway"))
     }
 
     pub fn raw(&self) -> UnixStream {

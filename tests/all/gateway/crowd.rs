@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use facelatch::access::{Mode, ModeCommand};
 use facelatch::protocol::Request;
-use facelatch_gateway::daemon_link::{LinkError, Want};
+use facelatch_gateway::daemon_link::{LinkError, WatchOptions};
 
 use super::bench::{Bench, wait_for};
 
@@ -122,12 +122,12 @@ fn watchers_leave_room_for_requests_and_requests_for_watchers() {
     assert!(watchers.iter_mut().all(is_held));
     // One more is told why not; whoever asks is answered.
     let began = Instant::now();
-    let more = link.watch(Want::default(), || false, |_| std::ops::ControlFlow::Break(()));
+    let more = link.watch(WatchOptions::default(), || false, |_| std::ops::ControlFlow::Break(()));
     assert!(matches!(&more, Err(LinkError::Refused { message }) if message.contains("too many")), "{more:?}");
     assert!(began.elapsed() < Duration::from_secs(4));
     bench.works();
     assert!(watchers.iter_mut().all(is_held));
     // A place that is left is free at once.
     drop(watchers.pop());
-    wait_for(|| link.watch(Want::default(), || false, |_| std::ops::ControlFlow::Break(())).ok());
+    wait_for(|| link.watch(WatchOptions::default(), || false, |_| std::ops::ControlFlow::Break(())).ok());
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use facelatch::access::ModeCommand;
 use facelatch::audit::Entry;
 use facelatch::protocol::Request;
-use facelatch_gateway::daemon_link::{LinkError, News, Stop, Want};
+use facelatch_gateway::daemon_link::{LinkError, LinkUpdate, StopSignal, WatchOptions};
 
 use super::bench::{Bench, wait_for};
 
@@ -111,11 +111,11 @@ fn a_gateway_with_every_right_pushes_out_no_release() {
     let mut bench = Bench::before("[\"view\", \"enrol\", \"release\"]", SMALL, film);
     let link = bench.link();
     // Everything that is written, also what is retired meanwhile.
-    let (stop, seen) = (Arc::new(Stop::default()), Arc::new(Mutex::new(BTreeMap::new())));
+    let (stop, seen) = (Arc::new(StopSignal::default()), Arc::new(Mutex::new(BTreeMap::new())));
     let (watching, told, kept) = (bench.link(), Arc::clone(&stop), Arc::clone(&seen));
     let follower = thread::spawn(move || {
-        watching.follow(Want { since: Some(0), picture: false }, &told, |news| {
-            if let News::Entry(entry) = news {
+        watching.follow(WatchOptions { since: Some(0), picture: false }, &told, |update| {
+            if let LinkUpdate::Entry(entry) = update {
                 kept.lock().unwrap().insert(entry.seq, *entry);
             }
             ControlFlow::Continue(())

@@ -13,7 +13,7 @@ use base64::Engine as _;
 use facelatch::access::ModeCommand;
 use facelatch::door::Existing;
 use facelatch::protocol::{Colour, Entries, PROTOCOL, Person, Request, Right, State, Verified, View};
-use facelatch_gateway::daemon_link::{LinkError, News, Stop, Want};
+use facelatch_gateway::daemon_link::{LinkError, LinkUpdate, StopSignal, WatchOptions};
 
 use super::bench::{Bench, SOON, gone, wait_for};
 
@@ -92,17 +92,17 @@ fn secure_comes_through_a_flood_of_other_requests_and_is_no_flood_itself() {
 #[test]
 fn entries_come_once_and_in_order_over_a_restart() {
     let mut bench = Bench::new("[\"view\"]");
-    let (stop, seen) = (Arc::new(Stop::default()), Arc::new(Mutex::new((Vec::new(), 0, 0))));
+    let (stop, seen) = (Arc::new(StopSignal::default()), Arc::new(Mutex::new((Vec::new(), 0, 0))));
     let (link, told, kept) = (bench.link(), Arc::clone(&stop), Arc::clone(&seen));
     let follower = thread::spawn(move || {
-        link.follow(Want { since: Some(0), picture: false }, &told, |news| {
+        link.follow(WatchOptions { since: Some(0), picture: false }, &told, |update| {
             let mut seen = kept.lock().unwrap();
-            match news {
-                News::Entry(entry) => seen.0.push((entry.seq, entry.event)),
-                News::Up(_) => seen.1 += 1,
-                News::State(_) => seen.2 += 1,
-                News::Down(_) => {}
-                News::View(_) => panic!("a picture that nobody asked for"),
+            match update {
+                LinkUpdate::Entry(entry) => seen.0.push((entry.seq, entry.event)),
+                LinkUpdate::Up(_) => seen.1 += 1,
+                LinkUpdate::State(_) => seen.2 += 1,
+                LinkUpdate::Down(_) => {}
+                LinkUpdate::View(_) => panic!("a picture that nobody asked for"),
             }
             ControlFlow::Continue(())
         });
@@ -132,10 +132,10 @@ fn the_picture_shows_the_face_and_what_the_door_says_of_it() {
     let mut views: Vec<View> = Vec::new();
     let began = Instant::now();
     let seen = bench.link().watch(
-        Want { since: None, picture: true },
+        WatchOptions { since: None, picture: true },
         || false,
-        |news| {
-            if let News::View(view) = news {
+        |update| {
+            if let LinkUpdate::View(view) = update {
                 views.push(*view);
             }
             let colours = |colour| views.iter().any(|v| v.attempt.colour == colour);

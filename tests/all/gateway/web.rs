@@ -125,7 +125,7 @@ fn an_enrolment_may_begin_as_soon_as_the_one_before_is_cancelled() {
         let begun = post("/people/enrol", &format!("&name={name}&anyway=yes"));
         assert_eq!(begun.status(), 303, "{name}: {}", begun.0);
         let second = post("/people/enrol", "&name=Eve");
-        assert!(second.status() == 409 && second.0.contains("under way"), "{}", second.0);
+        assert!(second.status() == 409 && second.0.contains("in progress"), "{}", second.0);
         let state = first_events(&gateway, &cookie).0;
         assert!(state.contains(&format!("{name}: ")) && state.contains("\"enrolment_runs\":true"), "{state}");
         assert_eq!(post("/people/cancel", "").status(), 303);
@@ -155,7 +155,7 @@ fn a_name_that_is_enrolled_is_a_question_and_nobody_is_replaced_without_an_answe
     let like = post("/people/enrol", "&name=eileen");
     assert!(like.status() == 409 && like.0.contains("can be taken for"), "{}", like.0);
     let gone = post("/people/enrol", "&name=Eileen&existing=replace&id=7");
-    assert!(gone.status() == 409 && gone.0.contains("is not who it was"), "{}", gone.0);
+    assert!(gone.status() == 409 && gone.0.contains("is somebody else now"), "{}", gone.0);
     assert!(!bench.state().status.enrolling && people() == before);
     for existing in ["look", "replace"] {
         let begun = post("/people/enrol", &format!("&name=Eileen&id=0&existing={existing}"));

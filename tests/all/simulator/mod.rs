@@ -121,7 +121,7 @@ fn may(subject: SubjectId, civil: Civil) -> bool {
 enum Happens {
     /// A visit begins.
     Visit,
-    /// The next frame of the visit under way.
+    /// The next frame of the visit in progress.
     Frame,
     Rex,
     Door(bool),

@@ -2,30 +2,33 @@
 
 use super::super::check::check;
 use super::super::writer::tests::{CONTEXT, MemDisk, ROTATION, Random, at, batch, open};
-use super::super::{AuditLog, Fact, Report, Rotation, Stamp};
+use super::super::{AuditEvent, AuditLog, LogCheck, Rotation, Stamp};
 use super::*;
 use facelatch_core::access::SubjectId;
 
-fn release(number: u64) -> Fact {
+fn release(number: u64) -> AuditEvent {
     let subject = Some(SubjectId(number as u32));
-    Fact { subject, similarity: Some(0.9), ..Fact::new("release").with("cause=identified") }
+    AuditEvent { subject, similarity: Some(0.9), ..AuditEvent::new("release").with("cause=identified") }
 }
 
 /// One release, one enrolment, and then noise that pushes both out many times over.
 fn flooded(rotation: Rotation) -> (MemDisk, AuditLog<MemDisk>) {
     let disk = MemDisk::default();
     let mut log = open(&disk, rotation).unwrap();
-    log.append(&[(at(1), Fact { subject: Some(SubjectId(7)), ..Fact::new("enrolled").with("from=camera") })])
-        .unwrap();
+    log.append(&[(
+        at(1),
+        AuditEvent { subject: Some(SubjectId(7)), ..AuditEvent::new("enrolled").with("from=camera") },
+    )])
+    .unwrap();
     log.append(&[(at(2), release(7))]).unwrap();
-    let noise = |n| (at(n), Fact::new("deny").with("reason=several_faces count=2"));
+    let noise = |n| (at(n), AuditEvent::new("deny").with("reason=several_faces count=2"));
     for n in 3..300 {
         log.append(&[noise(n)]).unwrap();
     }
     (disk, log)
 }
 
-fn report(disk: &MemDisk) -> Report {
+fn report(disk: &MemDisk) -> LogCheck {
     check(disk, None, |_, _| ()).unwrap().unwrap()
 }
 
@@ -47,7 +50,7 @@ fn noise_pushes_out_noise_and_nothing_else() {
     let own = entry::split(kept[1].1.strip_suffix(b"\n").unwrap()).unwrap().0;
     let before = entry::split(kept[0].1.strip_suffix(b"\n").unwrap()).unwrap().0;
     assert_eq!(before.chain(entry::split(kept[1].1.strip_suffix(b"\n").unwrap()).unwrap().1), own);
-    // A start goes on where the last one ended.
+    // A start continues where the last one ended.
     drop(log);
     log = open(&disk, ROTATION).unwrap();
     for n in 0..200 {
@@ -161,7 +164,7 @@ fn a_pool_in_another_s_place_is_found() {
     }
     drop(state);
     let broken = check(&disk, None, |_, _| ()).unwrap().unwrap_err();
-    assert!(broken.problem.contains("written anew"), "{broken}");
+    assert!(broken.problem.contains("was rewritten"), "{broken}");
 }
 
 #[test]
@@ -213,7 +216,7 @@ fn a_log_of_an_earlier_version_has_no_pools_and_gets_them() {
     let mut log = AuditLog::open(old.clone(), ROTATION, CONTEXT, stamp(5)).unwrap();
     log.append(&[(stamp(6), release(1))]).unwrap();
     for n in 10..200 {
-        log.append(&[(stamp(n), Fact::new("deny"))]).unwrap();
+        log.append(&[(stamp(n), AuditEvent::new("deny"))]).unwrap();
     }
     assert_eq!(report(&old).kept, 1);
     assert_eq!(report(&disk).kept, 2);

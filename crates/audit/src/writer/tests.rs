@@ -34,7 +34,7 @@ impl Random {
 }
 
 #[derive(Default)]
-pub(crate) struct State {
+pub(crate) struct DiskState {
     /// What the running system sees.
     pub(crate) seen: BTreeMap<String, Vec<u8>>,
     /// What survives a power cut for sure.
@@ -47,7 +47,7 @@ pub(crate) struct State {
 
 /// A disk in memory. A call at which the power fails is done, half done or not done.
 #[derive(Clone, Default)]
-pub(crate) struct MemDisk(pub(crate) Rc<RefCell<State>>);
+pub(crate) struct MemDisk(pub(crate) Rc<RefCell<DiskState>>);
 
 impl MemDisk {
     fn dead(&self) -> bool {
@@ -106,7 +106,7 @@ impl MemDisk {
     }
 }
 
-impl Disk for MemDisk {
+impl LogDisk for MemDisk {
     fn place(&self, name: &str) -> String {
         name.to_owned()
     }
@@ -184,15 +184,15 @@ pub(crate) fn open(disk: &MemDisk, rotation: Rotation) -> Result<AuditLog<MemDis
     AuditLog::open(disk.clone(), rotation, CONTEXT, at(0))
 }
 
-pub(crate) fn batch(random: &mut Random, number: u64) -> Vec<(Stamp, Fact)> {
-    let fact = |i| Fact {
+pub(crate) fn batch(random: &mut Random, number: u64) -> Vec<(Stamp, AuditEvent)> {
+    let event = |i| AuditEvent {
         event: ["release", "deny", "secured"][random.below(3)].to_owned(),
         subject: Some(SubjectId(random.below(50) as u32)),
         similarity: Some(random.below(1000) as f32 / 1000.0),
         detail: Some(format!("number={number}.{i}")),
         mark: None,
     };
-    (0..1 + number % 3).map(fact).map(|fact| (at(number), fact)).collect()
+    (0..1 + number % 3).map(event).map(|event| (at(number), event)).collect()
 }
 
 /// The releases that can still be read: those kept of retired files, and those in the files.
@@ -257,13 +257,13 @@ fn a_thousand_power_cuts_lose_nothing_that_was_synced_and_are_noted() {
             assert!(log.head().entries >= head.entries, "seed {seed}");
             loop {
                 number += 1;
-                let facts = batch(&mut random, number);
-                if log.append(&facts).is_err() {
+                let events = batch(&mut random, number);
+                if log.append(&events).is_err() {
                     break;
                 }
-                synced.extend(facts.iter().filter_map(|(_, fact)| fact.detail.clone()));
-                let release = facts.iter().filter(|(_, fact)| fact.event == "release");
-                opened.extend(release.filter_map(|(_, fact)| fact.detail.clone()));
+                synced.extend(events.iter().filter_map(|(_, event)| event.detail.clone()));
+                let release = events.iter().filter(|(_, event)| event.event == "release");
+                opened.extend(release.filter_map(|(_, event)| event.detail.clone()));
                 head = log.head();
                 if disk.0.borrow().fuse == Some(0) {
                     break;
@@ -458,7 +458,7 @@ fn damage_is_kept_as_evidence_and_the_log_goes_on() {
     bad[second].2[70] ^= 1;
     put(&disk, &bad);
     let mut log = open(&disk, ROTATION).unwrap();
-    log.append(&[(at(5), Fact::new("started"))]).unwrap();
+    log.append(&[(at(5), AuditEvent::new("started"))]).unwrap();
     let last = log.files.last().cloned().unwrap();
     let text = String::from_utf8(disk.read(&last).unwrap()).unwrap();
     assert!(text.contains("why=damaged") && text.contains(&format!("entry={entry}")), "{text}");
@@ -473,10 +473,10 @@ fn a_failed_sync_loses_nothing_when_it_is_tried_again() {
     let mut log = open(&disk, ROTATION).unwrap();
     let mut random = Random::new(3);
     for number in 1..200 {
-        let facts = batch(&mut random, number);
+        let events = batch(&mut random, number);
         disk.0.borrow_mut().fail_sync = number % 3 == 0;
-        if log.append(&facts).is_err() {
-            log.append(&facts).unwrap();
+        if log.append(&events).is_err() {
+            log.append(&events).unwrap();
         }
         // A rotation may have met the failing sync instead: it comes to pass later.
         disk.0.borrow_mut().fail_sync = false;
@@ -499,14 +499,14 @@ fn marks_go_on_over_files_cuts_and_damage_and_an_older_log_lacks_what_is_known()
         let disk = MemDisk::default();
         let mut log = open(&disk, ROTATION).unwrap();
         assert_eq!(log.marks(), None);
-        log.append(&[(at(1), Fact::new("enrolled").marked(change(1)))]).unwrap();
+        log.append(&[(at(1), AuditEvent::new("enrolled").marked(change(1)))]).unwrap();
         let (mut known, mut version, mut older) = (vec![log.head()], 1, None);
         for n in 0..30 {
             log.append(&batch(&mut random, n)).unwrap();
             if random.below(3) == 0 {
                 version += 1;
-                log.append(&[(at(n), Fact::new("removed").marked(change(version)))]).unwrap();
-                log.append(&[(at(n), Fact::new("enrolled").marked(change(version)))]).unwrap();
+                log.append(&[(at(n), AuditEvent::new("removed").marked(change(version)))]).unwrap();
+                log.append(&[(at(n), AuditEvent::new("enrolled").marked(change(version)))]).unwrap();
             }
             known.push(log.head());
             if n == 15 {

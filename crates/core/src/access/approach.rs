@@ -13,7 +13,7 @@ use crate::time::Timestamp;
 pub struct ApproachRules {
     /// An approach ends when no face was seen for longer than this.
     pub gap: Duration,
-    /// After so long a person who stays in the picture may be released again.
+    /// After this long a person who stays in the picture may be released again.
     pub cooldown: Duration,
 }
 

@@ -1,6 +1,6 @@
 //! Who may start an enrolment by the button.
 //!
-//! Whoever enrols somebody gives them the door: the button alone is no authorisation. It counts for a
+//! Enrolling somebody gives them the door: the button alone does not authorise. It counts for a
 //! while after an operator said so or an enrolled administrator's face was identified, for one enrolment
 //! each time, and for as long as a key switch or jumper on a line of its own is closed.
 
@@ -63,7 +63,7 @@ impl Authority {
         Authority { rules, until: None, key: false }
     }
 
-    /// The button counts for so long, at most the rules' window; zero takes it back. Returns how long.
+    /// The button counts for this long, at most the rules' window; zero revokes it. Returns how long.
     pub fn allow(&mut self, now: Timestamp, time: Duration) -> Duration {
         let time = time.min(self.rules.window);
         self.until = (!time.is_zero()).then(|| now + time);

@@ -1,6 +1,6 @@
 //! A known face that is neither clearly alive nor clearly a picture is asked to turn or to nod.
 //!
-//! [`Challenges`] owns the one that is under way and says what each frame makes of it. What counts as a
+//! [`Challenges`] owns the one that is in progress and says what each frame makes of it. What counts as a
 //! gesture is [`crate::liveness::challenge`]'s.
 
 use serde::{Deserialize, Serialize};
@@ -22,7 +22,7 @@ pub(super) struct Challenge {
     progress: Progress,
 }
 
-/// The challenge that is under way, and how many there were.
+/// The challenge that is in progress, and how many there were.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Challenges {
     current: Option<Challenge>,
@@ -49,7 +49,7 @@ impl Challenges {
         Challenges { current, issued }
     }
 
-    /// The one under way.
+    /// The one in progress.
     pub fn current(&self) -> Option<Challenge> {
         self.current
     }

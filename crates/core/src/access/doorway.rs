@@ -11,7 +11,7 @@ use crate::time::Timestamp;
 /// take a while.
 pub const CONTACT_LAG: Duration = Duration::from_millis(250);
 
-/// What the contact has told. Without a contact nothing is ever told, and there are no alarms.
+/// What the contact has reported. Without a contact there are neither reports nor alarms.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Doorway {
     held_open_after: Duration,
@@ -35,7 +35,7 @@ impl Doorway {
         Doorway { held_open_after, open: None, held: None, alarm: None }
     }
 
-    /// Whether the door stands open, if the contact has told.
+    /// Whether the door is open, if the contact has reported.
     pub fn open(&self) -> Option<bool> {
         self.open
     }

@@ -16,14 +16,14 @@ use crate::ids::TrackId;
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Event {
-    /// The picture is empty (said once, when a face has gone).
+    /// The picture is empty (reported once, when a face has gone).
     NoFace,
-    /// A face is being identified (said once per window).
+    /// A face is being identified (reported once per window).
     Identifying {
         /// Which.
         track: TrackId,
     },
-    /// Nobody is let in (said once per window and reason; an unknown face who stays is told again).
+    /// Nobody is let in (reported once per window and reason; an unknown face who stays is told again).
     Denied(DenyReason),
     /// The strike is released.
     Released(ReleaseReason),
@@ -42,7 +42,7 @@ pub enum Event {
     LockedOut {
         /// Denied attempts in a row.
         denials: u32,
-        /// For so long.
+        /// For this long.
         time: Duration,
     },
     /// The lockout is over.
@@ -58,25 +58,25 @@ pub enum Event {
         /// How old it was.
         age: Duration,
     },
-    /// The button may enrol once within so long.
+    /// The button may enrol once within this time.
     EnrolAllowed {
         /// Why.
         by: EnrolGrant,
-        /// For so long.
+        /// For this long.
         time: Duration,
     },
     /// The button was pressed without authorisation.
     ButtonRefused,
     /// An enrolment began.
     EnrolStarted,
-    /// The countdown stands at so many whole seconds (said when the number changes).
+    /// The countdown in whole seconds (reported when the number changes).
     EnrolCountdown {
         /// Seconds left, rounded up.
         seconds_left: u32,
     },
-    /// Most frames are of no use (said when the reason changes).
+    /// Most frames are of no use (reported when the reason changes).
     EnrolWaiting(EnrolWait),
-    /// The same goes on.
+    /// The same continues.
     EnrolStillWaiting {
         /// What is waited for.
         wait: EnrolWait,
@@ -140,7 +140,7 @@ impl From<EnrolNotice> for Event {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Indication {
-    /// Nothing goes on.
+    /// Nothing is happening.
     Idle,
     /// A face is being identified (orange).
     Identifying,

@@ -23,7 +23,7 @@ use crate::ids::SubjectId;
 use crate::liveness::{Gesture, LivenessRules, Unsure};
 use crate::time::Timestamp;
 
-/// What was last said of the picture in front of the camera.
+/// The last report about the picture in front of the camera.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Stage {

@@ -1,4 +1,4 @@
-//! What breaks, what somebody should look after, and files that do not belong together.
+//! What breaks, what somebody should look after, and files that do not match.
 
 use std::fmt;
 

@@ -9,7 +9,7 @@ use super::mode::ModeCommand;
 use super::schedule::{Civil, Timetable};
 use super::sighting::Sighting;
 
-/// What the controller is told.
+/// An input of the controller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Input {
@@ -38,7 +38,7 @@ pub enum Input {
     Enrol,
     /// The enrolment button was pressed: as [`Input::Enrol`] where that is authorised.
     EnrolButton,
-    /// An operator lets the button enrol once within so long; zero takes it back.
+    /// An operator lets the button enrol once within this time; zero revokes it.
     AllowEnrolment {
         /// At most [`super::ButtonRules::window`].
         time: Duration,
@@ -50,7 +50,7 @@ pub enum Input {
         /// True while it is closed.
         active: bool,
     },
-    /// Stop an enrolment that is under way.
+    /// Stop an enrolment that is in progress.
     CancelEnrol,
     /// Secure the strike now and forget the attempt; ends holding open.
     Secure,
@@ -64,8 +64,8 @@ pub enum Input {
     /// Something broke: the strike is secured. [`Fault::Store`] alone leaves a release to somebody who
     /// asked to leave.
     Fault(Fault),
-    /// The door's files do not belong together: secure mode and an alarm, over restarts, until an operator
-    /// accepts it. A release that somebody inside asked for goes on.
+    /// The door's files do not match: secure mode and an alarm, over restarts, until an operator
+    /// accepts it. A release that somebody inside asked for continues.
     RolledBack(RolledBack),
     /// An operator accepts the files as they are: normal mode again.
     AcceptRollback,

@@ -1,7 +1,7 @@
 //! Lockout: after some denied attempts no face opens for a while, each time for longer.
 //!
 //! Only the monotonic clock counts, so that nobody shortens a lockout by setting the wall clock. That
-//! clock starts anew at each boot: a lockout that is found after a reboot begins again in full.
+//! clock restarts at each boot: a lockout that is found after a reboot begins again in full.
 
 use std::time::Duration;
 
@@ -19,9 +19,9 @@ pub struct LockoutRules {
     pub first: Duration,
     /// No lockout is longer.
     pub longest: Duration,
-    /// Without a denial for so long the denials are forgotten.
+    /// After this long without a denial, denials are forgotten.
     pub forget: Duration,
-    /// An unknown face that stays in the picture is another attempt after so long.
+    /// An unknown face that stays in the picture is another attempt after this long.
     pub again: Duration,
 }
 
@@ -53,7 +53,7 @@ pub enum Restored<T> {
     Fresh,
     /// The machine has run on: times of the monotonic clock still mean the same.
     SameBoot(T),
-    /// The machine was started anew.
+    /// The machine was rebooted.
     OtherBoot(T),
     /// Something was saved that cannot be read.
     Unreadable,
@@ -146,7 +146,7 @@ impl Lockout {
         Some(time)
     }
 
-    /// Somebody known came, or an operator said so.
+    /// A known person came, or an operator ended it.
     pub fn clear(&mut self) {
         self.saved = SavedLockout::default();
         self.forget = None;

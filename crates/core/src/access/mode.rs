@@ -15,13 +15,13 @@ pub enum ModeCommand {
     /// No face opens, over restarts, until the normal mode is asked for. Request to exit still opens, and the
     /// strike can be held open.
     Secure,
-    /// The strike stays released for so long, at most [`super::AccessRules::max_hold_open`]; then the mode is
+    /// The strike stays released for this long, at most [`super::AccessRules::max_hold_open`]; then the mode is
     /// what it was.
     HoldOpen {
         /// How long.
         time: Duration,
     },
-    /// The strike is released for at least so long, as by [`ModeCommand::HoldOpen`]; a release under way that ends
+    /// The strike is released for at least this long, as by [`ModeCommand::HoldOpen`]; a release in progress that ends
     /// later ends when it would have. So a moment's unlock by another system does not cut short what an operator
     /// holds open, or what somebody leaves by.
     Unlock {

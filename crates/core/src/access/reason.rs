@@ -214,14 +214,14 @@ impl DenyCode {
 
     fn words(self) -> (&'static str, &'static str) {
         match self {
-            DenyCode::Unknown => ("unknown", "a face that is not known here"),
+            DenyCode::Unknown => ("unknown", "a face that is not enrolled"),
             DenyCode::NobodyEnrolled => ("nobody_enrolled", "nobody is enrolled"),
             DenyCode::Ambiguous => ("ambiguous", "like two people"),
             DenyCode::PoorPicture => ("poor_picture", "too dark, too bright or too far away"),
             DenyCode::SeveralFaces => ("several_faces", "more than one face"),
-            DenyCode::AlreadyReleased => ("already_released", "had been let in before"),
+            DenyCode::AlreadyReleased => ("already_released", "was already let in"),
             DenyCode::LockedOut => ("locked_out", "locked out after denied attempts"),
-            DenyCode::OutOfHours => ("out_of_hours", "not at this hour"),
+            DenyCode::OutOfHours => ("out_of_hours", "outside permitted hours"),
             DenyCode::ClockNotSet => ("clock_not_set", "the clock is not set"),
             DenyCode::SecureMode => ("secure_mode", "secure mode"),
             DenyCode::NotRecorded => ("not_recorded", "the log could not be written"),
@@ -230,9 +230,7 @@ impl DenyCode {
             DenyCode::SecondFactor => ("second_factor", "the second factor was missing"),
             DenyCode::TurnHead => ("turn_head", "asked to turn the head"),
             DenyCode::Nod => ("nod", "asked to nod"),
-            DenyCode::ChallengeFailed => {
-                ("challenge_failed", "the head was not turned, or not nodded with, when asked")
-            }
+            DenyCode::ChallengeFailed => ("challenge_failed", "the head movement challenge failed"),
         }
     }
 
@@ -312,46 +310,43 @@ impl fmt::Display for DenyReason {
     /// The reason in words for the person at the door.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            DenyReason::Unknown { best_mean: Some(_) } => write!(f, "this face is not known here"),
+            DenyReason::Unknown { best_mean: Some(_) } => write!(f, "this face is not enrolled"),
             DenyReason::Unknown { best_mean: None } => write!(f, "nobody is enrolled"),
             DenyReason::Ambiguous { .. } => {
-                write!(f, "this face is like two people's: ask who looks after the door")
+                write!(f, "two enrolled people match: ask the administrator")
             }
             DenyReason::PoorPicture { unusable, .. } => write!(f, "not recognised: {}", unusable.advice()),
             DenyReason::SeveralFaces { count } => write!(f, "{count} faces at once: one at a time please"),
             DenyReason::AlreadyReleased { .. } => {
-                write!(f, "the door was opened for you already: step back and come again")
+                write!(f, "the door was already opened for you: step back and come again")
             }
             DenyReason::LockedOut { left } => {
                 let seconds = left.as_secs_f64().ceil();
-                write!(f, "too many denied attempts: closed for another {seconds} s")
+                write!(f, "too many denied attempts: locked for another {seconds} s")
             }
-            DenyReason::OutOfHours { .. } => write!(f, "you may not come in at this hour"),
+            DenyReason::OutOfHours { .. } => write!(f, "outside your permitted hours"),
             DenyReason::ClockNotSet { .. } => {
-                write!(f, "the door's clock is not set, so that your hours cannot be checked")
+                write!(f, "the door's clock is not set, so your hours cannot be checked")
             }
-            DenyReason::SecureMode => write!(f, "the door is closed by an operator"),
+            DenyReason::SecureMode => write!(f, "an operator has secured the door"),
             DenyReason::NotRecorded => {
                 write!(f, "the door's log cannot be written: tell an operator, and come again")
             }
             DenyReason::Spoof { .. } => {
-                write!(
-                    f,
-                    "this looks like a picture of a face: step out of the camera's sight and come again"
-                )
+                write!(f, "this looks like a picture of a face: step out of view and come again")
             }
             DenyReason::NotSureAlive { .. } => {
-                write!(f, "not sure that this is a living face: move your head a little")
+                write!(f, "please move your head a little")
             }
             DenyReason::SecondFactor { .. } => {
-                write!(f, "not sure that this is a living face: give the second factor (code or key)")
+                write!(f, "please give the second factor (code or key)")
             }
             DenyReason::TurnHead { .. } => {
                 write!(f, "turn your head a little to one side and look at the camera again")
             }
             DenyReason::Nod { .. } => write!(f, "nod once and look at the camera again"),
             DenyReason::ChallengeFailed { .. } => {
-                write!(f, "that was not seen: step out of the camera's sight and come again")
+                write!(f, "the movement was not seen: step out of view and come again")
             }
         }
     }

@@ -123,7 +123,7 @@ pub enum ReplayError {
     #[error("a step before the first snapshot: the start of the recording is missing")]
     NoSnapshot,
     /// Written by another version.
-    #[error("this recording has format {0}, this facelatch reads {FORMAT}")]
+    #[error("this recording has format {0}; this facelatch reads format {FORMAT}")]
     Format(u32),
     /// The replay answered something else.
     #[error("at {at:?} the replay differs: recorded {recorded}, replayed {replayed}")]

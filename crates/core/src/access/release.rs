@@ -24,7 +24,7 @@ pub enum ReleaseReason {
     Rex,
     /// An operator holds the door open.
     HoldOpen {
-        /// For so long.
+        /// For this long.
         time: Duration,
     },
 }
@@ -51,13 +51,13 @@ pub enum SecureReason {
     TimeOver,
     /// The door was opened and closed.
     DoorClosed,
-    /// An operator said so.
+    /// An operator's command.
     Command,
     /// The audit log did not take the entry.
     NotRecorded,
     /// Something broke.
     Fault(Fault),
-    /// The door's files do not belong together.
+    /// The door's files do not match.
     RolledBack,
 }
 
@@ -75,7 +75,7 @@ impl SecureReason {
     }
 }
 
-/// A release under way.
+/// A release in progress.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Release {
     until: Timestamp,
@@ -115,7 +115,7 @@ impl Release {
         Release { until: now + time, kind: Kind::Held }
     }
 
-    /// Held open for at least so long; not at all before this release would have ended.
+    /// Held open for at least this long; not at all before this release would have ended.
     pub fn extended(self, now: Timestamp, time: Duration) -> Self {
         Release { until: self.until.max(now + time), kind: Kind::Held }
     }
@@ -185,22 +185,22 @@ impl StrikeTimer {
         self.release.is_some_and(|release| release.is_held())
     }
 
-    /// True while a release is under way that somebody inside asked for.
+    /// True while a release is in progress that somebody inside asked for.
     pub fn is_exit(&self) -> bool {
         self.release.is_some_and(|release| release.is_exit())
     }
 
-    /// When the release under way ends.
+    /// When the release in progress ends.
     pub fn deadline(&self) -> Option<Timestamp> {
         self.release.map(|release| release.until())
     }
 
-    /// True when the release under way should have ended.
+    /// True when the release in progress should have ended.
     pub fn is_overdue(&self, now: Timestamp) -> bool {
         self.release.is_some_and(|release| now >= release.until())
     }
 
-    /// Releases for one passage; false when a release is under way. That is not prolonged: the time energised stays
+    /// Releases for one passage; false when a release is in progress. That is not prolonged: the time energised stays
     /// bounded by the hold time whatever comes in. `exit`: somebody inside asked for it.
     pub fn pass(&mut self, now: Timestamp, hold: Duration, exit: bool) -> bool {
         let begins = self.release.is_none();
@@ -255,7 +255,7 @@ mod tests {
         let mut strike = StrikeTimer::default();
         assert!(strike.pass(S(1), 3 * SECOND, false));
         assert!(!strike.is_exit());
-        assert!(!strike.pass(S(3), 3 * SECOND, true), "under way");
+        assert!(!strike.pass(S(3), 3 * SECOND, true), "in progress");
         assert!(strike.is_exit() && strike.is_released() && !strike.is_held());
         assert!(!strike.pass(S(3), 3 * SECOND, false));
         assert!(strike.is_exit(), "somebody relies on it still");

@@ -30,7 +30,7 @@ pub struct AccessRules {
     pub lockout: LockoutRules,
     /// What to do about hours while the clock is not set.
     pub unset_clock: UnsetClock,
-    /// A door that stands open for so long raises an alarm.
+    /// A door left open for this long raises an alarm.
     pub held_open_after: Duration,
     /// The enrolment countdown.
     pub enrolment: EnrolmentRules,

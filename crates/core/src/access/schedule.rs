@@ -108,9 +108,9 @@ impl Hours {
     }
 }
 
-/// Why a text is no hours.
+/// Why a text is not a schedule.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("\"{0}\" is no schedule: write \"mon-fri 08:00-18:00\", \"sat,sun 22:00-02:00\" or \"always\"")]
+#[error("\"{0}\" is not a schedule: write \"mon-fri 08:00-18:00\", \"sat,sun 22:00-02:00\" or \"always\"")]
 pub struct HoursError(String);
 
 impl FromStr for Hours {

@@ -28,7 +28,7 @@ pub enum Seen {
         /// How much it is like the people enrolled.
         #[serde(flatten)]
         likeness: Likeness,
-        /// Why it cannot be enrolled, if so. Matching takes it all the same.
+        /// Why it cannot be enrolled, if so. Matching uses it anyway.
         unusable: Option<QualityIssue>,
         /// What speaks for or against its being alive.
         #[serde(default)]
@@ -36,7 +36,7 @@ pub enum Seen {
     },
 }
 
-/// One processed frame, as the controller is told of it. Holds no biometric data.
+/// One processed frame, as an input of the controller. Holds no biometric data.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sighting {
     /// When the frame was captured, on the clock of `now`.

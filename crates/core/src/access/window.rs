@@ -41,12 +41,12 @@ pub struct WindowRules {
 }
 
 impl WindowRules {
-    /// The mean similarity from which one of so many subjects is identified.
+    /// The mean similarity that identifies one of this many subjects.
     pub fn required(&self, subjects: usize) -> f32 {
         self.threshold + self.raise(subjects)
     }
 
-    /// What so many subjects add to the threshold.
+    /// What this many subjects add to the threshold.
     pub fn raise(&self, subjects: usize) -> f32 {
         (f64::from(self.gallery_raise.max(0.0)) * (subjects.max(1) as f64).log10()) as f32
     }
@@ -186,7 +186,7 @@ impl Window {
 
     /// What the frames collected, and those of the track shortly before, say of liveness.
     ///
-    /// With a subject, only frames count that look like him or her themselves, at half the threshold at
+    /// With a subject, only frames that look like that person count, at half the threshold at
     /// least: what a living stranger's face did says nothing of the photograph that is held up next.
     pub fn evidence(&self, subject: Option<SubjectId>) -> Evidence {
         let alike = |entry: &&Entry| {
@@ -368,9 +368,9 @@ mod tests {
             ("mean at the threshold", &[(1, 0, 0.3), (1, 50, 0.3), (1, 100, 0.3)], identified(0.3)),
             ("mean below it", &[(1, 0, 0.5), (1, 50, 0.25), (1, 100, 0.0)], unknown(0.25)),
             ("the latest three", &[(1, 0, -1.0), (1, 50, 0.5), (1, 90, 0.5), (1, 99, 0.5)], identified(0.5)),
-            ("another track starts anew", &[(1, 0, 0.9), (1, 50, 0.9), (2, 100, 0.9)], undecided(1)),
-            ("a gap starts anew", &[(1, 0, 0.9), (1, 50, 0.9), (1, 551, 0.9)], undecided(1)),
-            ("a repeated frame starts anew", &[(1, 0, 0.9), (1, 50, 0.9), (1, 50, 0.9)], undecided(1)),
+            ("another track restarts it", &[(1, 0, 0.9), (1, 50, 0.9), (2, 100, 0.9)], undecided(1)),
+            ("a gap restarts it", &[(1, 0, 0.9), (1, 50, 0.9), (1, 551, 0.9)], undecided(1)),
+            ("a repeated frame restarts it", &[(1, 0, 0.9), (1, 50, 0.9), (1, 50, 0.9)], undecided(1)),
             ("as old as it may be", &[(1, 0, 0.9), (1, 450, 0.9), (1, 900, 0.9)], identified(0.9)),
             ("too old to be full", &[(1, 0, 0.9), (1, 450, 0.9), (1, 901, 0.9)], undecided(2)),
         ] {
@@ -413,7 +413,7 @@ mod tests {
         assert!(matches!(verdict(&[(1, 0.80), (2, 0.71)]), Verdict::Ambiguous { .. }));
         assert!(matches!(verdict(&[(1, 0.80), (2, 0.69)]), Verdict::Identified { .. }));
         assert!(matches!(verdict(&[(1, 0.35), (2, 0.34)]), Verdict::Unknown { .. }), "below it, no doubt");
-        // Ten: 0.5. Subjects that say nothing count all the same.
+        // Ten: 0.5. Subjects without a score count as well.
         let ten = |best| (0..10).map(|n| (n, if n == 7 { best } else { f32::NAN })).collect::<Vec<_>>();
         assert!(matches!(verdict(&ten(0.49)), Verdict::Unknown { .. }));
         assert!(matches!(verdict(&ten(0.51)), Verdict::Identified { subject: SubjectId(7), .. }));

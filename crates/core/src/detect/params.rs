@@ -5,7 +5,7 @@
 pub struct ScanParams {
     /// Ratio of successive scales, above 1. 1.1 finds more, 1.6 is faster.
     pub scale_factor: f64,
-    /// A face needs more alike hits than this; 0 returns the raw hits.
+    /// A face needs more neighbouring hits than this; 0 returns the raw hits.
     pub min_neighbors: u32,
     /// Smallest face edge in pixels, 0 for the cascade's window.
     pub min_size: u32,
@@ -27,7 +27,7 @@ pub enum ParamsError {
     #[error("scale factor {0}: it must be a finite number above 1, usually 1.05 to 1.6")]
     ScaleFactor(f64),
     /// The size limits exclude everything.
-    #[error("smallest face {min} px is above the largest, {max} px")]
+    #[error("smallest face ({min} px) is larger than the largest ({max} px)")]
     Sizes {
         /// Smallest size asked for.
         min: u32,

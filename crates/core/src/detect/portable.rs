@@ -47,7 +47,7 @@ pub(super) struct Plan {
 #[derive(Clone, Copy, PartialEq)]
 enum Outcome {
     Hit,
-    /// Rejected by the first stage: the next position is passed over.
+    /// Rejected by the first stage: the next position is skipped.
     FirstStage,
     /// Rejected by a later stage or for lack of contrast.
     Rejected,

@@ -59,7 +59,7 @@ pub enum SearchParamsError {
     #[error(transparent)]
     Scan(#[from] ParamsError),
     /// A still scene would be left alone too long.
-    #[error("longest sleep {0:?}: at most 1 s, or a face that stands still is found too late")]
+    #[error("longest scan pause {0:?}: at most 1 s, or a motionless face is found too late")]
     LongestSleep(Duration),
     /// Noise would count as motion, or nothing would.
     #[error("motion threshold and motion blocks must be at least 1")]

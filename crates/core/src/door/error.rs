@@ -29,8 +29,8 @@ pub enum DoorError {
     },
     /// Somebody has the name, and nothing was said of them.
     #[error(
-        "\"{name}\" is enrolled already (id {subject}): say whether to put this face in their place (--replace) or \
-         to add a look to theirs (--add-look), or choose another name"
+        "\"{name}\" is already enrolled (id {subject}): say whether to replace them (--replace) or \
+         to add a look (--add-look), or choose another name"
     )]
     Enrolled {
         /// That name.
@@ -40,8 +40,8 @@ pub enum DoorError {
     },
     /// The face is not like the one enrolled under the name.
     #[error(
-        "the face is not like that of \"{name}\" (id {subject}): nothing was changed; if that is right, say so as \
-         well (--unlike)"
+        "the face is not like that of \"{name}\" (id {subject}): nothing was changed; to accept this face, \
+         add --unlike"
     )]
     Unlike {
         /// That name.
@@ -60,14 +60,14 @@ pub enum DoorError {
         source: Box<DoorError>,
     },
     /// One enrolment at a time.
-    #[error("an enrolment is under way: wait for its end, or cancel it")]
+    #[error("an enrolment is in progress: wait until it ends, or cancel it")]
     Busy,
     /// One change of the gallery at a time.
     #[error("another change of the gallery is being written: try again")]
     Saving,
     /// The door's files were put back from a copy.
     #[error(
-        "the door's files do not belong together ({what}: older than the others say, see facelatch status): \
+        "the door's files do not match one another ({what}: one is older than the others record; see facelatch status): \
          facelatch mode normal --accept-rollback accepts them as they are"
     )]
     RolledBack {
@@ -75,7 +75,7 @@ pub enum DoorError {
         what: RolledBack,
     },
     /// There is nothing to accept.
-    #[error("nothing was rolled back: there is nothing to accept")]
+    #[error("no rollback was detected: there is nothing to accept")]
     NotRolledBack,
     /// Longer than configured, or not at all.
     #[error("the door can be held open for 1 s to {} s (access.max_hold_open_s)", max.as_secs())]

@@ -35,7 +35,7 @@ use crate::observation::{Observation, Purpose};
 use crate::strike::StrikeState;
 use crate::time::Timestamp;
 
-/// A recording begins anew with a snapshot after so many steps.
+/// A recording restarts with a snapshot after this many steps.
 const SNAPSHOT_EVERY: u32 = 10_000;
 
 /// A change of the gallery that is being written.
@@ -164,7 +164,7 @@ impl Door {
         self.changing.iter().flat_map(|change| &change.reports)
     }
 
-    /// Accepts the door's files as they are, although they do not belong together; it counts, and the door is
+    /// Accepts the door's files as they are, although they do not match; it counts, and the door is
     /// in normal mode, once the gallery is written.
     ///
     /// # Errors
@@ -242,7 +242,7 @@ impl Door {
     /// Starts the enrolment of the next person before the camera; without a name, under a new one.
     ///
     /// # Errors
-    /// When the name is unusable or somebody's of whom nothing is said, an enrolment is under way or the gallery
+    /// When the name is unusable or somebody's of whom nothing is said, an enrolment is in progress or the gallery
     /// is being written.
     pub fn enrol(
         &mut self,
@@ -366,7 +366,7 @@ impl Door {
                 let logged = reason.clone();
                 effects.push(Effect::Report(Report::EnrolRefused { reason, logged, like: None }));
             }
-            // Who asked for the change is told by the one who could not write it.
+            // The thread that could not write the change reports it to its requester.
             Err(_) => {}
         }
         let taken = self.taken.take();

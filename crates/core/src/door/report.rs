@@ -62,7 +62,7 @@ pub enum Report {
         /// Who.
         subject: SubjectId,
     },
-    /// An operator has accepted the door's files, which do not belong together, as they are.
+    /// An operator has accepted the door's files, which do not match, as they are.
     RollbackAccepted,
     /// Somebody's time is over: not let in from now on.
     Disabled {

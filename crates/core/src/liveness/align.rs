@@ -37,7 +37,7 @@ impl Homography {
     fn of(m: [[f32; 3]; 3]) -> Option<Self> {
         let n = m[2][2];
         let [[a, b, c], [d, e, f], [g, h, _]] = m.map(|row| row.map(|v| v / n));
-        // Divided by nothing, they are no numbers.
+        // A division by zero would give NaN.
         let homography = Homography([a - 1.0, b, c, d, e - 1.0, f, g, h]);
         homography.0.iter().all(|v| v.is_finite()).then_some(homography)
     }
@@ -45,7 +45,7 @@ impl Homography {
     /// This after the inverse of `step`.
     fn without(&self, step: &Homography) -> Option<Self> {
         let [[a, b, c], [d, e, f], [g, h, i]] = step.matrix();
-        // The adjugate is the inverse but for a factor, which `of` takes out.
+        // The adjugate is the inverse up to a factor, which `of` takes out.
         let inverse = [
             [e * i - f * h, c * h - b * i, b * f - c * e],
             [f * g - d * i, a * i - c * g, c * d - a * f],

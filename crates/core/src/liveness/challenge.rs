@@ -81,7 +81,7 @@ pub const MAX_RETURNED: f32 = 0.07;
 /// The other of both motions is less than this share of the one that was asked for.
 const MAX_CROSS_SHARE: f32 = 0.5;
 
-/// So many frames must have it turned, and so many later ones back.
+/// The number of frames that must show it turned, and of later ones that must show it back.
 const MIN_FRAMES: u32 = 3;
 
 /// How much of a gesture was seen.
@@ -158,7 +158,7 @@ mod tests {
                 false,
             ),
             (
-                "to and fro is no turn to one side",
+                "to and fro is not a turn to one side",
                 Gesture::Turn,
                 &[left, right, left, right, still, still, still],
                 false,

@@ -24,7 +24,7 @@ pub struct Cues {
     /// The network's probability that the face is alive, 0 to 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<f32>,
-    /// While a challenge goes on: how far the head has turned since it was asked to ([`super::turn`]).
+    /// During a challenge: how far the head has turned since it was asked to ([`super::turn`]).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub turn: Option<f32>,
     /// The same of a nod.

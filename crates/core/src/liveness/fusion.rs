@@ -333,7 +333,7 @@ mod tests {
             ("a person", ALIVE, true, false),
             ("a print", print, false, true),
             ("a screen", screen, false, true),
-            ("who stands quite still is no picture, and not known to be alive", still, false, false),
+            ("a motionless face is not a picture, and not known to be alive", still, false, false),
             ("a flat face that convinces all other cues", cut_out, false, false),
             ("a face of paper", paper, false, true),
             ("who breathes", hardly, true, false),
@@ -496,7 +496,7 @@ mod tests {
         ] {
             assert_eq!(evidence.judge(&rules), verdict, "{evidence:?}");
         }
-        // A cue below the veto, whatever the others say; local binary patterns have none.
+        // A cue below the veto, whatever the others say; the patterns have none.
         let with = |moire, lbp| Evidence { moire, lbp, ..evidence(Some(1.5), Some(2.5)) };
         for (evidence, unopposed) in [
             (with(Some(-0.5), None), true),

@@ -62,7 +62,7 @@ fn block(from: &Reduced, to: &Reduced, x0: usize, y0: usize, aligned: &Aligned) 
     for (dy, row) in seen.iter().enumerate() {
         for (dx, value) in row.iter().enumerate() {
             let (gx, gy) = from.slope(x0 + dx, y0 + dy);
-            // Light that changes over the face is no motion.
+            // Light that changes over the face is not motion.
             let error = (value - mean_to) - (from.at(x0 + dx, y0 + dy) - mean_from);
             xx += gx * gx;
             xy += gx * gy;

@@ -5,7 +5,7 @@
 
 use crate::picture::{GrayView, Rect};
 
-/// About so many reduced pixels across a face.
+/// The approximate width of a face in reduced pixels.
 pub const FACE: i32 = 40;
 
 /// A reduced gray picture, values 0 to 255.

@@ -76,12 +76,12 @@ pub enum GalleryError {
     #[error("\"{0}\" is not a usable name: use 1 to 64 letters, digits, spaces and . _ - '")]
     BadName(String),
     /// Somebody else has the name.
-    #[error("somebody called \"{0}\" is enrolled already: choose another name, or remove that entry first")]
+    #[error("\"{0}\" is already enrolled: choose another name, or remove that entry first")]
     NameTaken(String),
     /// Somebody else has a name that looks the same.
     #[error(
-        "\"{name}\" can be taken for \"{other}\", enrolled already: write it as it is enrolled if you \
-         mean them, or choose a name that differs more"
+        "\"{name}\" is too similar to the enrolled \"{other}\": write that name if you \
+         mean them, or choose a more distinct name"
     )]
     LooksAlike {
         /// The new one.
@@ -90,20 +90,18 @@ pub enum GalleryError {
         other: String,
     },
     /// Another person has the name by now, or nobody has.
-    #[error(
-        "\"{0}\" is not who it was: the people enrolled have changed; look again (facelatch people list)"
-    )]
+    #[error("\"{0}\" is somebody else now: the list has changed; check it again (facelatch people list)")]
     Changed(String),
     /// As many looks as there may be.
     #[error(
-        "\"{0}\" has {MOST_LOOKS} looks, and no more are kept: enrol the person again (--replace) in the look of \
+        "\"{0}\" has {MOST_LOOKS} looks, which is the limit: enrol the person again (--replace) as they look on \
          most days"
     )]
     TooManyLooks(String),
     /// Templates of another model.
     #[error(
         "the templates of \"{name}\" are of model {theirs}, but model {ours} is in use here: enrol the person \
-         anew, or configure that model"
+         again, or configure that model"
     )]
     OtherModel {
         /// Whose.
@@ -116,17 +114,17 @@ pub enum GalleryError {
     /// The note cannot be kept.
     #[error("a consent note has 1 to 500 characters on one line")]
     BadNote,
-    /// The template holds something that is no number, or nothing.
+    /// The template is empty or holds something that is not a number.
     #[error("the template of {0} is damaged: enrol the person again")]
     BadTemplate(String),
     /// All ids were given out.
     #[error("the gallery is full")]
     Full,
     /// Nobody of that name.
-    #[error("nobody called \"{0}\" is enrolled (see: facelatch people list)")]
+    #[error("\"{0}\" is not enrolled (see: facelatch people list)")]
     NoSuchSubject(String),
     /// Nobody of that name, but of one that looks the same.
-    #[error("nobody called \"{name}\" is enrolled; did you mean \"{other}\"?")]
+    #[error("\"{name}\" is not enrolled; did you mean \"{other}\"?")]
     NotQuite {
         /// As it was asked for.
         name: String,

@@ -15,7 +15,7 @@ use crate::ids::{Likeness, Others, Score};
 const WHOLE: usize = 4_096;
 /// Rows of a search whose subjects are compared in full precision.
 const NEAREST: usize = 64;
-/// Who was near the face stays compared for so many probes more, so that the window, which holds fewer, has a
+/// Subjects near the face are still compared for this many probes, so that the window, which holds fewer, has a
 /// score in each of its frames, or in none before the first.
 const KEPT_FOR: u64 = 256;
 /// How far from 1 the length of a normalised vector may be.
@@ -26,7 +26,7 @@ const LENGTH_TOLERANCE: f32 = 1e-3;
 pub struct Matcher {
     metric: Metric,
     whole: usize,
-    /// For the gallery of this version and so many subjects; `None` where all is compared.
+    /// For the gallery of this version and this many subjects; `None` where all is compared.
     index: Option<Index>,
     indexed: Option<(u64, usize)>,
     /// Places in the gallery of those who were near the face, and for which probe last.

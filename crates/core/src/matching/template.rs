@@ -11,10 +11,10 @@ const ROUNDS: usize = 10;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// Nothing to make it of.
-    #[error("no usable frame was taken")]
+    #[error("no frame was usable")]
     NoFrames,
     /// The frames differ too much.
-    #[error("what was taken does not look like one person: only one person may be enrolled under a name")]
+    #[error("the frames show more than one person: enrol one person at a time")]
     NotOnePerson,
 }
 

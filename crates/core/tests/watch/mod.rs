@@ -127,7 +127,7 @@ pub struct Watcher {
     asked: bool,
     /// The strike is energised, at the latest until.
     pub until: Option<Timestamp>,
-    /// Somebody inside has asked for the release under way.
+    /// Somebody inside has asked for the release in progress.
     exit: bool,
     /// An operator holds the door open.
     held: bool,
@@ -309,7 +309,7 @@ impl Watcher {
 
     /// Follows the strike through the actions; every release needs a cause.
     fn book(&mut self, now: Timestamp, actions: &[Action], input: Option<&Input>) -> Result<(), String> {
-        // A press counts for the passage under way, and for the one it brings about.
+        // A press counts for the passage in progress, and for the one it brings about.
         let rex = matches!(input, Some(Input::Rex));
         self.exit |= rex && !self.held;
         for action in actions {
@@ -325,10 +325,10 @@ impl Watcher {
                 }
                 Action::Release => {
                     let until = self.cause(now, input)?;
-                    // A release under way may be replaced by an operator, and by nobody else.
+                    // A release in progress may be replaced by an operator, and by nobody else.
                     let by_operator = matches!(input, Some(Input::SetMode(_)));
                     if self.until.is_some() && !by_operator {
-                        return Err("a release under way was prolonged".into());
+                        return Err("a release in progress was prolonged".into());
                     }
                     self.until = Some(until);
                     (self.exit, self.held) = (rex, by_operator);

@@ -155,7 +155,7 @@ impl Pictures {
                         }
                         if let Some(asked) = &mut self.asked {
                             asked.shown.push(self.shown);
-                            // Met, although a release under way for another reason may hide it.
+                            // Met, although a release in progress for another reason may hide it.
                             if now.since(asked.at) < liveness.challenge.time && asked.was_met() {
                                 (self.asked, self.met) = (None, true);
                             }

@@ -1,12 +1,12 @@
 //! Finds the frames of an MJPEG AVI file.
 //!
 //! An AVI file is a RIFF tree: `RIFF AVI ` holds `LIST hdrl` (what the streams are) and `LIST movi`
-//! (their data in chunks named by stream number and kind: `00dc`); files over 1 GiB go on in
+//! (their data in chunks named by stream number and kind: `00dc`); files over 1 GiB continue in
 //! `RIFF AVIX` parts. Layout: Microsoft's "AVI RIFF File Reference" and the OpenDML 1.02 extensions.
 //!
 //! Writers get the tree wrong in many ways, so the file is read as a sequence of chunks: a list is entered
 //! and its size not used, the index at the end is not needed, and where no chunk begins (no padding, a
-//! wrong size, stray bytes) the next one is looked for. A recording that was cut off plays up to the cut.
+//! wrong size, stray bytes) the next one is looked for. A truncated recording plays up to the cut.
 
 use std::io::{self, Read, Seek, SeekFrom};
 
@@ -27,14 +27,14 @@ pub struct AviIndex {
     pub truncated: bool,
 }
 
-/// Why a file is no MJPEG AVI.
+/// Why a file is not an MJPEG AVI.
 #[derive(Debug, thiserror::Error)]
 pub enum AviError {
     /// Reading failed.
     #[error("reading it: {0}")]
     Io(#[from] io::Error),
     /// Not an AVI at all.
-    #[error("it is no AVI file")]
+    #[error("not an AVI file")]
     NotAvi,
     /// An AVI without a video stream.
     #[error("it has no video stream")]
@@ -141,7 +141,7 @@ impl Stream {
 enum Chunk {
     /// A list whose chunks are read one by one.
     Enter,
-    /// A list or chunk that is passed over, or looked into as a header.
+    /// A list or chunk that is skipped, or looked into as a header.
     Leaf { id: [u8; 4], size: u32 },
     /// Data of a video stream.
     Frame { stream: u8, size: u32 },
@@ -713,8 +713,8 @@ pub(super) mod tests {
     #[test]
     fn other_files_are_named() {
         let error = |bytes: &[u8]| index(Cursor::new(bytes)).unwrap_err().to_string();
-        assert_eq!(error(b""), "it is no AVI file");
-        assert_eq!(error(b"RIFF\x04\0\0\0WAVE"), "it is no AVI file");
+        assert_eq!(error(b""), "not an AVI file");
+        assert_eq!(error(b"RIFF\x04\0\0\0WAVE"), "not an AVI file");
         assert!(error(&avi(b"H264", 320, 240, 25, &frames())).contains("H264, not MJPEG"));
         assert_eq!(error(&avi(b"MJPG", 320, 240, 25, &[])), "it holds no frame");
         assert_eq!(error(&list(b"RIFF", b"AVI ", &[])), "it has no video stream");

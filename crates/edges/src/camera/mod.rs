@@ -164,7 +164,7 @@ pub enum CameraError {
         /// The path as given.
         path: PathBuf,
     },
-    /// The node is no camera.
+    /// The node is not a camera.
     #[error("{path}: {why}; `facelatch doctor` lists the cameras")]
     NotACamera {
         /// The path as given.
@@ -191,10 +191,10 @@ pub enum CameraError {
         path: PathBuf,
         /// What was tried.
         doing: &'static str,
-        /// What the kernel said.
+        /// The kernel's error.
         source: std::io::Error,
     },
-    /// The file is no picture or no recording.
+    /// The file is neither a picture nor a recording.
     #[error("{path}: {why}")]
     Unreadable {
         /// The path as given.
@@ -205,7 +205,7 @@ pub enum CameraError {
     /// A picture of a recording cannot be used, or a folder of them.
     #[error(transparent)]
     Picture(#[from] PictureFileError),
-    /// The rate is no positive number.
+    /// The rate is not a positive number.
     #[error("{path}: a rate of {rate} frames a second cannot be played; give one above 0 and at most 1000")]
     Rate {
         /// The path as given.
@@ -214,6 +214,6 @@ pub enum CameraError {
         rate: f64,
     },
     /// This program was built without cameras.
-    #[error("this facelatch was built without cameras: build it with --features v4l")]
+    #[error("this facelatch was built without camera support: build it with --features v4l")]
     NotBuilt,
 }

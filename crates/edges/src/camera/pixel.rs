@@ -76,7 +76,7 @@ impl FromStr for PixelFormat {
         Self::ALL
             .into_iter()
             .find(|f| f.to_string().eq_ignore_ascii_case(text))
-            .ok_or_else(|| format!("\"{text}\" is no pixel format: write YUYV, MJPG, GREY, NV12 or YU12"))
+            .ok_or_else(|| format!("\"{text}\" is not a pixel format: write YUYV, MJPG, GREY, NV12 or YU12"))
     }
 }
 
@@ -109,7 +109,7 @@ impl fmt::Debug for Decoded {
     }
 }
 
-/// Why bytes are no frame.
+/// Why bytes are not a frame.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum PixelError {
     /// The buffer ends before the picture does.
@@ -139,10 +139,10 @@ pub enum PixelError {
         stride: usize,
     },
     /// The JPEG cannot be decoded.
-    #[error("no JPEG: {0}")]
+    #[error("not a JPEG: {0}")]
     Jpeg(String),
     /// The JPEG is a whole picture of another size than the camera promised.
-    #[error("a JPEG of {got_width}x{got_height} where {width}x{height} was negotiated")]
+    #[error("a JPEG of {got_width}x{got_height}, but {width}x{height} was negotiated")]
     JpegSize {
         /// Width found.
         got_width: usize,
@@ -154,7 +154,7 @@ pub enum PixelError {
         height: usize,
     },
     /// Every other row of a picture, and the others are elsewhere.
-    #[error("a JPEG of {got_width}x{got_height} with every other row only (interlaced, one field a frame)")]
+    #[error("a JPEG of {got_width}x{got_height} with only every other row (interlaced, one field per frame)")]
     OneField {
         /// Width found.
         got_width: usize,
@@ -270,7 +270,7 @@ pub fn decode(layout: Layout, bytes: &[u8], colour: bool) -> Result<Decoded, Pix
 /// to RGB.
 ///
 /// # Errors
-/// When the bytes are no complete JPEG, or larger than [`MAX_SIDE`] on a side.
+/// When the bytes are not a complete JPEG, or larger than [`MAX_SIDE`] on a side.
 pub fn decode_jpeg(bytes: &[u8], colour: bool) -> Result<Decoded, PixelError> {
     let header = jpeg::header(bytes)?;
     if header.width > MAX_SIDE || header.height > MAX_SIDE {
@@ -321,7 +321,7 @@ fn weave(upper: &[u8], lower: &[u8], row: usize) -> Vec<u8> {
     upper.chunks_exact(row).zip(lower.chunks_exact(row)).flat_map(|(a, b)| [a, b].concat()).collect()
 }
 
-/// A picture with the surplus at its right and lower edge cut off.
+/// A picture with the surplus at its right and lower edge cropped.
 fn crop(decoded: Decoded, width: usize, height: usize) -> Result<Decoded, PixelError> {
     let (got_width, got_height) = (decoded.gray.width(), decoded.gray.height());
     if (got_width, got_height) == (width, height) {
@@ -469,7 +469,7 @@ mod tests {
         assert!(decode(layout, &bytes, false).is_ok());
         assert!(decode(layout, &[], false).is_err());
         assert!(decode(layout, &[0xff; 999], false).is_err());
-        assert!(decode(layout, &bytes[..bytes.len() / 2], false).is_err(), "half a JPEG is no frame");
+        assert!(decode(layout, &bytes[..bytes.len() / 2], false).is_err(), "half a JPEG is not a frame");
         for (width, height) in [(80, 48), (64, 64), (0, 48), (64, 0)] {
             let other = Layout { width, height, ..layout };
             assert!(matches!(decode(other, &bytes, false), Err(PixelError::JpegSize { .. })), "{width}");

@@ -7,7 +7,7 @@
 //! size when its aspect ratio is the same within 1 %, else as large as fits, centred on black.
 //!
 //! **Damage.** A bad picture in a folder is an error that names it. A frame of an AVI that is no
-//! JPEG is skipped and counted, as a camera's would be; a file that was cut off ends there. The log says
+//! JPEG is skipped and counted, as a camera's would be; a truncated file ends there. The log says
 //! so, and says when there are fewer frames than the file's header promises.
 //!
 //! What a file is, its first bytes say, not its name.
@@ -262,9 +262,9 @@ fn open_kind(path: &Path) -> Result<Kind, CameraError> {
             kind::to_recording(path)
         ))),
         (FileKind::Unknown, "avi") => Err(unreadable(AviError::NotAvi.to_string())),
-        (FileKind::Unknown, "y4m") => Err(unreadable("it is no Y4M file".to_owned())),
+        (FileKind::Unknown, "y4m") => Err(unreadable("not a Y4M file".to_owned())),
         (FileKind::Unknown, ending) if !kind::PICTURES.contains(&ending) => Err(unreadable(format!(
-            "it is no recording: give a folder of pictures, a picture (jpg, png, pgm, ppm, bmp, webp), an MJPEG \
+            "not a recording: give a folder of pictures, a picture (jpg, png, pgm, ppm, bmp, webp), an MJPEG \
              .avi or a .y4m file; a video can be converted: {}",
             kind::to_recording(path)
         ))),
@@ -491,9 +491,9 @@ mod tests {
         for (path, expected) in [
             (folder.path().join("nowhere"), "no such recording"),
             (empty, "holds no picture"),
-            (at("cut.png", b"\x89PNG\r\n\x1a\n\0\0"), "damaged or cut short"),
+            (at("cut.png", b"\x89PNG\r\n\x1a\n\0\0"), "damaged or truncated"),
             (at("zero.png", b""), "the file is empty"),
-            (at("cut.jpg", &half[..half.len() / 2]), "damaged or cut short"),
+            (at("cut.jpg", &half[..half.len() / 2]), "damaged or truncated"),
             (at("words.png", b"no picture at all"), "not a picture that facelatch reads"),
             (at("face.png", b"GIF89a\x10\0"), "a GIF, which facelatch does not read; convert it: ffmpeg -i"),
             (

@@ -52,14 +52,14 @@ impl Chroma {
     }
 }
 
-/// Why a file is no Y4M, or ends badly.
+/// Why a file is not Y4M, or ends badly.
 #[derive(Debug, thiserror::Error)]
 pub enum Y4mError {
     /// Reading failed.
     #[error("reading it: {0}")]
     Io(#[from] io::Error),
     /// Not a Y4M at all.
-    #[error("it is no Y4M file")]
+    #[error("not a Y4M file")]
     NotY4m,
     /// A parameter of the header makes no sense or is not supported.
     #[error("its header's {0}")]
@@ -102,7 +102,7 @@ impl<R: BufRead> Y4mReader<R> {
         self.cut
     }
 
-    /// The next frame; `None` at the end, also when the last frame is cut off.
+    /// The next frame; `None` at the end, also when the last frame is truncated.
     ///
     /// # Errors
     /// When reading fails or no frame begins where one should.
@@ -303,8 +303,8 @@ mod tests {
     #[test]
     fn bad_headers_are_named() {
         let error = |bytes: &[u8]| Y4mReader::new(bytes).unwrap_err().to_string();
-        assert_eq!(error(b""), "it is no Y4M file");
-        assert_eq!(error(b"\x89PNG\r\n"), "it is no Y4M file");
+        assert_eq!(error(b""), "not a Y4M file");
+        assert_eq!(error(b"\x89PNG\r\n"), "not a Y4M file");
         assert_eq!(error(b"YUV4MPEG2 W4\n"), "its header's size is missing");
         assert!(error(b"YUV4MPEG2 W4 H99999999\n").contains("H99999999"));
         assert!(error(b"YUV4MPEG2 W4 H4 C420p10\n").contains("C420p10 is not read"));

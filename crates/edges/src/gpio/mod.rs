@@ -35,10 +35,10 @@ pub enum LineAddress {
     Bcm(u8),
 }
 
-/// Why a text is no line address.
+/// Why a text is not a line address.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 #[error(
-    "\"{text}\" is no GPIO line: {why}; write a line's name (RELAY), chip:offset (gpiochip0:17) or a BCM number (17)"
+    "\"{text}\" is not a GPIO line: {why}; write a line's name (RELAY), chip:offset (gpiochip0:17) or a BCM number (17)"
 )]
 pub struct AddressError {
     text: String,
@@ -60,7 +60,8 @@ impl FromStr for LineAddress {
         match trimmed.rsplit_once(':') {
             Some(("", _)) => Err(error("the chip before the colon is missing")),
             Some((chip, offset)) => {
-                let offset = offset.parse().map_err(|_| error("the offset after the colon is no number"))?;
+                let offset =
+                    offset.parse().map_err(|_| error("the offset after the colon is not a number"))?;
                 Ok(LineAddress::Offset { chip: chip.to_owned(), offset })
             }
             None => Ok(LineAddress::Name(trimmed.to_owned())),
@@ -164,7 +165,7 @@ mod tests {
     fn nonsense_is_named() {
         for text in ["", "  ", ":3", "gpiochip0:", "gpiochip0:x", "gpiochip0:-1", "256"] {
             let error = text.parse::<LineAddress>().unwrap_err().to_string();
-            assert!(error.contains("is no GPIO line"), "{error}");
+            assert!(error.contains("is not a GPIO line"), "{error}");
         }
     }
 }

@@ -6,7 +6,7 @@ use ::rppal::gpio::{Error, Gpio, Pin};
 #[derive(Debug, thiserror::Error)]
 pub enum PiError {
     /// Another machine.
-    #[error("this is no Raspberry Pi that rppal knows: use the gpiocdev kind")]
+    #[error("rppal does not know this board as a Raspberry Pi: use the gpiocdev backend")]
     NotAPi,
     /// No such pin.
     #[error("this board has no pin BCM {0}; the header has BCM 0 to 27")]

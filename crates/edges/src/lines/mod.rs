@@ -17,7 +17,7 @@
 //! | denied: several faces | | 2 blinks | 2 beeps |
 //! | denied: picture too dark, too bright, too small; not sure alive; second factor | | 3 blinks | 3 beeps |
 //! | denied: locked out | | 4 blinks | 4 beeps |
-//! | denied: not at this hour, clock not set | | 5 blinks | 5 beeps |
+//! | denied: outside permitted hours, clock not set | | 5 blinks | 5 beeps |
 //! | denied: secure mode | | 6 blinks | 6 beeps |
 //! | denied: the audit log is not written | | 7 blinks | 7 beeps |
 //! | asked to turn the head | in turn with red | in turn with green | 2 beeps |
@@ -127,7 +127,7 @@ pub trait Indicator: Send {
     /// Shows what has gone on for `elapsed`; to be called again after [`next_change`].
     ///
     /// # Errors
-    /// When a line cannot be driven; the door works all the same.
+    /// When a line cannot be driven; the door still works.
     fn show(&mut self, indication: Indication, elapsed: Duration) -> Result<(), LineError>;
 
     /// What is driven, for people.
@@ -136,7 +136,7 @@ pub trait Indicator: Send {
 
 /// A blink and the pause after it take one slot each.
 const SLOT: Duration = Duration::from_millis(150);
-/// Blinks come again after so many slots: time for seven and a pause.
+/// Blinks repeat after this many slots: time for seven and a pause.
 const PERIOD: u128 = 16;
 /// Beeps that ask for a turn of the head or a nod.
 const ASKING: u128 = 2;
@@ -261,7 +261,7 @@ pub enum LineError {
     Use {
         /// Which input or indicator.
         what: String,
-        /// What the kernel said.
+        /// The kernel's error.
         why: String,
     },
     /// This program was built without the backend.

@@ -18,7 +18,7 @@ fn number(what: &dyn std::fmt::Display, address: &LineAddress) -> Result<u8, Lin
         other => Err(LineError::Open {
             what: what.to_string(),
             address: other.clone(),
-            why: "rppal takes a BCM number (17)".to_owned(),
+            why: "rppal needs a BCM number (17)".to_owned(),
         }),
     }
 }

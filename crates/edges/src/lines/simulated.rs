@@ -73,7 +73,7 @@ impl Inputs for SimulatedInputs {
     }
 }
 
-/// An indicator without lights: what goes on stands in the log anyway.
+/// An indicator without lights: the log shows the state anyway.
 #[derive(Debug, Default)]
 pub struct NoLights;
 

@@ -1,7 +1,7 @@
 //! JPEGs as libjpeg-turbo reads them: one decoder for stills, recordings and the camera.
 //!
 //! What the library warns of and OpenCV shows (stray bytes, a bad code, a missing end marker) is shown
-//! here, too. A picture that was cut off is an error: its lower part would be gray. Tables that a
+//! here, too. A truncated picture is an error: its lower part would be gray. Tables that a
 //! camera leaves out are the standard's (libjpeg-turbo fills them in).
 
 use std::ffi::CStr;
@@ -12,14 +12,14 @@ use turbojpeg::raw;
 use super::MAX_PIXELS;
 use facelatch_core::picture::Gray;
 
-/// Why bytes are no JPEG that can be shown.
+/// Why bytes are not a JPEG that can be shown.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum JpegError {
     /// It is damaged, or no JPEG.
     #[error("{0}")]
     Damaged(String),
     /// It ends before its last row does.
-    #[error("the picture ends before its last row")]
+    #[error("the picture is truncated")]
     Cut,
     /// A JPEG of a kind that libjpeg-turbo does not decode: 12 bits, hierarchical, JPEG-LS.
     #[error("{0}")]
@@ -124,14 +124,14 @@ impl Decoder {
         let side = |parameter| usize::try_from(self.get(parameter)).unwrap_or(0);
         let (width, height) = (side(raw::TJPARAM_TJPARAM_JPEGWIDTH), side(raw::TJPARAM_TJPARAM_JPEGHEIGHT));
         if width == 0 || height == 0 {
-            return Err(JpegError::Damaged("it names no size".into()));
+            return Err(JpegError::Damaged("it states no size".into()));
         }
         if width as u64 * height as u64 > MAX_PIXELS {
             return Err(JpegError::TooLarge { width, height });
         }
         match self.get(raw::TJPARAM_TJPARAM_PRECISION) {
             8 => {}
-            bits => return Err(JpegError::Kind(format!("a JPEG of {bits} bits a sample"))),
+            bits => return Err(JpegError::Kind(format!("a JPEG with {bits} bits per sample"))),
         }
         let colours = u32::try_from(self.get(raw::TJPARAM_TJPARAM_COLORSPACE)).unwrap_or(u32::MAX);
         let inks = matches!(colours, raw::TJCS_TJCS_CMYK | raw::TJCS_TJCS_YCCK);
@@ -163,7 +163,7 @@ impl Decoder {
         self.outcome(status).map(|outcome| (pixels, outcome))
     }
 
-    /// The same, without pictures that were cut off.
+    /// The same, without truncated pictures.
     fn whole(
         &self,
         bytes: &[u8],
@@ -190,7 +190,7 @@ impl Decoder {
 /// The size of a JPEG.
 ///
 /// # Errors
-/// When the bytes are no JPEG, or one that cannot be decoded.
+/// When the bytes are not a JPEG, or one that cannot be decoded.
 pub fn header(bytes: &[u8]) -> Result<Header, JpegError> {
     Decoder::new()?.header(bytes)
 }
@@ -243,7 +243,7 @@ struct Segments<'a> {
 impl<'a> Iterator for Segments<'a> {
     type Item = (u8, &'a [u8]);
 
-    /// The next segment; picture data and stray bytes are passed over.
+    /// The next segment; picture data and stray bytes are skipped.
     fn next(&mut self) -> Option<Self::Item> {
         loop {
             self.at += self.bytes.get(self.at..)?.iter().position(|&b| b == 0xff)?;
@@ -320,7 +320,7 @@ pub fn second(bytes: &[u8]) -> Option<&[u8]> {
 
 /// The bytes from the first JPEG on: some cameras send a few of their own before it.
 pub fn from_start(bytes: &[u8]) -> &[u8] {
-    /// So far a JPEG is looked for.
+    /// How far to search for a JPEG.
     const HEAD: usize = 1024;
     if bytes.starts_with(&[0xff, 0xd8]) {
         return bytes;

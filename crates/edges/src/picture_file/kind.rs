@@ -9,7 +9,7 @@ use image::ImageFormat;
 pub const PICTURES: [&str; 11] =
     ["jpg", "jpeg", "jpe", "jfif", "png", "pgm", "ppm", "pnm", "pbm", "bmp", "webp"];
 
-/// How pictures of other kinds are named, for folders: what stands in one is not passed over silently.
+/// How pictures of other kinds are named, for folders: what stands in one is not skipped silently.
 pub const OTHER_PICTURES: [&str; 23] = [
     "heic", "heif", "hif", "avif", "tif", "tiff", "gif", "jxl", "jp2", "j2k", "psd", "tga", "ico", "qoi",
     "dng", "cr2", "cr3", "nef", "arw", "orf", "rw2", "raf", "svg",

@@ -32,7 +32,7 @@ pub enum PictureFileError {
     Read {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
     /// It holds nothing.
@@ -84,11 +84,11 @@ pub enum PictureFileError {
         command: String,
     },
     /// It is damaged.
-    #[error("{path}: damaged or cut short ({reason}); copy it again", path = .path.display())]
+    #[error("{path}: damaged or truncated ({reason}); copy it again", path = .path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What the decoder said, in one line.
+        /// The decoder's error, in one line.
         reason: String,
     },
     /// It is too large.
@@ -170,7 +170,7 @@ pub fn from_bytes(path: &Path, bytes: &[u8], colour: bool) -> Result<Picture, Pi
 }
 
 /// The picture files of a folder (by extension) in name order. Hidden files, such as those that macOS
-/// lays beside each picture, and files of other kinds are passed over; of pictures of kinds that are not
+/// lays beside each picture, and files of other kinds are skipped; of pictures of kinds that are not
 /// read the log tells.
 ///
 /// # Errors
@@ -258,7 +258,7 @@ fn jpeg_error(path: &Path, error: JpegError) -> PictureFileError {
     }
 }
 
-/// Decodes what is no JPEG; with the orientation that it states.
+/// Decodes anything but a JPEG; with the orientation that it states.
 fn decode(
     path: &Path,
     bytes: &[u8],

@@ -121,7 +121,7 @@ fn pngs_of_all_kinds_are_read() {
     assert_eq!(picture.gray.pixels(), [255, 0, 255, 0, 0, 0, 0, 0, 255]);
     let picture = read_bytes(&png_of((3, 1), 4, png::ColorType::Grayscale, &[0x0f, 0x80], &[]));
     assert_eq!(picture.gray.pixels(), [0, 255, 136]);
-    // Gray and transparency; the transparency is passed over.
+    // Gray and transparency; the transparency is skipped.
     let picture = read_bytes(&png_of((2, 1), 8, png::ColorType::GrayscaleAlpha, &[9, 0, 200, 255], &[]));
     assert_eq!(
         (picture.gray.pixels(), picture.colour.unwrap().into_raw()),
@@ -268,7 +268,7 @@ fn warnings_are_no_errors_but_a_cut_is() {
                 continue;
             }
             let said = refusal("cut.jpg", &bytes);
-            assert!(said.starts_with("cut.jpg: damaged or cut short (") && !said.contains('\n'), "{said}");
+            assert!(said.starts_with("cut.jpg: damaged or truncated (") && !said.contains('\n'), "{said}");
         }
     }
 }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::StoreKey;
+use super::key::StoreKey;
 use super::seal::{Magic, Unsealable, seal, unseal};
 use facelatch_core::picture::Rect;
 
@@ -36,10 +36,10 @@ pub enum FrameError {
         path: PathBuf,
         /// What was tried.
         what: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The file is no frame of this version.
+    /// The file is not a frame of this version.
     #[error("recorded frame {path}: {problem}; remove it")]
     Format {
         /// The file.
@@ -47,7 +47,7 @@ pub enum FrameError {
         /// What is wrong.
         problem: &'static str,
     },
-    /// Key and file do not belong together, or a byte or the name was changed.
+    /// Key and file do not match, or a byte or the name was changed.
     #[error(
         "recorded frame {path}: it was sealed with another key than {key}, or was changed or renamed: \
          restore that key, or erase the frame"
@@ -83,7 +83,7 @@ impl FrameNote {
 /// How much is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FrameLimits {
-    /// The files together have at most so many bytes.
+    /// The most bytes that the files together have.
     pub bytes: u64,
     /// None is kept for longer.
     pub age: Duration,
@@ -174,8 +174,8 @@ impl FrameStore {
         let bytes = fs::read(&path).map_err(|e| self.io(name, "read", e))?;
         let format = |problem| FrameError::Format { path: path.clone(), problem };
         let plain = unseal(&self.key, &MAGIC, name, &bytes).map_err(|why| match why {
-            Unsealable::Short => format("the file is cut short"),
-            Unsealable::Foreign => format("this is no recorded frame"),
+            Unsealable::Short => format("the file is truncated"),
+            Unsealable::Foreign => format("it is not a recorded frame"),
             Unsealable::Newer => format("it was written by a newer facelatch"),
             Unsealable::Sealed => {
                 FrameError::Sealed { path: path.clone(), key: self.key.origin().to_owned() }
@@ -183,7 +183,7 @@ impl FrameStore {
         })?;
         let (length, rest) = plain.split_first_chunk().ok_or_else(|| format("it is empty"))?;
         let parts = rest.split_at_checked(u32::from_le_bytes(*length) as usize);
-        let (text, jpeg) = parts.ok_or_else(|| format("its note is cut short"))?;
+        let (text, jpeg) = parts.ok_or_else(|| format("its note is truncated"))?;
         let note = serde_json::from_slice(text).map_err(|_| format("its note is of another version"))?;
         Ok((note, Zeroizing::new(jpeg.to_vec())))
     }
@@ -222,7 +222,7 @@ impl FrameStore {
         for entry in entries {
             let entry = entry.map_err(|e| self.io("", "list its folder", e))?;
             let Ok(name) = entry.file_name().into_string() else { continue };
-            // One that went while we looked is no concern.
+            // One that disappeared meanwhile does not matter.
             if let (true, Ok(about)) = (name.ends_with(SUFFIX), entry.metadata()) {
                 self.files.insert(name, about.len());
             }

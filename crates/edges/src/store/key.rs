@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
-use super::StoreError;
+use super::error::StoreError;
 use facelatch_host::disk::Disk;
 
 /// 32 secret bytes. `Debug` shows where they came from, never the bytes.
@@ -26,7 +26,7 @@ impl StoreKey {
         let mut bytes = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *bytes).map_err(|e| StoreError::Key {
             path: origin.to_owned(),
-            problem: format!("the system gives no random numbers: {e}"),
+            problem: format!("the system provides no random numbers: {e}"),
         })?;
         Ok(StoreKey { bytes, origin: origin.to_owned() })
     }

@@ -8,10 +8,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use facelatch_core::access::SubjectId;
 
-/// Beyond so many changes, what only renames people or notes something about them is owed no more.
+/// Beyond this many changes, renames and notes are no longer owed.
 const MOST_OWED: usize = 64;
 
-/// A place in the audit log: so many entries, the last with this hash.
+/// A place in the audit log: the number of entries, and the last one's hash.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LogHead {
@@ -32,7 +32,7 @@ pub struct Ledger {
     pub log: Option<LogHead>,
     /// Changes whose entries may not be in the log yet, the oldest first.
     #[serde(default)]
-    pub owed: Vec<Change>,
+    pub owed: Vec<OwedChange>,
     /// The latest version with which somebody was removed, or the key replaced: frames recorded before are to
     /// be erased. 0 for none.
     #[serde(default)]
@@ -42,19 +42,19 @@ pub struct Ledger {
 /// A change of the gallery, in the words of the audit log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Change {
+pub struct OwedChange {
     /// The version that it made.
     pub version: u64,
     /// The id that the next new person got from then on.
     pub next_id: u32,
     /// Its entries, in their order.
-    pub entries: Vec<Owed>,
+    pub entries: Vec<OwedEntry>,
 }
 
 /// An entry that the audit log is to have.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Owed {
+pub struct OwedEntry {
     /// What happened.
     pub event: String,
     /// Whom it concerns.
@@ -69,14 +69,15 @@ impl Ledger {
     /// With one more change. Left out are those that the log has: the entries of all versions before
     /// `recorded.0`, and so many of that version as `recorded.1` says.
     #[must_use]
-    pub fn with(&self, change: Change, erases: bool, log: Option<LogHead>, recorded: (u64, u32)) -> Self {
+    pub fn with(&self, change: OwedChange, erases: bool, log: Option<LogHead>, recorded: (u64, u32)) -> Self {
         let mut next = self.settled(log, recorded);
         if erases {
             next.erase = change.version;
         }
         next.owed.push(change);
         // Renamings and notes can be asked for faster than the log takes their entries.
-        let is_minor = |c: &Change| c.entries.iter().all(|e| matches!(e.event.as_str(), "renamed" | "noted"));
+        let is_minor =
+            |c: &OwedChange| c.entries.iter().all(|e| matches!(e.event.as_str(), "renamed" | "noted"));
         while next.owed.len() > MOST_OWED
             && let Some(minor) = next.owed.iter().position(is_minor)
         {
@@ -93,10 +94,10 @@ impl Ledger {
     }
 }
 
-impl Change {
+impl OwedChange {
     /// Those of its entries that a log lacks which has the entries of all versions before `recorded.0`, and so
     /// many of that version as `recorded.1` says.
-    pub fn missing(&self, (version, entries): (u64, u32)) -> &[Owed] {
+    pub fn missing(&self, (version, entries): (u64, u32)) -> &[OwedEntry] {
         match self.version.cmp(&version) {
             std::cmp::Ordering::Less => &[],
             std::cmp::Ordering::Equal => self.entries.get(entries as usize..).unwrap_or_default(),
@@ -126,9 +127,9 @@ fn from_hex<'de, D: Deserializer<'de>>(deserializer: D) -> Result<[u8; 32], D::E
 mod tests {
     use super::*;
 
-    fn change(version: u64, entries: usize) -> Change {
-        let owed = Owed { event: "removed".to_owned(), subject: Some(SubjectId(1)), detail: None };
-        Change { version, next_id: 3, entries: vec![owed; entries] }
+    fn change(version: u64, entries: usize) -> OwedChange {
+        let owed = OwedEntry { event: "removed".to_owned(), subject: Some(SubjectId(1)), detail: None };
+        OwedChange { version, next_id: 3, entries: vec![owed; entries] }
     }
 
     #[test]

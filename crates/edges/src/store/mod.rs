@@ -14,11 +14,12 @@
 //!
 //! Changing the key takes three steps, each atomic: the new key is written beside the old one (`.next`),
 //! the gallery is written under the new key, the new key takes the old one's name. Whoever opens the
-//! gallery after a crash finds out which key it is sealed with and ends what was begun.
+//! gallery after a crash finds out which key it is sealed with and completes what was started.
 //!
 //! A write goes to a neighbour file, is synced, renamed over the old one, and the folder is synced:
 //! after a crash at any moment the file is the old or the new one.
 
+mod error;
 mod frames;
 mod key;
 mod ledger;
@@ -40,9 +41,10 @@ use facelatch_core::matching::{Embedding, Gallery, GalleryError, ModelHash, Subj
 use facelatch_host::disk::{self, Disk, FileSystem};
 use seal::{Magic, Unsealable, seal, unseal};
 
+pub use error::StoreError;
 pub use frames::{FrameError, FrameLimits, FrameNote, FrameStore};
 pub use key::StoreKey;
-pub use ledger::{Change, Ledger, LogHead, Owed};
+pub use ledger::{Ledger, LogHead, OwedChange, OwedEntry};
 pub use recording::RecordingFile;
 pub use state::StateStore;
 
@@ -50,72 +52,6 @@ const MAGIC: Magic = *b"FLGAL\0\0\x03";
 const MAGIC_2: Magic = *b"FLGAL\0\0\x02";
 const MAGIC_1: Magic = *b"FLGAL\0\0\x01";
 const COPY_MAGIC: Magic = *b"FLCPY\0\0\x01";
-
-/// Why the gallery cannot be read or written.
-#[derive(Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The system refused a read or write.
-    #[error("gallery {path}: cannot {what}: {source}")]
-    Io {
-        /// The file.
-        path: PathBuf,
-        /// What was tried.
-        what: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// The state file cannot be read or written.
-    #[error("state {path}: cannot {what}: {source}")]
-    State {
-        /// The file.
-        path: PathBuf,
-        /// What was tried.
-        what: &'static str,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// Another process works on it.
-    #[error("gallery {path}: another facelatch is using it; try again, or stop that one first")]
-    InUse {
-        /// The file.
-        path: PathBuf,
-    },
-    /// The key file is missing, readable by others, or of another size.
-    #[error("key {path}: {problem}")]
-    Key {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong and what to do.
-        problem: String,
-    },
-    /// The file is not a gallery of this version.
-    #[error("gallery {path}: {problem}; restore it from a backup, or move it away and enrol anew")]
-    Format {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        problem: &'static str,
-    },
-    /// Key and file do not belong together, or a byte was changed.
-    #[error(
-        "gallery {path}: it was written with another key than {key}, or was changed: restore the key \
-         or the file from a backup, or move the file away and enrol anew"
-    )]
-    Sealed {
-        /// The file.
-        path: PathBuf,
-        /// Where the key came from.
-        key: PathBuf,
-    },
-    /// The content makes no sense although it is authentic.
-    #[error("gallery {path}: {source}")]
-    Content {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        source: GalleryError,
-    },
-}
 
 /// A gallery file and its key, held by this process alone.
 #[derive(Debug)]
@@ -220,13 +156,11 @@ impl GalleryStore {
             .mode(0o600)
             .open(&file)
             .or_else(|e| match e.kind() {
-                // A disk that has failed is often read-only: the door goes on with what is on it.
+                // A disk that has failed is often read-only: the door continues with what is on it.
                 io::ErrorKind::ReadOnlyFilesystem => File::open(&file),
                 _ => Err(e),
             })
-            .map_err(|e| {
-                error("make its lock file (is its folder there, and may this user write in it?)", e)
-            })?;
+            .map_err(|e| error("make its lock file (check that its folder exists and is writable)", e))?;
         match lock.try_lock() {
             Ok(()) => {
                 let store = GalleryStore { _lock: Some(lock), ..Self::on(Box::new(FileSystem), path, key) };
@@ -295,7 +229,7 @@ impl GalleryStore {
         self.disk.rename(&next, &place).and_then(|()| self.disk.sync_folder(&place)).map_err(cannot)
     }
 
-    /// Ends a change of the key that was cut off, if there was one.
+    /// Completes an interrupted change of the key, if there was one.
     ///
     /// # Errors
     /// When the new key cannot take its place.
@@ -328,7 +262,7 @@ impl GalleryStore {
     /// Reads what [`GalleryStore::write_copy`] wrote.
     ///
     /// # Errors
-    /// When it cannot be read, was sealed with another key, or is no such file.
+    /// When it cannot be read, was sealed with another key, or is not such a file.
     pub fn read_copy(path: &Path, key: StoreKey) -> Result<Gallery, StoreError> {
         let store = Self::on(Box::new(FileSystem), path, key);
         let bytes = store.disk.read(path).map_err(|e| store.io("read", e))?;
@@ -342,8 +276,8 @@ impl GalleryStore {
 
     fn read(&self, key: &StoreKey, magic: &Magic, bytes: &[u8]) -> Result<(Gallery, Ledger), StoreError> {
         let plain = unseal(key, magic, "", bytes).map_err(|why| match why {
-            Unsealable::Short => self.format("the file is cut short"),
-            Unsealable::Foreign => self.format("this is no such file of facelatch's"),
+            Unsealable::Short => self.format("the file is truncated"),
+            Unsealable::Foreign => self.format("it is not such a file made by facelatch"),
             Unsealable::Newer => self.format("it was written by a newer facelatch"),
             Unsealable::Sealed => {
                 StoreError::Sealed { path: self.path.clone(), key: key.origin().to_owned() }
@@ -375,7 +309,7 @@ pub fn to_json(people: &Gallery) -> serde_json::Value {
 /// What is wrong with it, in words.
 pub fn from_json(people: serde_json::Value) -> Result<Gallery, String> {
     let plain = Zeroizing::new(people.to_string().into_bytes());
-    let people = decode(&plain).ok_or("these are no people exported by facelatch")?;
+    let people = decode(&plain).ok_or("it holds no people exported by facelatch")?;
     people.map(|(people, _)| people).map_err(|e| e.to_string())
 }
 
@@ -475,7 +409,7 @@ mod tests {
         assert!(fs::read(dir.path().join("gallery")).unwrap().starts_with(&MAGIC));
         assert_eq!(store.load().unwrap(), gallery);
         // What is owed comes back with it.
-        let owed = Change { version: 4, next_id: 5, entries: Vec::new() };
+        let owed = OwedChange { version: 4, next_id: 5, entries: Vec::new() };
         let ledger = Ledger::default().with(owed, true, None, (0, 0));
         store.save(&gallery, &ledger).unwrap();
         assert_eq!(store.load_with_ledger().unwrap(), (gallery, ledger));

@@ -3,7 +3,7 @@
 //! Each write has a number, and says where the audit log stood: with the log's own word on the number of the
 //! last write ([`facelatch_core::access::RolledBack`]), a file put back from a copy, or lost, shows.
 //!
-//! The end of a lockout is a time of the monotonic clock, which starts anew at each boot: the kernel's
+//! The end of a lockout is a time of the monotonic clock, which restarts at each boot: the kernel's
 //! boot id is written along with it. The wall clock plays no part.
 
 use std::cell::{Cell, RefCell};
@@ -14,7 +14,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{LogHead, StoreError};
+use super::error::StoreError;
+use super::ledger::LogHead;
 use facelatch_core::access::{PersistentState, Restored, SubjectId};
 use facelatch_host::disk::{Disk, FileSystem, read, replace};
 
@@ -37,7 +38,7 @@ pub struct StateStore {
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Stored {
+struct StoredState {
     version: u32,
     boot: String,
     saved: PersistentState,
@@ -111,7 +112,7 @@ impl StateStore {
                 return Restored::Unreadable;
             }
         };
-        match serde_json::from_slice::<Stored>(&bytes) {
+        match serde_json::from_slice::<StoredState>(&bytes) {
             Ok(stored) if matches!(stored.version, 1 | 2) => {
                 self.number.set(stored.number);
                 self.log.set(stored.log);
@@ -137,8 +138,14 @@ impl StateStore {
     /// When it cannot be written; the old file is then untouched.
     pub fn save(&self, saved: &PersistentState) -> Result<(), StoreError> {
         let (number, log) = (self.number.get() + 1, self.log.get());
-        let stored =
-            Stored { version: 2, boot: self.boot.clone(), saved: *saved, number, log, over: self.over() };
+        let stored = StoredState {
+            version: 2,
+            boot: self.boot.clone(),
+            saved: *saved,
+            number,
+            log,
+            over: self.over(),
+        };
         let error = |source| StoreError::State { path: self.path.clone(), what: "write", source };
         let bytes = serde_json::to_vec(&stored).map_err(|e| error(e.into()))?;
         replace(self.disk.as_ref(), &self.path, &bytes).map_err(error)?;

@@ -148,15 +148,15 @@ pub enum StrikeError {
         line: LineAddress,
         /// The state asked for.
         state: StrikeState,
-        /// What the kernel said.
+        /// The kernel's error.
         why: String,
     },
     /// The simulated strike cannot show its state.
-    #[error("strike state {path}: cannot be written: {why}; name a file that can be in strike.state_file")]
+    #[error("strike state {path}: cannot be written: {why}; name a writable file in strike.state_file")]
     StateFile {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         why: String,
     },
     /// This program was built without the backend.

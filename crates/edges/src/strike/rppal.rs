@@ -22,7 +22,7 @@ impl Rppal {
     /// float, and a relay board may take that for either level.
     ///
     /// # Errors
-    /// When this is no Raspberry Pi, the pin does not exist or is taken, or `/dev/gpiomem` may not be
+    /// When this is not a Raspberry Pi, the pin does not exist or is taken, or `/dev/gpiomem` may not be
     /// opened.
     pub fn open(settings: &StrikeSettings) -> Result<Self, StrikeError> {
         let address = settings.line.clone().ok_or(StrikeError::NoLine { backend: Backend::Rppal })?;
@@ -57,7 +57,8 @@ impl Strike for Rppal {
         if shown == wanted {
             Ok(())
         } else {
-            let why = "the pin shows the other level: is it shorted, or driven by something else?".to_owned();
+            let why =
+                "the pin reads the opposite level: is it shorted, or driven by something else?".to_owned();
             Err(StrikeError::Set { line: LineAddress::Bcm(self.number), state, why })
         }
     }

@@ -3,11 +3,12 @@
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use super::{Strike, StrikeError, StrikeState};
 use facelatch_core::time::Timestamp;
 use facelatch_host::clock;
+use facelatch_host::lock::lock;
 
 /// A change of a simulated strike.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ pub struct Transitions(Arc<Mutex<Vec<Transition>>>);
 impl Transitions {
     /// All changes so far, the first being the opening in [`StrikeState::Secured`].
     pub fn all(&self) -> Vec<Transition> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 
     /// The states alone, in order.
@@ -39,7 +40,7 @@ impl Transitions {
     }
 
     fn push(&self, state: StrikeState) {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = lock(&self.0);
         if all.last().map(|t| t.state) != Some(state) {
             all.push(Transition { at: clock::now(), state });
         }

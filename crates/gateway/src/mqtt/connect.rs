@@ -1,4 +1,4 @@
-//! The way to the broker, and in words why it cannot be gone.
+//! The way to the broker, and in words why it does not work.
 //!
 //! TLS is ours rather than the client library's: the library need not bring a second reader of certificates, and
 //! what went wrong is told by rustls' own errors.
@@ -14,7 +14,8 @@ use tokio_rustls::TlsConnector;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{AlertDescription as Alert, CertificateError, ClientConfig, Error as TlsError};
 
-use super::{MqttConfig, MqttError};
+use super::error::MqttError;
+use super::settings::MqttConfig;
 
 /// TLS to one broker.
 #[derive(Clone)]
@@ -79,10 +80,10 @@ pub(super) fn explain(error: &ConnectionError, config: &MqttConfig, host: &str) 
     if let ConnectionError::ConnectionRefused(code) = error {
         return match code {
             ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => {
-                "the broker refuses this name and password: see mqtt.username and mqtt.password_file".into()
+                "the broker refuses this name and password: check mqtt.username and mqtt.password_file".into()
             }
             ConnectReturnCode::BadClientId => {
-                format!("the broker refuses the client id facelatch-{}: see mqtt.door", config.door)
+                format!("the broker refuses the client id facelatch-{}: check mqtt.door", config.door)
             }
             code => format!("the broker refuses the connection: {code:?}"),
         };
@@ -98,7 +99,7 @@ pub(super) fn explain(error: &ConnectionError, config: &MqttConfig, host: &str) 
             );
         }
         Some(io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => {
-            return format!("no way to {host}: see mqtt.host and the board's network");
+            return format!("{host} cannot be reached: see mqtt.host and the board's network");
         }
         _ => {}
     }
@@ -116,15 +117,15 @@ pub(super) fn explain(error: &ConnectionError, config: &MqttConfig, host: &str) 
         }
         // Before the first answer. TLS that a port without it does not understand, and the other way about.
         ConnectionError::Io(error) if config.tls && is_cut(error) => format!(
-            "{broker} hung up when TLS began: that port seems to be one without TLS; see mqtt.port (with TLS as a \
-             rule 8883), or mqtt.tls = false for a broker on this board"
+            "{broker} hung up when TLS began: that port probably does not use TLS; see mqtt.port (usually 8883 with \
+             TLS), or mqtt.tls = false for a broker on this board"
         ),
         ConnectionError::MqttState(_) | ConnectionError::NotConnAck(_) | ConnectionError::Io(_)
             if !config.tls && is_no_mqtt(error) =>
         {
             format!(
-                "{broker} does not answer in MQTT: if that port wants TLS, set mqtt.tls = true and mqtt.ca, or see \
-                 mqtt.port (without TLS as a rule 1883)"
+                "{broker} does not speak MQTT: if that port uses TLS, set mqtt.tls = true and mqtt.ca, or see \
+                 mqtt.port (usually 1883 without TLS)"
             )
         }
         _ => error.to_string(),
@@ -136,7 +137,7 @@ pub(super) fn parted(error: &ConnectionError) -> String {
     let cut = matches!(error, ConnectionError::MqttState(StateError::ConnectionAborted))
         || cause::<io::Error>(error).is_some_and(is_cut);
     match cut {
-        true => "the broker has ended the connection".into(),
+        true => "the broker closed the connection".into(),
         false => error.to_string(),
     }
 }
@@ -165,11 +166,11 @@ fn tls_problem(error: &TlsError, config: &MqttConfig, host: &str) -> String {
     match error {
         TlsError::InvalidCertificate(certificate) => match certificate {
             CertificateError::UnknownIssuer | CertificateError::BadSignature => format!(
-                "the broker's certificate does not come from an authority in mqtt.ca ({ca}): copy the certificate of \
+                "the broker's certificate is not signed by an authority in mqtt.ca ({ca}): copy the certificate of \
                  the authority that signed it there"
             ),
             CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => format!(
-                "the broker's certificate is for another name than mqtt.host = {host:?}: give the name that is in it"
+                "the broker's certificate is for a name other than mqtt.host = {host:?}: use the name in the certificate"
             ),
             CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
                 "the broker's certificate has expired, or this board's clock is wrong".into()
@@ -180,7 +181,7 @@ fn tls_problem(error: &TlsError, config: &MqttConfig, host: &str) -> String {
             other => format!("the broker's certificate cannot be used: {other} (mqtt.ca is {ca})"),
         },
         TlsError::InvalidMessage(_) => format!(
-            "{host}:{} does not answer in TLS: see mqtt.port (with TLS as a rule 8883), or mqtt.tls = false for a \
+            "{host}:{} does not speak TLS: check mqtt.port (usually 8883 with TLS), or mqtt.tls = false for a \
              broker on this board",
             config.port
         ),
@@ -196,7 +197,7 @@ fn tls_problem(error: &TlsError, config: &MqttConfig, host: &str) -> String {
             | Alert::HandshakeFailure,
         ) => match &config.certificate {
             None => {
-                "the broker wants a certificate from the gateway: see mqtt.certificate and mqtt.key".into()
+                "the broker requires a certificate from the gateway: set mqtt.certificate and mqtt.key".into()
             }
             Some(own) => format!(
                 "the broker refuses the gateway's certificate: see mqtt.certificate ({}) and the broker's list of \
@@ -204,6 +205,6 @@ fn tls_problem(error: &TlsError, config: &MqttConfig, host: &str) -> String {
                 own.display()
             ),
         },
-        other => format!("TLS with the broker fails: {other}; see mqtt.tls, mqtt.ca and mqtt.port"),
+        other => format!("TLS with the broker failed: {other}; check mqtt.tls, mqtt.ca and mqtt.port"),
     }
 }

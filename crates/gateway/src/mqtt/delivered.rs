@@ -3,7 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::MqttError;
+use super::error::MqttError;
 use facelatch_host::disk::{self, FileSystem};
 
 /// The number, and the file that holds it.
@@ -25,8 +25,8 @@ impl Delivered {
                 let number = text.trim().parse();
                 Some(number.map_err(|_| {
                     error(
-                        "holds no number; remove it, and events from then on are delivered, or write into it \
-                         the number of the last one that Home Assistant has"
+                        "contains no number; remove it to deliver events from now on, or write into it the \
+                         number of the last event that Home Assistant has"
                             .into(),
                     )
                 })?)

@@ -1,11 +1,10 @@
-//! What Home Assistant is told: discovery, states, events. Pure.
+//! What Home Assistant gets: discovery, states, events. Pure.
 //!
 //! The fields are those of Home Assistant's documentation of its MQTT integration, one message an entity
 //! (`<prefix>/<component>/<node>/<object>/config`), which every version since 2021.12 reads.
 
 use serde_json::{Value, json};
 
-use super::Device;
 use facelatch_audit::Entry;
 use facelatch_core::access::Alarm;
 use facelatch_core::strike::StrikeState;
@@ -73,7 +72,7 @@ pub const PRESS: &str = "PRESS";
 
 /// A retained message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub struct RetainedMessage {
     /// The topic.
     pub topic: String,
     /// What it says; nothing removes what is retained there.
@@ -91,9 +90,20 @@ pub struct Offers {
     pub contact: bool,
 }
 
+/// What Home Assistant shows of the door's board.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Device {
+    /// What people call the door.
+    pub name: String,
+    /// Where its page is, if others can reach it.
+    pub page: Option<String>,
+    /// Which board it is.
+    pub serial: Option<String>,
+}
+
 /// The names of a door.
 #[derive(Clone, Debug)]
-pub struct Names {
+pub struct DoorNames {
     /// In topics and ids.
     pub door: String,
     /// The board, and the door's name for people.
@@ -102,14 +112,14 @@ pub struct Names {
     pub prefix: String,
 }
 
-impl Names {
+impl DoorNames {
     /// A topic of this door.
     pub fn topic(&self, of: &str) -> String {
         format!("facelatch/{}/{of}", self.door)
     }
 
-    fn message(&self, of: &str, payload: impl Into<String>) -> Message {
-        Message { topic: self.topic(of), payload: payload.into() }
+    fn message(&self, of: &str, payload: impl Into<String>) -> RetainedMessage {
+        RetainedMessage { topic: self.topic(of), payload: payload.into() }
     }
 
     /// Where a command comes in.
@@ -118,18 +128,18 @@ impl Names {
     }
 
     /// Gateway and daemon run, or not.
-    pub fn availability(&self, online: bool) -> Message {
+    pub fn availability(&self, online: bool) -> RetainedMessage {
         self.message("availability", if online { ONLINE } else { OFFLINE })
     }
 
     /// What was enrolled, or what the person before the camera should do.
-    pub fn enrolment(&self, words: &str) -> Message {
+    pub fn enrolment(&self, words: &str) -> RetainedMessage {
         // Home Assistant keeps no longer state.
         self.message("enrolment", words.chars().take(255).collect::<String>())
     }
 
     /// Every entity; those that are not offered with an empty payload, which removes them.
-    pub fn discovery(&self, offers: Offers) -> Vec<Message> {
+    pub fn discovery(&self, offers: Offers) -> Vec<RetainedMessage> {
         let topic = |of| self.topic(of);
         let problem =
             |name, of| json!({ "name": name, "device_class": "problem", "state_topic": self.topic(of) });
@@ -178,7 +188,7 @@ impl Names {
                 })
             }),
             // Where a sensor's state comes back after an outage as if it had happened again, an event's does not:
-            // Home Assistant takes what the broker had retained for no event. It has no `availability_topic`, so
+            // Home Assistant does not count as an event what the broker had retained. It has no `availability_topic`, so
             // that the door's absence does not change its state either.
             ("event", "happened", true, {
                 json!({
@@ -223,13 +233,13 @@ impl Names {
             }
             entity["origin"] = json!({ "name": "facelatch", "sw_version": env!("CARGO_PKG_VERSION") });
             let payload = if offered { entity.to_string() } else { String::new() };
-            Message { topic: format!("{}/{component}/{node}/{object}/config", self.prefix), payload }
+            RetainedMessage { topic: format!("{}/{component}/{node}/{object}/config", self.prefix), payload }
         };
         entities.into_iter().map(message).collect()
     }
 
     /// How the door is, one topic an entity.
-    pub fn states(&self, status: &Status) -> Vec<Message> {
+    pub fn states(&self, status: &Status) -> Vec<RetainedMessage> {
         let flag = |of, on: bool| self.message(of, if on { "ON" } else { "OFF" });
         let lock = match status.strike {
             StrikeState::Secured => "LOCKED",
@@ -253,7 +263,7 @@ impl Names {
 
     /// An entry of the audit log as an event: without similarity and hashes, which are the door's own
     /// business; people are ids.
-    pub fn event(&self, entry: &Entry) -> Message {
+    pub fn event(&self, entry: &Entry) -> RetainedMessage {
         let at = i64::try_from(entry.wall_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         let kind = KINDS.iter().copied().find(|kind| *kind == entry.event).unwrap_or(OTHER);
         let mut event = json!({ "seq": entry.seq, "event": entry.event, "event_type": kind });
@@ -274,7 +284,7 @@ impl Names {
     }
 
     /// What came of a command.
-    pub fn answer(&self, command: &str, outcome: Result<&str, &str>) -> Message {
+    pub fn answer(&self, command: &str, outcome: Result<&str, &str>) -> RetainedMessage {
         let (Ok(words) | Err(words)) = outcome;
         let command: String = command.chars().take(COMMAND).collect();
         let answer = json!({ "command": command, "done": outcome.is_ok(), "message": words });
@@ -288,12 +298,12 @@ mod tests {
     use facelatch_audit::Hash;
     use facelatch_core::access::SubjectId;
 
-    fn names() -> Names {
+    fn names() -> DoorNames {
         let device = Device { name: "Front door".into(), ..Device::default() };
-        Names { door: "front".into(), device, prefix: "homeassistant".into() }
+        DoorNames { door: "front".into(), device, prefix: "homeassistant".into() }
     }
 
-    fn said(messages: &[Message], of: &str) -> Option<String> {
+    fn said(messages: &[RetainedMessage], of: &str) -> Option<String> {
         let topic = names().topic(of);
         messages.iter().find(|m| m.topic == topic).map(|m| m.payload.clone())
     }
@@ -390,7 +400,7 @@ mod tests {
 
     #[test]
     fn the_device_says_which_board_and_page_where_there_are_such() {
-        let device = |names: &Names| -> Value {
+        let device = |names: &DoorNames| -> Value {
             let said = names.discovery(Offers::default());
             serde_json::from_str(&said.iter().find(|m| !m.payload.is_empty()).unwrap().payload).unwrap()
         };
@@ -400,7 +410,7 @@ mod tests {
                 && bare["device"].get("serial_number").is_none()
         );
         let page = Some("https://door.local:8430/".to_owned());
-        let device = device(&Names {
+        let device = device(&DoorNames {
             device: Device { page, serial: Some("10000000abcd1234".into()), ..names().device },
             ..names()
         });

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::MqttError;
+use super::error::MqttError;
 use crate::secret::guarded;
 
 /// `[mqtt]`
@@ -74,7 +74,7 @@ fn is_level(text: &str) -> bool {
 }
 
 impl MqttConfig {
-    /// Everything that can be told without a file.
+    /// Everything that can be checked without a file.
     pub(super) fn check(&self, host: &str) -> Result<(), MqttError> {
         let error = |key, value: &dyn std::fmt::Debug, problem| {
             Err(MqttError::Value { key, value: format!("{value:?}"), problem })
@@ -83,11 +83,11 @@ impl MqttConfig {
             return error(
                 "host",
                 &host,
-                "the broker's name or address alone, such as \"homeassistant.local\"",
+                "give only the broker's name or address, such as \"homeassistant.local\"",
             );
         }
         if self.port == 0 {
-            return error("port", &self.port, "a port, as a rule 8883");
+            return error("port", &self.port, "must be a port number, usually 8883");
         }
         if !self.tls && !is_here(host) {
             return error(
@@ -97,10 +97,10 @@ impl MqttConfig {
             );
         }
         if self.certificate.is_some() != self.key.is_some() {
-            return error("certificate", &self.certificate, "certificate and key belong together");
+            return error("certificate", &self.certificate, "give both certificate and key");
         }
         if self.password_file.is_some() && self.username.is_none() {
-            return error("username", &"", "a password takes a name");
+            return error("username", &"", "a password needs a username");
         }
         if !is_level(&self.door) {
             return error("door", &self.door, "1 to 64 letters, digits, - and _");
@@ -129,7 +129,7 @@ pub(super) fn login(config: &MqttConfig) -> Result<Option<(String, Zeroizing<Str
     let bytes = secret("password_file", path)?;
     let text = std::str::from_utf8(&bytes).unwrap_or_default().trim_end_matches(['\r', '\n']);
     if text.is_empty() {
-        let problem = "holds no password: one line of text".into();
+        let problem = "contains no password: write one line of text".into();
         return Err(MqttError::File { key: "password_file", path: path.clone(), problem });
     }
     Ok(Some((name.clone(), Zeroizing::new(text.to_owned()))))

@@ -8,7 +8,8 @@ use tokio_rustls::rustls::pki_types::pem::{self, PemObject};
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::{MqttConfig, MqttError, settings};
+use super::error::MqttError;
+use super::settings::{self, MqttConfig};
 
 fn error(key: &'static str, path: &Path, problem: impl ToString) -> MqttError {
     MqttError::File { key, path: path.to_owned(), problem: problem.to_string() }
@@ -18,10 +19,10 @@ fn certificates(key: &'static str, path: &Path) -> Result<Vec<CertificateDer<'st
     let found: Result<Vec<_>, _> =
         CertificateDer::pem_file_iter(path).and_then(|certificates| certificates.collect());
     match found {
-        Ok(found) if found.is_empty() => Err(error(key, path, "holds no certificate in PEM form")),
+        Ok(found) if found.is_empty() => Err(error(key, path, "contains no certificate in PEM form")),
         Ok(found) => Ok(found),
         Err(pem::Error::Io(e)) => Err(error(key, path, unreadable(key, &e))),
-        Err(e) => Err(error(key, path, format!("holds no certificate in PEM form: {e}"))),
+        Err(e) => Err(error(key, path, format!("contains no certificate in PEM form: {e}"))),
     }
 }
 
@@ -29,7 +30,7 @@ fn unreadable(key: &str, e: &io::Error) -> String {
     match (key, e.kind()) {
         ("ca", io::ErrorKind::NotFound) => {
             "there is no such file: copy the certificate of the authority that signed the broker's there, or name \
-             another file; mqtt.tls = false does without, for a broker on this board only"
+             another file; mqtt.tls = false works without it, but only for a broker on this board"
                 .to_owned()
         }
         (_, io::ErrorKind::NotFound) => "there is no such file".to_owned(),
@@ -53,7 +54,7 @@ pub(super) fn settings(config: &MqttConfig) -> Result<Arc<ClientConfig>, MqttErr
             let chain = certificates("certificate", certificate)?;
             let pem = settings::secret("key", key)?;
             let own = PrivateKeyDer::from_pem_slice(&pem)
-                .map_err(|e| error("key", key, format!("is no key in PEM form: {e}")))?;
+                .map_err(|e| error("key", key, format!("not a key in PEM form: {e}")))?;
             builder.with_client_auth_cert(chain, own).map_err(|e| error("certificate", certificate, e))?
         }
         _ => builder.with_no_client_auth(),

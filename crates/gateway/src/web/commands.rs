@@ -1,4 +1,4 @@
-//! What the page's forms ask of the door. Whether the gateway may is the daemon's to say.
+//! What the page's forms ask of the door. The daemon decides whether the gateway may.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -7,28 +7,20 @@ use std::time::Duration;
 use axum::extract::{Extension, Path, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Redirect, Response};
-use serde::de::DeserializeOwned;
 
-use super::{Fields, Session, Shared, Site, pages};
+use super::auth::Fields;
+use super::session::Session;
+use super::site::{Shared, Site};
+use super::{layout, people};
 use crate::daemon_link::{LONGEST_ENROLMENT, LinkError};
-use crate::feed::Enrolment;
+use crate::feed::EnrolmentProgress;
 use facelatch_core::access::{ModeCommand, SubjectId};
 use facelatch_core::door::Existing;
 use facelatch_core::matching::{Note, name};
-use facelatch_protocol::{Person, Request};
+use facelatch_protocol::{Person, Request, Right};
 
-/// How an enrolment ended is shown for so long.
-const SHOWN: Duration = Duration::from_secs(60);
-
-/// Asks the daemon without holding up the others.
-pub(super) async fn ask<T>(site: &Arc<Site>, request: Request) -> Result<T, LinkError>
-where
-    T: DeserializeOwned + Send + 'static,
-{
-    let link = site.link.clone();
-    let broken = |_| LinkError::Refused { message: "the gateway is stopping".to_owned() };
-    tokio::task::spawn_blocking(move || link.ask(&request)).await.map_err(broken)?
-}
+/// How long the result of an enrolment is shown.
+const RESULT_SHOWN: Duration = Duration::from_secs(60);
 
 fn refused(site: &Site, error: &LinkError) -> Response {
     let status = match error {
@@ -36,19 +28,19 @@ fn refused(site: &Site, error: &LinkError) -> Response {
         LinkError::Refused { .. } => StatusCode::CONFLICT,
         _ => StatusCode::BAD_GATEWAY,
     };
-    (status, pages::problem(&site.name, &error.to_string())).into_response()
+    (status, layout::problem(&site.name, &error.to_string())).into_response()
 }
 
 /// Asks, and goes back to a page or says why not.
 async fn then(site: &Arc<Site>, request: Request, page: &'static str) -> Response {
-    match ask::<serde_json::Value>(site, request).await {
+    match site.ask::<serde_json::Value>(request).await {
         Ok(_) => Redirect::to(page).into_response(),
         Err(error) => refused(site, &error),
     }
 }
 
 fn wrong(site: &Site, words: &str) -> Response {
-    (StatusCode::BAD_REQUEST, pages::problem(&site.name, words)).into_response()
+    (StatusCode::BAD_REQUEST, layout::problem(&site.name, words)).into_response()
 }
 
 /// Starts an enrolment; the live page shows how it goes. Under the name of somebody enrolled, it asks first.
@@ -64,13 +56,13 @@ pub(super) async fn enrol(
         ("look", Ok(id)) => Existing::AddLook(id),
         _ => Existing::Refuse,
     };
-    if let Some(name) = name.as_deref().filter(|_| existing.is_refused() && pages::may_enrol(&site)) {
-        let people: Vec<Person> = match ask(&site, Request::People {}).await {
+    if let Some(name) = name.as_deref().filter(|_| existing.is_refused() && site.has(Right::Enrol)) {
+        let people: Vec<Person> = match site.ask(Request::People {}).await {
             Ok(people) => people,
             Err(error) => return refused(&site, &error),
         };
         if let Some(held) = people.iter().find(|person| name::same(&person.name, name)) {
-            return (StatusCode::CONFLICT, pages::taken(&site, &session, held, anyway)).into_response();
+            return (StatusCode::CONFLICT, people::taken(&site, &session, held, anyway)).into_response();
         }
     }
     let mut busy = false;
@@ -78,11 +70,11 @@ pub(super) async fn enrol(
         busy = enrolment.as_ref().is_some_and(|e| !e.over);
         if !busy {
             let text = "starting".to_owned();
-            *enrolment = Some(Enrolment { name: name.clone(), text, ..Enrolment::default() });
+            *enrolment = Some(EnrolmentProgress { name: name.clone(), text, ..EnrolmentProgress::default() });
         }
     });
     if busy {
-        return refused(&site, &LinkError::Refused { message: "an enrolment is under way".to_owned() });
+        return refused(&site, &LinkError::Refused { message: "an enrolment is in progress".to_owned() });
     }
     let done = match existing {
         Existing::Refuse | Existing::Replace(_) => "enrolled",
@@ -127,11 +119,11 @@ pub(super) async fn enrol(
         let _ = asking.await;
         let mut latest = own.feed.enrolment.subscribe();
         let replaced = latest.wait_for(|enrolment| enrolment.as_ref().is_none_or(|e| !e.over));
-        if tokio::time::timeout(SHOWN, replaced).await.is_err() {
+        if tokio::time::timeout(RESULT_SHOWN, replaced).await.is_err() {
             own.feed.enrolment.send_if_modified(|enrolment| enrolment.take_if(|e| e.over).is_some());
         }
     });
-    // What is refused at once is said at once.
+    // An immediate refusal is shown at once.
     match tokio::time::timeout(Duration::from_secs(3), first).await {
         Ok(Ok(Err(error))) => {
             site.feed.enrolment.send_modify(|enrolment| drop(enrolment.take_if(|e| e.over)));
@@ -160,9 +152,9 @@ pub(super) async fn cancel(State(site): Shared, _: Fields) -> Response {
 
 /// The name of the person with this id: names do not belong in addresses, which are logged.
 async fn name_of(site: &Arc<Site>, id: u32) -> Result<String, Response> {
-    let people: Vec<Person> = ask(site, Request::People {}).await.map_err(|error| refused(site, &error))?;
+    let people: Vec<Person> = site.ask(Request::People {}).await.map_err(|error| refused(site, &error))?;
     let found = people.into_iter().find(|person| person.id == id);
-    let missing = || (StatusCode::NOT_FOUND, pages::problem(&site.name, "nobody has that number"));
+    let missing = || (StatusCode::NOT_FOUND, layout::problem(&site.name, "no person has that number"));
     found.map(|person| person.name).ok_or_else(|| missing().into_response())
 }
 
@@ -175,7 +167,7 @@ pub(super) async fn rename(State(site): Shared, Path(id): Path<u32>, fields: Fie
 
 pub(super) async fn remove(State(site): Shared, Path(id): Path<u32>, fields: Fields) -> Response {
     if fields.get("sure") != "yes" {
-        return wrong(&site, "tick that you are sure: what is removed cannot be brought back");
+        return wrong(&site, "confirm that you are sure: a removal cannot be undone");
     }
     match name_of(&site, id).await {
         Ok(name) => then(&site, Request::Remove { name }, "/people").await,
@@ -183,9 +175,9 @@ pub(super) async fn remove(State(site): Shared, Path(id): Path<u32>, fields: Fie
     }
 }
 
-/// The day at whose begin (UTC) somebody is removed, or none.
+/// The day at whose start (UTC) somebody is removed, or none.
 pub(super) async fn expiry(State(site): Shared, Path(id): Path<u32>, fields: Fields) -> Response {
-    let expires = match pages::day(fields.get("day")) {
+    let expires = match day(fields.get("day")) {
         Ok(expires) => expires,
         Err(words) => return wrong(&site, &words),
     };
@@ -212,4 +204,27 @@ pub(super) async fn command(State(site): Shared, Path(what): Path<String>, field
         _ => return (StatusCode::NOT_FOUND, "there is no such command\n").into_response(),
     };
     then(&site, request, "/").await
+}
+
+/// A day written as YYYY-MM-DD, as the seconds since 1970 of its start (UTC); empty for none.
+fn day(text: &str) -> Result<Option<u64>, String> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let wrong = || "write the date as YYYY-MM-DD".to_owned();
+    let date: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
+    let start = date.to_zoned(jiff::tz::TimeZone::UTC).map_err(|_| wrong())?;
+    u64::try_from(start.timestamp().as_second()).map(Some).map_err(|_| wrong())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_day_is_its_begin_and_may_be_left_out() {
+        assert_eq!(day("1970-01-02"), Ok(Some(86_400)));
+        assert_eq!(day(""), Ok(None));
+        assert!(day("2.1.1970").is_err());
+    }
 }

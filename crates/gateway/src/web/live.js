@@ -23,7 +23,7 @@ function attempt(a) {
 
 function aim(a, faces) {
   if (!a) {
-    put("advice", faces.length > 1 ? "One person at a time please" : "Step before the camera");
+    put("advice", faces.length > 1 ? "One person at a time, please" : "Step in front of the camera");
     for (const id of ["size", "light", "sharp"]) put(id, "–");
     return;
   }
@@ -53,7 +53,7 @@ function state(s) {
   put("mode", s.up ? s.mode : "–");
   put("contact", s.door_open === null ? "no contact" : s.door_open ? "open" : "closed");
   put("alarm", s.alarm || "none");
-  put("lockout", s.lockout_left_s === null ? "none" : `for another ${s.lockout_left_s} s`);
+  put("lockout", s.lockout_left_s === null ? "none" : `another ${s.lockout_left_s} s`);
   put("problem", s.problem || "");
   $("problem").hidden = !s.problem;
   put("enrolment", s.enrolment || "");
@@ -70,7 +70,7 @@ function open() {
   source.onerror = () => {
     put("problem", "No connection to the gateway; trying again.");
     $("problem").hidden = false;
-    // A session that is over is no connection problem: the page asks for the password.
+    // An expired session is not a connection problem: go to the login page.
     fetch("/session").then((r) => { if (r.status === 401) location.href = "/login"; }).catch(() => {});
   };
 }

@@ -6,14 +6,15 @@ use std::fs;
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::feed::Known;
+use crate::feed::DaemonSnapshot;
+use crate::sync::lock;
 use facelatch_core::access::{Alarm, DenyCode, Fault, Mode, ReleaseReason};
 use facelatch_core::strike::StrikeState;
 use facelatch_core::time::Timestamp;
 use facelatch_host::clock;
 use facelatch_protocol::metrics::{BOUNDS_US, Histogram};
 
-/// A text under way.
+/// A text in progress.
 #[derive(Default)]
 struct Text(String);
 
@@ -71,15 +72,15 @@ fn escaped(value: &str) -> String {
 
 /// When this process was started, by the wall clock.
 #[derive(Debug)]
-pub struct Started {
+pub struct ProcessStart {
     at: Timestamp,
     told: Mutex<Duration>,
 }
 
-impl Started {
+impl ProcessStart {
     /// Now.
     pub fn now() -> Self {
-        Started { at: clock::now(), told: Mutex::default() }
+        ProcessStart { at: clock::now(), told: Mutex::default() }
     }
 
     /// Seconds since 1970, the same with each scrape unless somebody has set the clock: many boards learn
@@ -87,7 +88,7 @@ impl Started {
     pub fn unix(&self) -> f64 {
         let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let started = wall.saturating_sub(clock::now().since(self.at));
-        let mut told = self.told.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut told = lock(&self.told);
         if told.abs_diff(started) > Duration::from_secs(2) {
             *told = started;
         }
@@ -110,7 +111,7 @@ pub fn temperatures() -> Vec<(String, f64)> {
 }
 
 /// All of it.
-pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)], started: f64) -> String {
+pub fn text(known: &DaemonSnapshot, viewers: usize, temperatures: &[(String, f64)], started: f64) -> String {
     let mut text = Text::default();
     // The name under which every Prometheus looks for it.
     let _ = writeln!(
@@ -120,7 +121,7 @@ pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)], start
     );
     let up = known.state.is_some();
     text.one("up", "gauge", "1 while the door's daemon answers the gateway.", u8::from(up));
-    text.one("gateway_viewers", "gauge", "Who looks at the live picture.", viewers);
+    text.one("gateway_viewers", "gauge", "Viewers of the live picture.", viewers);
     if !temperatures.is_empty() {
         text.family("board_temperature_celsius", "gauge", "Temperature of the board's thermal zones.");
         for (zone, celsius) in temperatures {
@@ -138,29 +139,29 @@ pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)], start
     let released = flag(status.strike == StrikeState::Released);
     text.one("strike_released", "gauge", "1 while the strike is released.", released);
     if let Some(open) = status.door_open {
-        text.one("door_open", "gauge", "1 while the door stands open.", flag(open));
+        text.one("door_open", "gauge", "1 while the door is open.", flag(open));
     }
     text.family("mode", "gauge", "1 for the mode that the door is in.");
     for mode in [Mode::Normal, Mode::Secure, Mode::HoldOpen] {
         text.sample("mode", &format!("mode=\"{}\"", mode.name()), flag(status.mode == mode));
     }
-    text.family("alarm", "gauge", "1 while this alarm is in force.");
+    text.family("alarm", "gauge", "1 while this alarm is active.");
     for alarm in Alarm::ALL {
         text.sample("alarm", &format!("alarm=\"{}\"", alarm.name()), flag(status.alarm == Some(alarm)));
     }
     let lockout = status.lockout_left_s.unwrap_or(0);
-    text.one("lockout_seconds", "gauge", "Until faces count again; 0 without a lockout.", lockout);
+    text.one("lockout_seconds", "gauge", "Until the lockout ends; 0 without one.", lockout);
     text.one("people", "gauge", "People enrolled.", status.people);
     let others = status.people_of_other_models;
     text.one(
         "people_of_other_models",
         "gauge",
-        "People who are not recognised: enrolled with another network.",
+        "People enrolled with another model, who are not recognised.",
         others,
     );
     text.one("enrolling", "gauge", "1 during an enrolment.", flag(status.enrolling));
-    text.one("audit_written", "gauge", "1 while the audit log is written.", flag(status.audit_written));
-    text.one("camera_delivers", "gauge", "1 while frames come.", flag(status.camera_delivers));
+    text.one("audit_written", "gauge", "1 while the audit log can be written.", flag(status.audit_written));
+    text.one("camera_delivers", "gauge", "1 while frames arrive.", flag(status.camera_delivers));
     text.one("frames_total", "counter", "Frames processed.", status.frames);
     text.one(
         "frames_with_face_total",
@@ -169,7 +170,7 @@ pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)], start
         status.frames_with_face,
     );
     let camera = &status.camera_counters;
-    text.family("camera_frames_total", "counter", "What became of the camera's frames.");
+    text.family("camera_frames_total", "counter", "The camera's frames by outcome.");
     for (fate, count) in
         [("delivered", camera.frames), ("skipped", camera.skipped), ("undecodable", camera.undecodable)]
     {
@@ -182,7 +183,7 @@ pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)], start
     for (stage, histogram) in metrics.stages.named() {
         text.histogram("stage_duration_seconds", &format!("stage=\"{stage}\""), histogram);
     }
-    let help = "From the capture of the frame that decided to the driven strike.";
+    let help = "From the capture of the deciding frame to the driven strike.";
     text.family("release_latency_seconds", "histogram", help);
     text.histogram("release_latency_seconds", "", &metrics.release);
     let help = "Releases of the strike by cause.";
@@ -197,13 +198,13 @@ pub fn text(known: &Known, viewers: usize, temperatures: &[(String, f64)], start
         text.one(
             "watchdog_limit_seconds",
             "gauge",
-            "Without a sign of life for so long the daemon is killed.",
+            "The daemon is killed after this long without a sign of life.",
             watchdog.limit_s,
         );
         text.one(
             "watchdog_margin_seconds",
             "gauge",
-            "The least that was left of that in the last minutes.",
+            "The smallest margin to that limit in the last minutes.",
             watchdog.margin_s,
         );
     }
@@ -228,7 +229,7 @@ mod tests {
                 ..Metrics::default()
             },
         };
-        let known = Known { state: Some(Arc::from(state)), ..Known::default() };
+        let known = DaemonSnapshot { state: Some(Arc::from(state)), ..DaemonSnapshot::default() };
         let text = text(&known, 0, &[("zone".to_owned(), 20.0)], 1.0);
         let kinds: BTreeMap<&str, &str> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
@@ -258,7 +259,7 @@ mod tests {
         assert!(text.0.contains("le=\"5\"} 3\n") && text.0.contains("le=\"+Inf\"} 4\n"), "{}", text.0);
         assert!(text.0.contains("facelatch_h_sum{stage=\"x\"} 9.022\n"), "{}", text.0);
         assert_eq!(escaped("a\"b\\c\n"), "a\\\"b\\\\c\\n");
-        let down = super::text(&Known::default(), 3, &[], 1_790_000_000.125);
+        let down = super::text(&DaemonSnapshot::default(), 3, &[], 1_790_000_000.125);
         assert!(
             down.contains("\nprocess_start_time_seconds 1790000000.125\n")
                 && down.contains("facelatch_up 0\n")
@@ -297,7 +298,7 @@ mod tests {
 
     #[test]
     fn the_start_does_not_waver() {
-        let started = Started::now();
+        let started = ProcessStart::now();
         let first = started.unix();
         std::thread::sleep(Duration::from_millis(30));
         assert!(first > 1.7e9 && started.unix() == first);

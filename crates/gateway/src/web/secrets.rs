@@ -4,10 +4,11 @@
 //! password that is changed, or taken away, counts at once.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use crate::GatewayError;
-use crate::secret::{Fingerprint, Password, Stamp, load_token};
+use crate::error::GatewayError;
+use crate::secret::{FileStamp, Fingerprint, OperatorPassword, load_token};
+use crate::sync::lock;
 
 /// Both secrets, and from which files they are.
 pub struct Secrets {
@@ -17,10 +18,10 @@ pub struct Secrets {
 }
 
 struct Held {
-    password: Option<Arc<Password>>,
+    password: Option<Arc<OperatorPassword>>,
     token: Option<Fingerprint>,
     /// What the files were when they were read.
-    stamps: [Option<Stamp>; 2],
+    stamps: [Option<FileStamp>; 2],
 }
 
 impl Secrets {
@@ -30,19 +31,19 @@ impl Secrets {
     /// When there is no password, or a file cannot be used.
     pub fn open(password_file: &Path, token_file: &Path) -> Result<Self, GatewayError> {
         // Before the content: what is written in between is read again.
-        let stamps = [Stamp::of(password_file), Stamp::of(token_file)];
-        let password = Some(Arc::new(Password::load(password_file)?));
+        let stamps = [FileStamp::of(password_file), FileStamp::of(token_file)];
+        let password = Some(Arc::new(OperatorPassword::load(password_file)?));
         let token = load_token(token_file)?;
         let held = Mutex::new(Held { password, token, stamps });
         Ok(Secrets { password_file: password_file.to_owned(), token_file: token_file.to_owned(), held })
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.held)
     }
 
     /// The password; `None` when its file is gone or cannot be used: nobody logs in then.
-    pub fn password(&self) -> Option<Arc<Password>> {
+    pub fn password(&self) -> Option<Arc<OperatorPassword>> {
         self.held().password.clone()
     }
 
@@ -54,7 +55,7 @@ impl Secrets {
     /// Reads what was written since. True when the password is another one or gone.
     pub fn refresh(&self) -> bool {
         let mut held = self.held();
-        let stamp = Stamp::of(&self.token_file);
+        let stamp = FileStamp::of(&self.token_file);
         if stamp != held.stamps[1] {
             held.stamps[1] = stamp;
             held.token = load_token(&self.token_file).unwrap_or_else(|error| {
@@ -62,12 +63,12 @@ impl Secrets {
                 None
             });
         }
-        let stamp = Stamp::of(&self.password_file);
+        let stamp = FileStamp::of(&self.password_file);
         if stamp == held.stamps[0] {
             return false;
         }
         held.stamps[0] = stamp;
-        held.password = match Password::load(&self.password_file) {
+        held.password = match OperatorPassword::load(&self.password_file) {
             Ok(password) => Some(Arc::new(password)),
             Err(error) => {
                 log::error!("event=password_unusable error={:?}", error.to_string());
@@ -84,7 +85,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::secret::{Memory, set_password, set_token};
+    use crate::secret::{HashMemory, set_password, set_token};
 
     #[test]
     fn what_is_written_counts_at_once_and_what_is_taken_away_as_well() {
@@ -93,7 +94,7 @@ mod tests {
         assert!(Secrets::open(&password, &token).is_err(), "without a password there is no page");
         set_password(&password, "the first one").unwrap();
         let secrets = Secrets::open(&password, &token).unwrap();
-        let mut memory = Memory::default();
+        let mut memory = HashMemory::default();
         let mut is = |word: &str| secrets.password().is_some_and(|p| p.is(word, &mut memory));
         assert!(!secrets.refresh() && is("the first one"));
         set_password(&password, "the second one").unwrap();

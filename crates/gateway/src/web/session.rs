@@ -1,18 +1,20 @@
-//! Who is logged in.
+//! Login sessions.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
-use crate::GatewayError;
+use crate::error::GatewayError;
 use crate::secret::{Fingerprint, token};
+use crate::sync::lock;
 use facelatch_core::time::Timestamp;
 
 /// Sessions at a time; the one used longest ago makes room.
 const MAX_SESSIONS: usize = 64;
-/// A session ends after so long, used or not.
-const LONGEST: Duration = Duration::from_secs(12 * 3_600);
-/// One who is logged in.
+/// A session ends after this long, used or not.
+const MAX_AGE: Duration = Duration::from_secs(12 * 3_600);
+
+/// Somebody who is logged in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Session {
     /// What its forms must carry.
@@ -34,7 +36,7 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// Sessions that end after so long without use.
+    /// Sessions that end after this long without use.
     pub fn new(idle: Duration) -> Self {
         Sessions { idle, held: Mutex::default() }
     }
@@ -45,7 +47,7 @@ impl Sessions {
     /// When the system has no random bytes.
     pub fn begin(&self, now: Timestamp) -> Result<String, GatewayError> {
         let (word, csrf) = (token()?, token()?);
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.held);
         held.1.retain(|_, h| self.lasts(h, now));
         if held.1.len() >= MAX_SESSIONS
             && let Some(oldest) = held.1.iter().min_by_key(|(_, h)| h.used).map(|(key, _)| *key)
@@ -59,12 +61,12 @@ impl Sessions {
     }
 
     fn lasts(&self, held: &Held, now: Timestamp) -> bool {
-        now.since(held.used) < self.idle && now.since(held.begun) < LONGEST
+        now.since(held.used) < self.idle && now.since(held.begun) < MAX_AGE
     }
 
     /// The session of this token. `used`: it counts as used.
     pub fn find(&self, token: &str, now: Timestamp, used: bool) -> Option<Session> {
-        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut held = lock(&self.held);
         let found = held.1.get_mut(&Fingerprint::of(token))?;
         if !self.lasts(found, now) {
             return None;
@@ -77,12 +79,12 @@ impl Sessions {
 
     /// Ends every session; how many there were.
     pub fn end_all(&self) -> usize {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).1.drain().count()
+        lock(&self.held).1.drain().count()
     }
 
     /// Ends the session of this token.
     pub fn end(&self, token: &str) {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner).1.remove(&Fingerprint::of(token));
+        lock(&self.held).1.remove(&Fingerprint::of(token));
     }
 }
 
@@ -104,11 +106,11 @@ mod tests {
         assert!(sessions.find(&one, at(119), false).is_none());
         let mut used = 200;
         let two = sessions.begin(at(used)).unwrap();
-        while used < 200 + LONGEST.as_secs() - 60 {
+        while used < 200 + MAX_AGE.as_secs() - 60 {
             used += 50;
             assert!(sessions.find(&two, at(used), true).is_some(), "{used}");
         }
-        assert!(sessions.find(&two, at(200 + LONGEST.as_secs()), true).is_none(), "used or not");
+        assert!(sessions.find(&two, at(200 + MAX_AGE.as_secs()), true).is_none(), "used or not");
         let three = sessions.begin(at(90_000)).unwrap();
         sessions.end(&three);
         assert!(sessions.find(&three, at(90_000), true).is_none());

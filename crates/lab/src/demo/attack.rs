@@ -24,7 +24,7 @@ pub const FRAME_SIZE: (u32, u32) = (640, 480);
 /// Frames a second.
 pub const FRAME_RATE: u32 = 20;
 
-/// What is held before the camera.
+/// What is held in front of the camera.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Kind {
     /// A printed photograph.
@@ -210,7 +210,7 @@ impl std::fmt::Debug for Attack {
 }
 
 impl Attack {
-    /// An attack of so many frames with `picture`, in which `face` is the face's box, before `place`.
+    /// An attack of this many frames with `picture`, in which `face` is the face's box, before `place`.
     pub fn new(figures: Figures, picture: RgbImage, face: Rect, place: &RgbImage, frames: u64) -> Self {
         let place = match place.dimensions() {
             FRAME_SIZE => place.clone(),

@@ -44,7 +44,7 @@ pub struct Gesture {
     pub turn: f32,
     /// Angle downwards, radians.
     pub nod: f32,
-    /// It begins so many seconds after the person stands.
+    /// Its start, in seconds after the person stands still.
     pub after: f32,
     /// Seconds there and back; 0 for none.
     pub time: f32,

@@ -65,7 +65,7 @@ pub enum Font {
     Heading,
     /// 10 x 20.
     Large,
-    /// [`Font::Large`] with every pixel drawn as a square of so many pixels (at least 1).
+    /// [`Font::Large`] with every pixel drawn as a square of this many pixels (at least 1).
     Scaled(u32),
 }
 

@@ -68,8 +68,8 @@ pub struct Claim {
 /// Why a target cannot be claimed.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, thiserror::Error)]
 #[error(
-    "a rate of at most {target} cannot be claimed: the trials are worth {independent:.0} independent ones, \
-     and without a single error it takes {needed}; with these no less than {least:.2e} can be claimed"
+    "sample too small to show a rate of at most {target}: {independent:.0} independent trials, {needed} needed \
+     with no errors; the lowest rate that these can show is {least:.2e}"
 )]
 pub struct Unsupported {
     /// The rate wanted.
@@ -87,7 +87,7 @@ pub struct Unsupported {
 pub struct Trials(Vec<Trial>);
 
 impl FromIterator<Trial> for Trials {
-    /// A score that is no number matches at no threshold.
+    /// A score that is not a number matches at no threshold.
     fn from_iter<I: IntoIterator<Item = Trial>>(trials: I) -> Self {
         let tame = |t: Trial| Trial { score: t.score.filter(|s| !s.is_nan()), ..t };
         Trials(trials.into_iter().map(tame).collect())

@@ -40,14 +40,14 @@ pub struct Report {
     pub impostor: usize,
     /// Pairs of which a picture shows no face: errors.
     pub undetected: usize,
-    /// Share of pairs rightly told, by LFW's protocol: the threshold for each tenth of the pairs is
+    /// Share of pairs classified correctly, by LFW's protocol: the threshold for each tenth of the pairs is
     /// the best one of the other nine tenths.
     pub accuracy: f64,
     /// Its interval.
     pub accuracy_interval: (f64, f64),
     /// The mean of those thresholds.
     pub accuracy_threshold: f64,
-    /// Share of pairs rightly told at `threshold`.
+    /// Share of pairs classified correctly at `threshold`.
     pub accuracy_at_threshold: f64,
     /// Its interval.
     pub accuracy_at_threshold_interval: (f64, f64),
@@ -140,7 +140,7 @@ impl Report {
     }
 }
 
-/// Whether a pair is rightly told at a threshold; one without a score never is.
+/// Whether a pair is classified correctly at a threshold; one without a score never is.
 fn right(score: &Score, threshold: f64) -> bool {
     score.similarity.is_some_and(|s| (f64::from(s) >= threshold) == score.genuine)
 }
@@ -299,8 +299,8 @@ fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
 }
 
 /// LFW's protocol on one list: the pairs of each kind are cut in their order into tenths (pairs of
-/// one person mostly stay together), and each tenth is told by the threshold that is best on the other
-/// nine. Returns how many pairs are rightly told, and the mean threshold.
+/// one person mostly stay together), and each tenth is judged by the threshold that is best on the other
+/// nine. Returns how many pairs are classified correctly, and the mean threshold.
 fn cross_validated(scores: &[Score]) -> (usize, f64) {
     let count = |genuine: bool| scores.iter().filter(|s| s.genuine == genuine).count();
     let (genuine, impostor) = (count(true), count(false));

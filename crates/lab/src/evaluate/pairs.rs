@@ -114,7 +114,7 @@ pub fn lfw(root: &Path, list: &Path) -> Result<PairSet, PairsError> {
 }
 
 /// All pairs of the pictures in `folder`, which holds a folder of pictures for each person. Files
-/// beside the folders, and files that are no pictures by their name, are left out; people and pictures come in the order of
+/// beside the folders, and files that are not pictures by their name, are left out; people and pictures come in the order of
 /// their names.
 ///
 /// # Errors

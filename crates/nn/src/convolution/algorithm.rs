@@ -46,7 +46,7 @@ pub(super) enum Algorithm {
 }
 
 impl Algorithm {
-    /// At most so many floats its weights take.
+    /// The most floats that its weights take.
     pub(super) fn weights(kernels: &'static Kernels, geometry: &Geometry) -> usize {
         Choice::best(kernels, geometry).1
     }

@@ -135,7 +135,7 @@ impl Weights {
 /// `total` in as few parts of at most `most` as possible, as equal as can be: first and count of each.
 fn even_parts(total: usize, most: usize) -> impl Iterator<Item = (usize, usize)> {
     let parts = total.div_ceil(most);
-    // At least so many in each, and one more in the first ones.
+    // At least this many in each, and one more in the first ones.
     let (least, more) = (total.checked_div(parts).unwrap_or(0), total.checked_rem(parts).unwrap_or(0));
     (0..parts).map(move |i| (i * least + i.min(more), least + usize::from(i < more)))
 }

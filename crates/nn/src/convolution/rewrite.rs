@@ -15,7 +15,7 @@ use super::geometry::{Filters, Geometry, KERNEL};
 use super::kernels::Kernels;
 use super::op::Convolution;
 
-/// The most floats of weights, laid out anew, that a network may have: 256 MiB of them. tract does the
+/// The most floats of weights, in our own layout, that a network may have: 256 MiB of them. tract does the
 /// convolutions beyond; a file can name one tensor as the weights of any number of them.
 const MAX_WEIGHTS: usize = 1 << 26;
 

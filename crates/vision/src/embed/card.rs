@@ -223,7 +223,7 @@ impl Card {
     /// A card from the text of its file; `path` is for messages.
     ///
     /// # Errors
-    /// When the text is no card, or says something that makes no sense.
+    /// When the text is not a card, or says something that makes no sense.
     pub fn parse(text: &str, path: &Path) -> Result<Card, EmbedError> {
         let card: Card = read(text, path)?;
         card.check().map_err(|message| EmbedError::card(path, message))?;
@@ -249,7 +249,7 @@ impl Card {
         for (key, threshold) in at_fmr {
             if !key.parse::<f64>().is_ok_and(|fmr| fmr > 0.0 && fmr <= 1.0) {
                 return Err(format!(
-                    "thresholds.at_fmr has the key {key:?}, which is no rate above 0 up to 1"
+                    "thresholds.at_fmr has the key {key:?}, which is not a rate above 0 and up to 1"
                 ));
             }
             if !threshold.is_finite() {
@@ -295,6 +295,13 @@ impl Card {
         // `check` saw to it that the default rate has a threshold; a card that was not checked
         // matches nothing.
         self.threshold_at_fmr(self.thresholds.default_fmr).unwrap_or(f32::INFINITY)
+    }
+
+    /// Two pictures of one person from different occasions that are less similar than this are rare: whoever is
+    /// enrolled from pictures that differ more is asked for better ones. One false match in a hundred, because
+    /// pictures from different occasions are often not much alike.
+    pub fn distinct_person_threshold(&self) -> f32 {
+        self.threshold_at_fmr(0.01).unwrap_or_else(|| self.default_threshold())
     }
 
     /// The threshold on the mean similarity of an attempt.
@@ -387,6 +394,7 @@ attempt = 0.6
         assert_eq!(card.threshold_at_fmr(1.0), Some(0.2));
         assert_eq!(card.threshold_at_fmr(0.0001), None);
         assert_eq!(card.threshold_at_fmr(f64::NAN), None);
+        assert_eq!(card.distinct_person_threshold(), 0.4);
         assert_eq!(card.attempt_threshold(), 0.6);
         let (strict, lax) = (card.rates()[0], card.rates()[1]);
         let tenfolds = (lax.0 / strict.0).log10() as f32;

@@ -78,7 +78,7 @@ impl LivenessCard {
     /// A card from the text of its file; `path` is for messages.
     ///
     /// # Errors
-    /// When the text is no card, or says something that makes no sense.
+    /// When the text is not a card, or says something that makes no sense.
     pub fn parse(text: &str, path: &Path) -> Result<Self, EmbedError> {
         let card: LivenessCard = card::read(text, path)?;
         card.check().map_err(|message| EmbedError::card(path, message))?;
@@ -113,7 +113,7 @@ impl LivenessNetwork {
     /// Opens a card and the ONNX file beside it.
     ///
     /// # Errors
-    /// When either cannot be read, makes no sense, or they do not belong together.
+    /// When either cannot be read, makes no sense, or they do not match.
     pub fn open(card: &Path) -> Result<Self, EmbedError> {
         let parsed = LivenessCard::parse(&read_card(card)?, card)?;
         let network = read_network(card, &parsed.model.file)?;
@@ -123,7 +123,7 @@ impl LivenessNetwork {
     /// The default network, which this program carries within.
     ///
     /// # Errors
-    /// When the files in `models/` did not belong together as this program was built.
+    /// When the files in `models/` did not match as this program was built.
     pub fn embedded_default() -> Result<Self, EmbedError> {
         let path = Path::new("models/liveness.toml");
         Self::from_parts(LivenessCard::parse(DEFAULT_CARD, path)?, path, DEFAULT_NETWORK)
@@ -167,7 +167,7 @@ impl LivenessNetwork {
     fn run(&mut self) -> Result<f32, String> {
         let classes = self.network.run(&self.values)?;
         let live = probability(&classes, self.card.output.live, self.card.output.logits);
-        live.ok_or_else(|| "it gave values that are no probabilities".to_owned())
+        live.ok_or_else(|| "it gave values that are not probabilities".to_owned())
     }
 }
 

@@ -119,7 +119,7 @@ impl Embedder {
     /// Opens a model card and the ONNX file beside it.
     ///
     /// # Errors
-    /// When either cannot be read, makes no sense, or they do not belong together.
+    /// When either cannot be read, makes no sense, or they do not match.
     pub fn open(card: &Path) -> Result<Self, EmbedError> {
         let text = read_card(card)?;
         let parsed = Card::parse(&text, card)?;
@@ -130,7 +130,7 @@ impl Embedder {
     /// The default network, which this program carries within.
     ///
     /// # Errors
-    /// When the files in `models/` did not belong together as this program was built.
+    /// When the files in `models/` did not match as this program was built.
     pub fn embedded_default() -> Result<Self, EmbedError> {
         let path = Path::new("models/embedder.toml");
         Self::from_parts(Card::parse(DEFAULT_CARD, path)?, path, DEFAULT_NETWORK)
@@ -224,7 +224,7 @@ impl Embedder {
         let failed = |message: String| EmbedError::Run { model: self.card.model.name.clone(), message };
         let mut vector = vector.map_err(failed)?;
         if !vector.iter().all(|v| v.is_finite()) {
-            return Err(failed("it gave values that are no numbers".into()));
+            return Err(failed("it gave values that are not numbers".into()));
         }
         if self.card.output.normalise {
             let length = vector.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt();

@@ -87,7 +87,7 @@ impl Controller {
         actions
     }
 
-    /// Goes on with other rules; the window begins anew.
+    /// Continues with other rules; the window restarts.
     pub(super) fn retune(&mut self, change: impl FnOnce(&mut AccessRules)) {
         change(&mut self.rules);
         self.faces.retune(self.rules.window);
@@ -122,7 +122,7 @@ impl Controller {
         self.faces.lockout().left(now)
     }
 
-    /// The alarm in force; what goes on at the door itself comes first.
+    /// The alarm in force; an alarm at the door itself comes first.
     pub fn alarm(&self) -> Option<Alarm> {
         self.doorway.alarm().or(self.rolled_back().any().then_some(Alarm::RolledBack))
     }
@@ -132,12 +132,12 @@ impl Controller {
         self.restriction.rolled_back()
     }
 
-    /// Whether the door stands open, if its contact has told.
+    /// Whether the door is open, if its contact has reported.
     pub fn door_is_open(&self) -> Option<bool> {
         self.doorway.open()
     }
 
-    /// True while an enrolment is under way.
+    /// True while an enrolment is in progress.
     pub fn is_enrolling(&self) -> bool {
         self.enrolment.is_under_way()
     }
@@ -157,7 +157,7 @@ impl Controller {
         self.enrolment.seconds_left()
     }
 
-    /// What became of the frames of the enrolment under way.
+    /// What became of the frames of the enrolment in progress.
     pub fn enrolment_frames(&self) -> Option<FrameCounts> {
         self.enrolment.frames()
     }
@@ -299,7 +299,7 @@ impl Controller {
         }
     }
 
-    /// The only place that releases the strike for a person. A release under way is not prolonged.
+    /// The only place that releases the strike for a person. A release in progress is not prolonged.
     fn apply_permission(&mut self, now: Timestamp, permission: Permission, actions: &mut Vec<Action>) {
         match permission {
             Permission::Denied(reason) => report(actions, self.faces.deny(now, reason)),

@@ -21,7 +21,7 @@ pub(super) struct Counted {
     pub waits_for: Option<EnrolWait>,
 }
 
-/// One enrolment under way.
+/// One enrolment in progress.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Countdown {
     rules: EnrolmentRules,

@@ -1,6 +1,6 @@
 //! Enrolment: a countdown while one usable face is seen, and what the person is told meanwhile.
 //!
-//! [`Enrolment`] owns what is under way and returns what follows from each frame; the controller
+//! [`Enrolment`] owns what is in progress and returns what follows from each frame; the controller
 //! carries that out.
 
 mod countdown;
@@ -18,7 +18,7 @@ use prompt::{Asked, Prompt};
 pub use rules::EnrolmentRules;
 pub use words::{EnrolFailure, EnrolGrant, EnrolNotice, EnrolStep, EnrolWait, FrameCounts};
 
-/// The enrolment that is under way, if one is.
+/// The enrolment that is in progress, if one is.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub(super) struct Enrolment {
@@ -108,7 +108,7 @@ impl Enrolment {
         Progress { steps: counted.steps, notice, is_taken }
     }
 
-    /// Ends it without a template; what became of its frames, if one was under way.
+    /// Ends it without a template; what became of its frames, if one was in progress.
     pub fn abandon(&mut self) -> Option<FrameCounts> {
         self.session.take().map(|session| session.countdown.frames())
     }

@@ -11,9 +11,9 @@ use crate::time::Timestamp;
 /// The shortest time that a prompt stays; the first one stays for half of it. It is also the time over which frames
 /// vote on the next prompt.
 const MIN_PROMPT_TIME: Duration = Duration::from_secs(1);
-/// The countdown goes on as soon as most frames of so short a time are fit.
+/// The countdown continues as soon as most frames of this short time are fit.
 const MIN_FIT_TIME: Duration = Duration::from_millis(400);
-/// What goes on is said again after so long: nobody waits before a silent door.
+/// Advice that still holds is repeated after this long: nobody waits in front of a silent door.
 const REMIND_AFTER: Duration = Duration::from_secs(5);
 
 /// Something to say.
@@ -148,7 +148,7 @@ mod tests {
 
     #[test]
     fn frames_that_differ_from_one_another_do_not_flicker() {
-        // Every third frame is blurred: the countdown goes on, without a word against it.
+        // Every third frame is blurred: the countdown continues, with no advice against it.
         let told = said((0..50).map(|n| (STILL.filter(|_| n % 3 == 2), 5 - n / 10)));
         let countdown = |(_, event): &(u64, EnrolNotice)| matches!(event, EnrolNotice::Countdown { .. });
         assert!(told.iter().all(countdown) && told.len() == 5, "{told:?}");

@@ -19,6 +19,6 @@ pub struct EnrolmentRules {
     pub timeout: Duration,
     /// Time between two frames of one face counts when it is at most this long.
     pub max_gap: Duration,
-    /// After so long without one face it may be another person: the countdown starts again.
+    /// After this long without exactly one face it may be another person: the countdown restarts.
     pub restart_after: Duration,
 }

@@ -112,7 +112,7 @@ pub struct FrameCounts {
 }
 
 impl FrameCounts {
-    /// Each count with its name in logs and its words, but for [`FrameCounts::seen`].
+    /// Each count with its name in logs and its words, except [`FrameCounts::seen`].
     pub fn named(&self) -> [(&'static str, &'static str, u32); 10] {
         [
             ("fit", "fit", self.fit),
@@ -176,7 +176,7 @@ pub enum EnrolNotice {
     },
     /// Most frames are of no use.
     Waiting(EnrolWait),
-    /// The same goes on.
+    /// The same continues.
     StillWaiting {
         /// What is waited for.
         wait: EnrolWait,

@@ -110,7 +110,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Cascade, CascadeError> {
     let body = bytes.len().checked_sub(8).filter(|&n| n >= MAGIC.len());
     let (body, sum) = bytes.split_at(body.ok_or_else(|| r.error("it ends too early"))?);
     if sum != checksum(body).to_le_bytes() {
-        return Err(r.error("its checksum does not match, the file is cut short or altered"));
+        return Err(r.error("its checksum does not match, the file is truncated or altered"));
     }
     r.rest = &body[MAGIC.len()..];
     let window = (u32::from(r.u8()?), u32::from(r.u8()?));

@@ -14,7 +14,7 @@ pub enum CascadeError {
     Xml(String),
     /// The bytes are neither XML nor a compact cascade.
     #[error(
-        "not a cascade: neither XML nor facelatch's compact form (is the file empty or of another kind?)"
+        "not a cascade: neither XML nor facelatch's compact form (is the file empty or of another format?)"
     )]
     Unrecognised,
     /// A cascade of a kind that facelatch does not read, for example LBP features.

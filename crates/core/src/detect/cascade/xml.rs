@@ -8,7 +8,7 @@ use roxmltree::Node as Element;
 
 use super::model::{Cascade, CascadeError, Feature, Node, Stage, Tree, WeightedRect};
 
-/// The text of a cascade file. One that is no UTF-8 is taken as Latin-1: the letters that differ stand in
+/// The text of a cascade file. One that is not UTF-8 is read as Latin-1: the letters that differ stand in
 /// comments (who trained it), which OpenCV does not look at either.
 pub(super) fn text(bytes: &[u8]) -> Cow<'_, str> {
     match std::str::from_utf8(bytes) {

@@ -8,7 +8,7 @@ use super::stage::{verdict, votes};
 use super::table::{Exact, Table};
 use super::workspace::{Survivor, Workspace};
 
-/// A block goes on with adjacent windows while more than this part of its lanes is alive.
+/// A block continues with adjacent windows while more than this part of its lanes is alive.
 const KEEP_IN_BLOCK: usize = 4;
 
 /// Before this stage, packing costs more than it saves.
@@ -168,10 +168,10 @@ fn set_bits(words: &mut [u64], at: usize, old: u32, new: u32) {
 }
 
 /// The windows that OpenCV visits, one bit each, given those that fail the first stage if visited:
-/// whoever follows a visited failure is passed over. `skip` (0 or 1) says whether the first is;
+/// whoever follows a visited failure is skipped. `skip` (0 or 1) says whether the first is;
 /// the second answer says so for the next word.
 ///
-/// In a run of failures every second one is visited, and the window behind the run is passed over
+/// In a run of failures every second one is visited, and the window behind the run is skipped
 /// if the run's last one was. The sum carries through all runs that begin at an even bit, which
 /// separates them from those that begin at an odd one.
 #[inline(always)]

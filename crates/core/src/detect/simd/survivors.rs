@@ -6,7 +6,7 @@ use super::stage::{verdict, votes};
 use super::table::Exact;
 use super::workspace::{Survivor, Workspace};
 
-/// A packed block goes on while more than this part of its lanes is alive.
+/// A packed block continues while more than this part of its lanes is alive.
 const KEEP_PACKED: usize = 4;
 
 /// Takes the queued windows through their remaining stages in packed blocks; leaves the hits.

@@ -8,7 +8,7 @@ use super::layout::Layout;
 
 /// Trees with more nodes than this are left to the portable scan.
 pub(super) const MAX_NODES: usize = 8;
-/// Larger windows are left to the portable scan; so many pixels add up to less than 32768.
+/// Larger windows are left to the portable scan; this many pixels add up to less than 32768.
 pub(super) const MAX_ROWS: u32 = 128;
 /// Pixels whose sum is sure to fit into 16 bits.
 const NARROW: u32 = 65535 / 255;

@@ -13,7 +13,7 @@ pub(super) struct Survivor {
 /// Working memory of one scanning thread, kept between frames.
 #[derive(Default)]
 pub(in super::super) struct Workspace {
-    /// How many rows of the level are reduced, not counting those passed over.
+    /// How many rows of the level are reduced, not counting those skipped.
     pub(super) reduced_to: usize,
     pub(super) lines: [[Vec<u8>; 2]; 2],
     pub(super) blended: Vec<u16>,

@@ -30,7 +30,7 @@ pub struct Bytes(Vec<i8>);
 
 impl Bytes {
     /// Scales and rounds a vector; `None` when it is empty, longer than `MAX_VALUES`, all zero, or
-    /// holds what is no finite number.
+    /// holds something that is not a finite number.
     pub fn of(values: &[f32]) -> Option<Self> {
         let largest = values.iter().fold(0f32, |m, v| m.max(v.abs()));
         let usable =

@@ -22,9 +22,10 @@ use self::sys::{Captured, Format, Node, Stream};
 use super::pixel::{Layout, PixelFormat, decode};
 use super::{CameraError, CameraSettings, Counters, Frame, FrameSource, Next};
 use facelatch_core::time::Timestamp;
+use facelatch_host::backoff::Backoff;
 use facelatch_host::clock;
 
-/// How often the driver is asked whether its format is still ours; a frame that is no picture of that
+/// How often the driver is asked whether its format is still ours; a frame that is not a picture of that
 /// format makes it ask at once.
 const FORMAT_CHECK: Duration = Duration::from_secs(2);
 
@@ -44,10 +45,10 @@ pub struct V4lCamera {
 
 enum State {
     Streaming(Open),
-    /// Lost: the time of the next attempt and the waiting time after it.
+    /// Lost: the time of the next attempt and the waiting times after it.
     Lost {
         retry_at: Timestamp,
-        wait: Duration,
+        backoff: Backoff,
     },
 }
 
@@ -85,13 +86,13 @@ impl V4lCamera {
 
     fn lose(&mut self, why: &str) {
         warn!("event=camera_lost device={} reason={why:?}", self.settings.device.display());
-        let wait = self.settings.reopen_min;
+        let backoff = Backoff::new(self.settings.reopen_min, self.settings.reopen_max);
         // Dropping the stream closes the device.
-        self.state = State::Lost { retry_at: clock::now(), wait };
+        self.state = State::Lost { retry_at: clock::now(), backoff };
     }
 
     /// One attempt at opening the lost camera.
-    fn reopen(&mut self, now: Timestamp, wait: Duration) {
+    fn reopen(&mut self, now: Timestamp, mut backoff: Backoff) {
         let mut result = start(&self.settings, &self.settings.device);
         if matches!(result, Err(CameraError::Missing { .. }))
             && let Some(path) = find(&self.identity)
@@ -107,8 +108,7 @@ impl V4lCamera {
             }
             Err(error) => {
                 log::debug!("event=camera_still_lost reason={:?}", error.to_string());
-                let longest = self.settings.reopen_max.max(self.settings.reopen_min);
-                self.state = State::Lost { retry_at: now + wait, wait: (2 * wait).min(longest) };
+                self.state = State::Lost { retry_at: now + backoff.failed(), backoff };
             }
         }
     }
@@ -162,7 +162,7 @@ impl V4lCamera {
                 }))
             }
             Err(reason) => {
-                // Perhaps the format is no longer ours: that is asked before the next frame.
+                // The format may have changed: it is checked before the next frame.
                 open.check_at = now;
                 self.counters.undecodable += 1;
                 if self.last_warning.is_none_or(|t| now.since(t) >= WARN_EVERY) {
@@ -209,9 +209,9 @@ impl FrameSource for V4lCamera {
                 self.lose(&why);
             }
             match &self.state {
-                State::Lost { retry_at, wait } if *retry_at <= now => {
-                    let wait = *wait;
-                    self.reopen(now, wait);
+                State::Lost { retry_at, backoff } if *retry_at <= now => {
+                    let backoff = *backoff;
+                    self.reopen(now, backoff);
                 }
                 State::Lost { retry_at, .. } => thread::sleep((*retry_at).min(deadline).since(now)),
                 State::Streaming(open) => {
@@ -329,7 +329,7 @@ fn open_node(path: &Path) -> Result<Node, CameraError> {
     use std::os::unix::fs::FileTypeExt;
     let meta = std::fs::metadata(path).map_err(|e| io_error(path, "opening it", e))?;
     if !meta.file_type().is_char_device() {
-        return Err(CameraError::NotACamera { path: path.to_owned(), why: "it is no device".to_owned() });
+        return Err(CameraError::NotACamera { path: path.to_owned(), why: "it is not a device".to_owned() });
     }
     Node::open(path).map_err(|e| io_error(path, "opening it", e))
 }
@@ -338,7 +338,7 @@ fn not_a_camera(path: &Path, error: io::Error) -> CameraError {
     match error.raw_os_error() {
         // ENOSYS: user-mode QEMU knows this request of cameras only.
         Some(libc::ENOTTY | libc::EINVAL | libc::ENOSYS) => {
-            CameraError::NotACamera { path: path.to_owned(), why: "it is no video device".to_owned() }
+            CameraError::NotACamera { path: path.to_owned(), why: "it is not a video device".to_owned() }
         }
         _ => io_error(path, "asking what it is", error),
     }
@@ -466,9 +466,9 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         for (path, expected) in [
             (Path::new("/dev/video-none"), "no such camera; plug it in"),
-            (Path::new("/dev/null"), "no video device"),
-            (file.path(), "it is no device"),
-            (Path::new("/dev"), "it is no device"),
+            (Path::new("/dev/null"), "not a video device"),
+            (file.path(), "it is not a device"),
+            (Path::new("/dev"), "it is not a device"),
             (Path::new(""), "no such camera"),
         ] {
             let message = open(path).to_string();

@@ -3,7 +3,7 @@
 //! Types and call numbers are the `v4l` crate's. Its own `Device` and `Stream` are not used for
 //! capture: they panic on a card name that is not UTF-8, on an unknown field order and when a
 //! stream of a dying device is dropped, and they queue a buffer twice after a timeout. A door must
-//! go on in all four cases.
+//! continue in all four cases.
 
 use std::ffi::c_void;
 use std::io;

@@ -13,7 +13,7 @@ fn a_picture_is_refused_until_it_has_left() {
     assert!(!door.released);
     door.frame(Seen::NoFace);
     door.frames(20, &alive());
-    assert!(!door.released, "a blink of an eye is no leaving");
+    assert!(!door.released, "a blink of an eye is not leaving");
     let _ = denied(&mut door);
     door.frames(31, &Seen::NoFace);
     door.frames(15, &alive());

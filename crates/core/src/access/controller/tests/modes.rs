@@ -6,7 +6,7 @@ use super::*;
 fn files_put_back_keep_faces_out_until_that_is_accepted() {
     let mut door = Door::resumed(Restored::Fresh);
     let what = RolledBack { gallery: true, ..RolledBack::default() };
-    // Somebody is leaving: that goes on.
+    // Somebody is leaving: the release continues.
     let _ = door.controller.handle(Timestamp::ZERO, Input::Rex);
     let actions = door.controller.handle(Timestamp::ZERO, Input::RolledBack(what));
     assert!(!actions.contains(&Action::Secure), "{actions:?}");
@@ -108,7 +108,7 @@ fn an_unlock_of_a_few_seconds_cuts_nothing_short() {
     assert_eq!(end(&door), Some(Timestamp::from_millis(59_000)));
     door.input(Input::Secure);
     assert!(!door.released);
-    // Whoever leaves has the whole hold time, and a passage no longer ends it.
+    // A person who leaves has the full hold time, and a passage no longer ends it.
     let mut door = Door::new();
     door.input(Input::Rex);
     let hold = end(&door);

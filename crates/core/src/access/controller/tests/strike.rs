@@ -93,7 +93,7 @@ fn a_disk_that_fails_ends_what_a_face_opened_and_keeps_nobody_in() {
         door.now = 3_000;
         door.input(Input::CancelEnrol);
         assert!(!door.released, "and the hold time ends it");
-        // Who presses while the door is open for a face relies on it as much.
+        // Somebody who presses while the door is open for a face relies on it as well.
         let mut door = Door::new();
         door.frames(15, &face(1, 0.9));
         door.input(Input::Rex);
@@ -112,7 +112,7 @@ fn a_disk_that_fails_ends_what_a_face_opened_and_keeps_nobody_in() {
     door.take();
     door.frames(15, &face(1, 0.9));
     let who_stays = door.take().pop().map(|(_, event)| event);
-    assert_eq!(who_stays, Some(Event::Denied(DenyReason::NotRecorded)), "he was not let in");
+    assert_eq!(who_stays, Some(Event::Denied(DenyReason::NotRecorded)), "they were not let in");
     door.frames(31, &Seen::NoFace);
     door.frames(15, &face(2, 0.9));
     assert!(door.released, "and may come again");

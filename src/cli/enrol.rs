@@ -1,4 +1,4 @@
-//! `facelatch enroll`: a new person, before the camera or from pictures; or somebody enrolled in another look.
+//! `facelatch enrol`: a new person, before the camera or from pictures; or somebody enrolled in another look.
 
 use std::io::{self, BufRead, IsTerminal};
 use std::ops::ControlFlow;
@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use clap::Args as ClapArgs;
 
-use super::office::{self, Facts, Office};
+use super::gallery_access::{self, EnrolmentContext, GalleryAccess};
+use super::pipeline::Pipeline;
 use super::progress::Progress;
-use super::rig::Rig;
 use super::{Answer, CommandError};
 use crate::access::{ButtonPolicy, SubjectId};
 use crate::camera::fitted;
@@ -27,7 +27,7 @@ use facelatch_host::say;
 /// Enrol a person: before the running door's camera, or from pictures
 ///
 /// The frames must show one person, well lit, sharp and facing the camera, and nobody who is enrolled
-/// already under another name. Who is enrolled under the name is replaced, or known in one more look, only
+/// already under another name. A person enrolled under the name is replaced, or gets another look, only
 /// when that is asked for.
 #[derive(ClapArgs)]
 pub struct Args {
@@ -47,9 +47,9 @@ pub struct Args {
     #[arg(long)]
     unlike: bool,
     /// Enrol although the person looks like somebody enrolled under another name (twins)
-    #[arg(long)]
-    anyway: bool,
-    /// Instead: let the enrolment button work once within so many seconds (0 takes it back)
+    #[arg(id = "anyway", long = "anyway")]
+    allow_duplicate: bool,
+    /// Instead: let the enrolment button work once within this many seconds (0 revokes it)
     #[arg(
         long,
         value_name = "SECONDS",
@@ -77,7 +77,9 @@ fn allow_button(args: &Args, seconds: u64) -> Result<Answer, CommandError> {
     let (client, most) = (daemon(args, &config)?, config.enrolment.button_window_s);
     match config.enrolment.button {
         ButtonPolicy::Authorised => {}
-        ButtonPolicy::Anyone => say!("the button works for anyone (enrolment.button): nothing to allow"),
+        ButtonPolicy::Anyone => {
+            say!("anyone may use the button (enrolment.button): there is nothing to allow")
+        }
         ButtonPolicy::Nobody => return Err("enrolment.button = \"nobody\": the button never works".into()),
     }
     if seconds > most {
@@ -111,7 +113,7 @@ struct Meant {
 
 /// Finds out whether somebody enrolled is meant; `None` when the operator, asked, wants nothing changed.
 fn meant(args: &Args, name: &str, people: &[Person]) -> Result<Option<Meant>, CommandError> {
-    let held = match office::find(people, name) {
+    let held = match gallery_access::find(people, name) {
         Ok(held) => Some(held),
         Err(GalleryError::NoSuchSubject(_)) if !args.add_look => None,
         Err(GalleryError::NotQuite { name, other }) if !args.add_look => {
@@ -119,7 +121,7 @@ fn meant(args: &Args, name: &str, people: &[Person]) -> Result<Option<Meant>, Co
         }
         Err(error) => return Err(error.into()),
     };
-    let terms = |existing| Terms { anyway: args.anyway, existing, unlike: args.unlike };
+    let terms = |existing| Terms { anyway: args.allow_duplicate, existing, unlike: args.unlike };
     let Some(held) = held else {
         return Ok(Some(Meant { terms: terms(Existing::Refuse), done: format!("enrolled {name}") }));
     };
@@ -142,13 +144,13 @@ fn meant(args: &Args, name: &str, people: &[Person]) -> Result<Option<Meant>, Co
     }
     if !(io::stdin().is_terminal() && io::stderr().is_terminal()) {
         return Err(format!(
-            "{name} is enrolled already ({who}): --replace puts this face in their place, --add-look adds a look \
+            "{name} is already enrolled ({who}): --replace replaces them, --add-look adds a look \
              to theirs (glasses, a beard); or choose another name"
         )
         .into());
     }
     eprint!(
-        "{name} is enrolled already ({who}).\nReplace them by this face, or add a look to theirs (glasses, a \
+        "{name} is already enrolled ({who}).\nReplace them with this face, or add a look (glasses, a \
          beard)? [replace/look/NOTHING] "
     );
     let mut answer = String::new();
@@ -195,13 +197,13 @@ fn before_camera(args: &Args, name: &str) -> Result<Answer, CommandError> {
 }
 
 fn from_pictures(args: &Args, name: &str, pictures: &Path) -> Result<Answer, CommandError> {
-    let rig = Rig::load(Some(&args.config.path))?;
-    let mut office = Office::open(&rig.config)?;
-    let Some(Meant { terms, done }) = meant(args, name, &office.people()?)? else { return unchanged() };
-    let facts = Facts { model: rig.model, rules: rig.rules };
-    let quality = rig.config.vision_rules().quality;
-    let size = (rig.config.camera.width, rig.config.camera.height);
-    let (mut finder, mut embedder) = (FaceFinder::new(), rig.into_embedder());
+    let pipeline = Pipeline::load(Some(&args.config.path))?;
+    let mut access = GalleryAccess::open(&pipeline.config)?;
+    let Some(Meant { terms, done }) = meant(args, name, &access.people()?)? else { return unchanged() };
+    let context = EnrolmentContext { model: pipeline.model, rules: pipeline.rules };
+    let quality = pipeline.config.vision_rules().quality;
+    let size = (pipeline.config.camera.width, pipeline.config.camera.height);
+    let (mut finder, mut embedder) = (FaceFinder::new(), pipeline.into_embedder());
     let mut pose = Pose::default();
     let mut embeddings: Vec<Embedding> = Vec::new();
     let paths = if pictures.is_dir() { list_pictures(pictures)? } else { vec![pictures.to_owned()] };
@@ -237,7 +239,7 @@ fn from_pictures(args: &Args, name: &str, pictures: &Path) -> Result<Answer, Com
         )
         .into());
     }
-    office.add(name, &embeddings, terms, &facts)?;
+    access.add(name, &embeddings, terms, &context)?;
     say!("{done} (from {} of {} picture(s))", embeddings.len(), paths.len());
     Ok(Answer::Done)
 }

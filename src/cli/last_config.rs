@@ -1,6 +1,6 @@
 //! The configuration that the service's daemon last started with, kept in its state folder.
 //!
-//! Whoever edits the configuration while the door is open must not keep it open by that: the line that the
+//! Editing the configuration while the door is open must not keep it open: the line that the
 //! daemon drove is secured, whatever the file has said since.
 
 use std::ffi::OsString;
@@ -17,11 +17,11 @@ use crate::strike::{self, StrikeSettings};
 const FILE: &str = "config-in-force.toml";
 
 /// Where the copy is, for a program that systemd has started with a state folder.
-pub(super) struct InForce {
+pub(super) struct LastConfig {
     path: PathBuf,
 }
 
-impl InForce {
+impl LastConfig {
     /// By the folders that systemd names in `STATE_DIRECTORY`; the first counts.
     pub(super) fn of_service() -> Option<Self> {
         Self::within(std::env::var_os("STATE_DIRECTORY")?)
@@ -29,7 +29,7 @@ impl InForce {
 
     fn within(folders: OsString) -> Option<Self> {
         let folder = std::env::split_paths(&folders).next().filter(|path| path.is_absolute())?;
-        Some(InForce { path: folder.join(FILE) })
+        Some(LastConfig { path: folder.join(FILE) })
     }
 
     /// Secures the strike of that configuration, unless its line is that of `present`, which is about to be
@@ -51,7 +51,7 @@ impl InForce {
     }
 
     /// Keeps `config`, the text of the configuration at `from`, as the one in force. Without the copy the
-    /// door works as well, so that a full disk is no reason to keep it shut.
+    /// door works as well, so a full disk must not keep it shut.
     pub(super) fn keep(&self, config: &[u8], from: &Path) {
         self.keep_on(&FileSystem, config, from);
     }
@@ -61,7 +61,7 @@ impl InForce {
     fn keep_on(&self, disk: &dyn Disk, config: &[u8], from: &Path) {
         // A start with the same configuration needs no disk that takes writes.
         if disk.read(&self.path).is_ok_and(|kept| kept == config) {
-            // Whoever was killed in the midst of this may have left the name unsynced.
+            // A process killed during this may have left the name unsynced.
             let _ = disk.sync_folder(&self.path);
             return;
         }
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn the_copy_is_on_the_disk_before_it_takes_the_place_of_the_old_one() {
         let disk = Noted::default();
-        let kept = InForce::within("/var/lib/facelatch".into()).unwrap();
+        let kept = LastConfig::within("/var/lib/facelatch".into()).unwrap();
         kept.keep_on(&disk, b"[strike]", Path::new("/etc/facelatch/facelatch.toml"));
         assert_eq!(
             *disk.0.lock().unwrap(),
@@ -130,7 +130,7 @@ mod tests {
 
     #[test]
     fn the_first_absolute_folder_counts() {
-        let path = |folders: &str| InForce::within(folders.into()).map(|kept| kept.path);
+        let path = |folders: &str| LastConfig::within(folders.into()).map(|kept| kept.path);
         assert_eq!(path("/var/lib/facelatch:/b"), Some("/var/lib/facelatch/config-in-force.toml".into()));
         assert_eq!(path("facelatch"), None);
         assert_eq!(path(""), None);

@@ -15,7 +15,7 @@ use crate::liveness::Cue;
 use crate::vision::Vision;
 
 /// A configuration with its network and cascade loaded and checked.
-pub struct Rig {
+pub struct Pipeline {
     /// The configuration.
     pub config: Config,
     /// The rules of access, the threshold among them.
@@ -27,7 +27,7 @@ pub struct Rig {
     cascade: Cascade,
 }
 
-impl Rig {
+impl Pipeline {
     /// Loads what the configuration names; without one, the built-in defaults.
     pub fn load(path: Option<&Path>) -> Result<Self, CommandError> {
         let config = path.map_or_else(|| Ok(Config::default()), Config::load)?;
@@ -52,7 +52,7 @@ impl Rig {
         };
         let rules = config.access_rules(embedder.card(), path)?;
         let model = model_facts(&embedder);
-        Ok(Rig { config, rules, model, embedder, liveness, cascade })
+        Ok(Pipeline { config, rules, model, embedder, liveness, cascade })
     }
 
     /// The pipeline from frames to sightings.
@@ -103,18 +103,13 @@ impl Rig {
 /// What the network's card says.
 fn model_facts(embedder: &Embedder) -> ModelFacts {
     let card = embedder.card();
-    ModelFacts {
-        hash: embedder.model_hash(),
-        metric: card.metric(),
-        // One false match in a hundred: pictures from different occasions are often not much alike.
-        apart: card.threshold_at_fmr(0.01).unwrap_or_else(|| card.default_threshold()),
-    }
+    ModelFacts { hash: embedder.model_hash(), metric: card.metric(), apart: card.distinct_person_threshold() }
 }
 
 /// Reads a cascade, in OpenCV's XML or our compact form.
 pub fn load_cascade(path: &Path) -> Result<Cascade, CommandError> {
     let bytes = fs::read(path).map_err(|e| {
-        format!("cascade {}: cannot be read: {e}; name a cascade file that can be read", path.display())
+        format!("cascade {}: cannot be read: {e}; name a readable cascade file", path.display())
     })?;
     Cascade::from_bytes(&bytes).map_err(|e| format!("cascade {}: {e}", path.display()).into())
 }

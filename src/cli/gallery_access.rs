@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use super::{CommandError, frames};
 use crate::access::{Restored, RolledBack};
-use crate::audit::{AuditLog, Context, Fact, FolderDisk, Hash, Mark};
+use crate::audit::{AuditEvent, AuditLog, Context, FolderDisk, Hash};
 use crate::clock;
 use crate::config::Config;
+use crate::daemon::erasure::Erasure;
 use crate::daemon::reconcile::{Books, Reconciled, change_mark, log_head, owed, reconcile};
-use crate::daemon::{fact, stamp};
+use crate::daemon::{audit_event, stamp};
 use crate::door::{Newcomer, Origin, PeopleChange, Report, Terms, enrol, import};
 use crate::matching::{Embedding, Gallery, GalleryError, name};
 use crate::protocol::client::Client;
 use crate::protocol::{MAX_REQUEST, Person, Request, people};
 use crate::store::{
-    self, Change, FrameStore, GalleryStore, Ledger, LogHead, RecordingFile, StateStore, StoreKey,
+    self, FrameStore, GalleryStore, Ledger, LogHead, OwedChange, RecordingFile, StateStore, StoreKey,
 };
 
 /// What to do about a name with hours that nobody enrolled has.
@@ -25,15 +26,15 @@ pub const STRANGER_REMEDY: &str = "write the name as facelatch people list print
 const ANSWER: Duration = Duration::from_secs(30);
 
 /// Where changes to the gallery go.
-pub enum Office {
+pub enum GalleryAccess {
     /// The daemon runs and owns the gallery.
     Daemon(Client),
     /// No daemon runs: the file is ours as long as we hold its lock.
-    File(Box<Desk>),
+    File(Box<OfflineGallery>),
 }
 
 /// The files of a door without a daemon.
-pub struct Desk {
+pub struct OfflineGallery {
     store: GalleryStore,
     gallery: Gallery,
     ledger: Ledger,
@@ -43,7 +44,7 @@ pub struct Desk {
     found: Reconciled,
 }
 
-impl Desk {
+impl OfflineGallery {
     /// Opens the files and ends what a kill has left undone.
     fn open(config: &Config) -> Result<Self, CommandError> {
         let key = StoreKey::open_or_create(&config.store.key)?;
@@ -71,26 +72,25 @@ impl Desk {
             found.what = found.what.and(saved.rolled_back);
         }
         let (frames, recording) = (frames::open(config)?, config.recording.file.clone());
-        let mut desk = Desk { store, gallery, ledger, frames, log, recording, found };
-        if !desk.found.what.any()
-            && let Some(version) = desk.found.erase.take()
+        let mut offline = OfflineGallery { store, gallery, ledger, frames, log, recording, found };
+        if !offline.found.what.any()
+            && let Some(version) = offline.found.erase.take()
         {
-            desk.erase_recorded(version)?;
+            offline.erase_recorded(version)?;
         }
-        Ok(desk)
+        Ok(offline)
     }
 
-    fn note(&mut self, facts: impl IntoIterator<Item = Fact>) -> Result<(), CommandError> {
+    fn note(&mut self, events: impl IntoIterator<Item = AuditEvent>) -> Result<(), CommandError> {
         if let Some(log) = &mut self.log {
             let now = stamp(clock::now());
-            let entries: Vec<_> = facts.into_iter().map(|fact| (now, fact)).collect();
+            let entries: Vec<_> = events.into_iter().map(|event| (now, event)).collect();
             log.append(&entries)?;
         }
         Ok(())
     }
 
-    /// Makes the change of `make` and records what it reports. With a person all that was recorded of them goes:
-    /// frames go all, as nobody can say in which of them a person is not.
+    /// Makes the change of `make` and records what it reports. With a person all that was recorded of them goes.
     fn change<E: Into<CommandError>>(
         &mut self,
         make: impl FnOnce(&mut Gallery) -> Result<Vec<Report>, E>,
@@ -99,10 +99,10 @@ impl Desk {
         let mut gallery = self.gallery.clone();
         let reports = make(&mut gallery).map_err(Into::into)?;
         let erases = reports.iter().any(Report::erases);
-        self.put(gallery, reports.iter().filter_map(fact).collect(), erases, false)
+        self.put(gallery, reports.iter().filter_map(audit_event).collect(), erases, false)
     }
 
-    /// Refuses where the files do not belong together, but for those of `mended`, which the change itself mends.
+    /// Refuses when the files do not match one another, except those of `mended`, which the change itself mends.
     fn check_belongs_together(&self, mended: RolledBack) -> Result<(), CommandError> {
         let what = self.found.what;
         if what.and(mended) == mended {
@@ -111,7 +111,7 @@ impl Desk {
         let words = Some(&self.found.words).filter(|words| !words.is_empty());
         let words = words.map_or_else(|| "see facelatch audit show".to_owned(), Clone::clone);
         Err(format!(
-            "the door's files do not belong together ({what}): {words}; start the daemon: {}",
+            "the door's files do not match one another ({what}): {words}; start the daemon: {}",
             Reconciled::remedy()
         )
         .into())
@@ -122,26 +122,26 @@ impl Desk {
     fn put(
         &mut self,
         gallery: Gallery,
-        facts: Vec<Fact>,
+        events: Vec<AuditEvent>,
         erases: bool,
         new_key: bool,
     ) -> Result<(), CommandError> {
-        let by = |fact: Fact| {
-            let detail = fact.detail.iter().map(String::as_str).chain(["by=command_line"]);
-            Fact { detail: Some(detail.collect::<Vec<_>>().join(" ")), ..fact }
+        let by = |event: AuditEvent| {
+            let detail = event.detail.iter().map(String::as_str).chain(["by=command_line"]);
+            AuditEvent { detail: Some(detail.collect::<Vec<_>>().join(" ")), ..event }
         };
-        let facts: Vec<Fact> = facts.into_iter().map(by).collect();
+        let events: Vec<AuditEvent> = events.into_iter().map(by).collect();
         let (version, next_id) = (gallery.version(), gallery.next_id());
-        let entries = facts.iter().cloned().map(owed).collect();
+        let entries = events.iter().cloned().map(owed).collect();
         let (head, recorded) = self.log_stands();
-        let ledger = self.ledger.with(Change { version, next_id, entries }, erases, head, recorded);
+        let ledger = self.ledger.with(OwedChange { version, next_id, entries }, erases, head, recorded);
         match new_key {
             true => self.store.rotate_key(&gallery, &ledger)?,
             false => self.store.save(&gallery, &ledger)?,
         }
         (self.gallery, self.ledger) = (gallery, ledger);
         let mark = change_mark(&self.gallery);
-        self.note(facts.into_iter().map(|fact| fact.marked(mark)))?;
+        self.note(events.into_iter().map(|event| event.marked(mark)))?;
         if erases { self.erase_recorded(version) } else { Ok(()) }
     }
 
@@ -152,30 +152,31 @@ impl Desk {
         (Some(log_head(log.head())), (marks.gallery, marks.part))
     }
 
-    /// Erases what was recorded before this version of the gallery: nobody can say in which frames a person is
-    /// not, and similarities to the people enrolled stand in the controller's recording.
+    /// Erases what was recorded before this version of the gallery: see [`Erasure`].
     fn erase_recorded(&mut self, version: u64) -> Result<(), CommandError> {
-        let frames = self.frames.erase()?;
+        let mut erasure = Erasure::before(version);
+        erasure.frames_erased(version, self.frames.erase()?);
         RecordingFile::remove(&self.recording)
             .map_err(|e| format!("{}: cannot be removed: {e}; remove it", self.recording.display()))?;
-        self.note([Fact::new("erased").with(format!("frames={frames}")).marked(Mark::Erased(version))])
+        erasure.recording_erased(version);
+        self.note(erasure.entry())
     }
 }
 
-impl Office {
+impl GalleryAccess {
     /// Finds the daemon of this configuration, or opens its gallery.
     pub fn open(config: &Config) -> Result<Self, CommandError> {
         if let Some(client) = Client::find(&config.daemon.socket)? {
-            return Ok(Office::Daemon(client.within(ANSWER)));
+            return Ok(GalleryAccess::Daemon(client.within(ANSWER)));
         }
-        Ok(Office::File(Box::new(Desk::open(config)?)))
+        Ok(GalleryAccess::File(Box::new(OfflineGallery::open(config)?)))
     }
 
     /// Everybody enrolled.
     pub fn people(&mut self) -> Result<Vec<Person>, CommandError> {
         match self {
-            Office::Daemon(client) => Ok(client.ask(&Request::People {})?),
-            Office::File(desk) => Ok(people(&desk.gallery)),
+            GalleryAccess::Daemon(client) => Ok(client.ask(&Request::People {})?),
+            GalleryAccess::File(offline) => Ok(people(&offline.gallery)),
         }
     }
 
@@ -185,14 +186,14 @@ impl Office {
         name: &str,
         embeddings: &[Embedding],
         terms: Terms,
-        facts: &Facts,
+        context: &EnrolmentContext,
     ) -> Result<(), CommandError> {
         match self {
-            Office::Daemon(client) => {
+            GalleryAccess::Daemon(client) => {
                 let Terms { anyway, existing, unlike } = terms;
                 let request = Request::Add {
                     name: name.to_owned(),
-                    model: facts.model.hash,
+                    model: context.model.hash,
                     embeddings: embeddings.iter().map(|e| e.values().to_vec()).collect(),
                     anyway,
                     existing,
@@ -201,11 +202,11 @@ impl Office {
                 client.ask::<serde_json::Value>(&request)?;
                 Ok(())
             }
-            Office::File(desk) => {
-                let (one_person, enrolled) = (facts.model.apart, clock::unix());
+            GalleryAccess::File(offline) => {
+                let (one_person, enrolled) = (context.model.apart, clock::unix());
                 let from = Origin::Pictures;
                 let newcomer = Newcomer { name, embeddings, one_person, enrolled, terms, from };
-                desk.change(|gallery| enrol(gallery, newcomer, &facts.model, &facts.rules))
+                offline.change(|gallery| enrol(gallery, newcomer, &context.model, &context.rules))
             }
         }
     }
@@ -213,10 +214,10 @@ impl Office {
     /// Removes or renames a person, or notes something.
     pub fn change(&mut self, change: PeopleChange) -> Result<(), CommandError> {
         let client = match self {
-            Office::File(desk) => {
-                return desk.change(|gallery| change.apply(gallery).map(|report| vec![report]));
+            GalleryAccess::File(offline) => {
+                return offline.change(|gallery| change.apply(gallery).map(|report| vec![report]));
             }
-            Office::Daemon(client) => client,
+            GalleryAccess::Daemon(client) => client,
         };
         let request = match change {
             // What is over is removed by the daemon itself; asked for, it is a removal.
@@ -230,17 +231,21 @@ impl Office {
 
     /// Takes in the people of another board, `anyway` although somebody enrolled may be alike: all of them or
     /// nobody.
-    pub fn import(&mut self, people: &Gallery, anyway: bool, facts: &Facts) -> Result<(), CommandError> {
+    pub fn import(
+        &mut self,
+        people: &Gallery,
+        anyway: bool,
+        context: &EnrolmentContext,
+    ) -> Result<(), CommandError> {
         match self {
-            Office::File(desk) => {
-                desk.change(|gallery| import(gallery, people.subjects(), anyway, &facts.model, &facts.rules))
-            }
-            Office::Daemon(client) => {
+            GalleryAccess::File(offline) => offline
+                .change(|gallery| import(gallery, people.subjects(), anyway, &context.model, &context.rules)),
+            GalleryAccess::Daemon(client) => {
                 let request = Request::Import { person: store::to_json(people), anyway };
                 let size = serde_json::to_vec(&request)?.len() as u64;
                 if size > MAX_REQUEST {
                     return Err(format!(
-                        "{} people are too many at a time for the daemon ({} MiB, at most {}): stop it \
+                        "{} people are too many for the daemon at once ({} MiB, at most {}): stop it \
                          (systemctl stop facelatch) and import without it",
                         people.subjects().len(),
                         size >> 20,
@@ -257,14 +262,16 @@ impl Office {
     /// Everything known of these people.
     pub fn export(&mut self, names: &[String]) -> Result<Gallery, CommandError> {
         match self {
-            Office::File(desk) => {
-                let people = desk.gallery.only(names)?;
-                let exported =
-                    |id| Fact { subject: Some(id), ..Fact::new("exported").with("by=command_line") };
-                desk.note(people.subjects().iter().map(|person| exported(person.id)))?;
+            GalleryAccess::File(offline) => {
+                let people = offline.gallery.only(names)?;
+                let exported = |id| AuditEvent {
+                    subject: Some(id),
+                    ..AuditEvent::new("exported").with("by=command_line")
+                };
+                offline.note(people.subjects().iter().map(|person| exported(person.id)))?;
                 Ok(people)
             }
-            Office::Daemon(client) => {
+            GalleryAccess::Daemon(client) => {
                 // Of somebody who is not there nothing is exported, nor of the others.
                 let known: Vec<Person> = client.ask(&Request::People {})?;
                 for wanted in names {
@@ -284,35 +291,36 @@ impl Office {
 
     /// Fills up what is missing; returns the names of those left out.
     pub fn restore(&mut self, backup: &Gallery) -> Result<Vec<String>, CommandError> {
-        let desk = self.without_daemon()?;
+        let offline = self.without_daemon()?;
         // A lost gallery is what a backup is for.
-        desk.check_belongs_together(RolledBack { gallery: true, ..RolledBack::default() })?;
-        let mut gallery = desk.gallery.clone();
+        offline.check_belongs_together(RolledBack { gallery: true, ..RolledBack::default() })?;
+        let mut gallery = offline.gallery.clone();
         let left_out = gallery.restore_from(backup);
-        let marks = desk.found.marks;
+        let marks = offline.found.marks;
         gallery.go_on_after(marks.gallery, marks.next_id);
-        let restored = Fact::new("restored").with(format!("people={}", gallery.subjects().len()));
+        let restored = AuditEvent::new("restored").with(format!("people={}", gallery.subjects().len()));
         // Each of those who are back has an entry, as after an enrolment.
-        let back = gallery.subjects().iter().filter(|s| desk.gallery.subject(s.id).is_none());
-        let back = back.map(|s| Fact { subject: Some(s.id), ..Fact::new("enrolled").with("from=backup") });
-        let facts = std::iter::once(restored).chain(back).collect();
-        desk.put(gallery, facts, false, false)?;
+        let back = gallery.subjects().iter().filter(|s| offline.gallery.subject(s.id).is_none());
+        let back = back
+            .map(|s| AuditEvent { subject: Some(s.id), ..AuditEvent::new("enrolled").with("from=backup") });
+        let events = std::iter::once(restored).chain(back).collect();
+        offline.put(gallery, events, false, false)?;
         Ok(left_out)
     }
 
     /// A new key in place of the old one. Recorded frames, which the old one seals, go.
     pub fn rotate_key(&mut self) -> Result<(), CommandError> {
-        let desk = self.without_daemon()?;
-        desk.check_belongs_together(RolledBack::default())?;
-        let mut gallery = desk.gallery.clone();
+        let offline = self.without_daemon()?;
+        offline.check_belongs_together(RolledBack::default())?;
+        let mut gallery = offline.gallery.clone();
         gallery.go_on_after(0, 0);
-        desk.put(gallery, vec![Fact::new("key_rotated")], true, true)
+        offline.put(gallery, vec![AuditEvent::new("key_rotated")], true, true)
     }
 
-    fn without_daemon(&mut self) -> Result<&mut Desk, CommandError> {
+    fn without_daemon(&mut self) -> Result<&mut OfflineGallery, CommandError> {
         match self {
-            Office::File(desk) => Ok(desk),
-            Office::Daemon(_) => {
+            GalleryAccess::File(offline) => Ok(offline),
+            GalleryAccess::Daemon(_) => {
                 Err("the daemon holds the gallery: stop it first (systemctl stop facelatch)".into())
             }
         }
@@ -340,7 +348,7 @@ pub fn strangers(config: &Config) -> Result<Vec<String>, CommandError> {
         return Ok(Vec::new());
     }
     let enrolled = match Client::find(&config.daemon.socket)? {
-        Some(client) => Office::Daemon(client).people()?,
+        Some(client) => GalleryAccess::Daemon(client).people()?,
         None if !config.store.gallery.try_exists()? => Vec::new(),
         None => {
             let key = StoreKey::open(&config.store.key)?;
@@ -352,7 +360,7 @@ pub fn strangers(config: &Config) -> Result<Vec<String>, CommandError> {
 }
 
 /// What enrolling needs to know of the network in use.
-pub struct Facts {
+pub struct EnrolmentContext {
     /// The model and its metric.
     pub model: crate::door::ModelFacts,
     /// The door's rules.

@@ -12,7 +12,9 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::attempts::Attempts;
 use super::authority::{Authority, Enrol};
+use super::challenge::Challenges;
 use super::doorway::{Doorway, Moved};
 use super::enrolment::{EnrolFailure, EnrolGrant, EnrolStep, Enrolment, FrameCounts};
 use super::event::{Action, Event, Indication, PersistentState};
@@ -497,6 +499,75 @@ impl Controller {
         if let Some(frames) = self.enrolment.abandon() {
             actions.push(Action::Enrol(EnrolStep::Discard));
             report(actions, [Event::EnrolFailed { why, frames }]);
+        }
+    }
+}
+
+impl From<Controller> for Recorded {
+    fn from(controller: Controller) -> Self {
+        let Controller {
+            rules,
+            faces,
+            restriction,
+            strike,
+            doorway,
+            authority,
+            enrolment,
+            shown,
+            persistence,
+        } = controller;
+        Recorded {
+            rules,
+            gallery_version: faces.gallery_version,
+            policy: faces.policy,
+            window: faces.window,
+            stage: faces.stage,
+            approach: faces.approach,
+            unrecorded: faces.unrecorded,
+            lockout: faces.attempts.lockout().clone(),
+            last_denial: faces.attempts.last_denial(),
+            factor: faces.factor,
+            challenge: faces.challenges.current(),
+            challenges: faces.challenges.issued(),
+            secure_mode: restriction.secure_mode(),
+            rolled_back: restriction.rolled_back(),
+            release: strike.release(),
+            secured: strike.secured(),
+            doorway,
+            authority,
+            enrolling: enrolment,
+            shown,
+            saved: persistence.saved(),
+            save_again: persistence.deadline(),
+        }
+    }
+}
+
+impl From<Recorded> for Controller {
+    fn from(recorded: Recorded) -> Self {
+        let rules = recorded.rules;
+        Controller {
+            rules,
+            faces: FaceAccess {
+                max_frame_age: rules.max_frame_age,
+                liveness: rules.liveness,
+                gallery_version: recorded.gallery_version,
+                policy: recorded.policy,
+                window: recorded.window,
+                stage: recorded.stage,
+                approach: recorded.approach,
+                unrecorded: recorded.unrecorded,
+                attempts: Attempts::recorded(recorded.lockout, recorded.last_denial),
+                factor: recorded.factor,
+                challenges: Challenges::recorded(recorded.challenge, recorded.challenges),
+            },
+            restriction: Restriction::resumed(recorded.secure_mode, recorded.rolled_back),
+            strike: StrikeTimer::recorded(recorded.release, recorded.secured),
+            doorway: recorded.doorway,
+            authority: recorded.authority,
+            enrolment: recorded.enrolling,
+            shown: recorded.shown,
+            persistence: Persistence::resumed(recorded.saved, recorded.save_again),
         }
     }
 }

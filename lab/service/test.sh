@@ -125,8 +125,8 @@ http() { # PATH [HEADER]: what the gateway answers over the loopback
 }
 gateway=/lib/systemd/system/facelatch-gateway.service
 check "gateway: off until its owner wants it" sh -c '! systemctl is-enabled facelatch-gateway && ! systemctl is-active facelatch-gateway'
-echo 'a good password' | facelatch gateway password
-token=$(facelatch gateway token)
+echo 'a good password' | facelatch-gateway password
+token=$(facelatch-gateway token)
 check "gateway: READY" systemctl start facelatch-gateway
 check "gateway: the login page over the loopback" grep -q 'name="password"' <(http /login)
 check "gateway: without a session no page" grep -qi '^location: /login' <(http /people)

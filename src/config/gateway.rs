@@ -8,7 +8,7 @@ use crate::daemon::{GatewayEndpoint, Rights};
 use crate::protocol::Right;
 
 section! {
-    /// How `facelatch gateway` reaches the daemon: web page, metrics, Home Assistant (docs/guide/gateway.md).
+    /// How `facelatch-gateway` reaches the daemon: web page, metrics, Home Assistant (docs/guide/gateway.md).
     [gateway] GatewayConfig;
 
     /// Unix socket for the gateway. The package makes its folder, for the group facelatch-gateway. Without the

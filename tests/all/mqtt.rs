@@ -378,7 +378,7 @@ impl Drop for Door {
     }
 }
 
-/// A running `facelatch gateway`.
+/// A running `facelatch-gateway`.
 struct Gateway {
     child: Child,
     log: PathBuf,

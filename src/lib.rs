@@ -4,11 +4,11 @@
 //!
 //! | Layer | Modules |
 //! |---|---|
-//! | composition | [`cli`], [`daemon`], [`gateway`], [`config`] |
-//! | edges, one device each | [`camera`], [`strike`], [`store`], [`audit`] |
-//! | pipeline | [`vision`], [`embed`], [`draw`] |
-//! | networks | the crate `facelatch_nn` |
-//! | core, pure | the crate `facelatch_core`: [`detect`], [`matching`], [`access`], [`liveness`], [`picture`], [`time`] |
+//! | composition | [`cli`], [`daemon`], [`config`] |
+//! | laboratory | the crate `facelatch_lab`: [`attempt`], [`evaluate`], [`demo`], [`draw`] |
+//! | pipeline | the crate `facelatch_vision`: [`vision`], [`embed`]; networks: `facelatch_nn` |
+//! | edges, one device each | the crate `facelatch_edges`: [`camera`], [`strike`], [`lines`], [`gpio`], [`store`], [`picture_file`]; the log: [`audit`] |
+//! | core, pure | the crate `facelatch_core`: [`detect`], [`matching`], [`access`], [`liveness`], [`door`], [`picture`], [`time`] |
 //!
 //! The core has no clock, file, thread, environment or device: time is an argument.
 //! `docs/design/architecture.md` explains the whole to a newcomer.

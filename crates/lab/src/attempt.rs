@@ -407,7 +407,7 @@ fn pass(door: &mut Door, observation: &Observation) -> Passed {
     passed
 }
 
-/// What the door makes of the frame, in the words of the reference (R6, R7).
+/// What the door makes of the frame, in the words of the reference system.
 fn state(door: &Door, observation: &Observation, reports: &[Report]) -> State {
     let controller = door.controller();
     for report in reports {

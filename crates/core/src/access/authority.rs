@@ -17,7 +17,7 @@ pub enum ButtonPolicy {
     /// An operator's word, an administrator's face, or the key line.
     #[default]
     Authorised,
-    /// Nothing: whoever can press it can enrol anybody (the reference, R6).
+    /// Nothing: whoever can press it can enrol anybody (the reference system).
     Anyone,
     /// It never starts an enrolment.
     Nobody,

@@ -12,13 +12,13 @@
 //! | `challenge` | a face that is asked to turn or to nod |
 //! | `policy` | may this face come in: one ordered list of reasons |
 //! | `faces` | from a frame to a permission |
-//! | [`mode`], [`fault`] | what holds for the whole door |
+//! | [`mode`], [`fault`] | what holds for the whole door; `persistence`: what of it outlives a restart |
 //! | [`release`], [`doorway`] | the bounded time of the strike; the door's contact and its alarms |
 //! | [`enrolment`], [`authority`] | the countdown that takes a template; who may start one by the button |
 //! | [`controller`] | the order of things |
 //! | [`record`] | a run as lines, and its replay |
 //!
-//! Imports run upward in this list. The shape is "sans-IO": [`controller::Controller::handle`] takes a time and an
+//! The shape is "sans-IO": [`controller::Controller::handle`] takes a time and an
 //! input and returns actions, so that a recorded run replays to the same decisions.
 
 pub mod approach;

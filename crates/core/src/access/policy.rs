@@ -1,4 +1,5 @@
-//! The policy: may this face come in? One ordered list of reasons against it, in [`Policy::decide`].
+//! The policy: may this face come in? One ordered list of reasons against it, in [`Policy::decide`]. What a
+//! challenge in progress denies is in `faces`.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ const GRANTED: u32 = 0x5a69_c396;
 /// Tag of [`Permission::Denied`].
 const DENIED: u32 = !GRANTED;
 
-/// Whether the strike may be released. Made here and for request to exit alone; turned into a release
+/// Whether the strike may be released. Granted here and for request to exit alone; turned into a release
 /// in one place, `Controller::apply_permission`.
 ///
 /// The two tags differ in all bits: a bit that flips in memory does not turn a denial into a permission.

@@ -1,6 +1,6 @@
 //! The 15-frame rule: a decision on the latest frames of ONE tracked face.
 //!
-//! The reference (R7) keeps a queue of the 15 latest similarities, cleared when no face is seen, and
+//! The reference system keeps a queue of the 15 latest similarities, cleared when no face is seen, and
 //! compares their mean with a threshold. A door needs more: the frames must belong to one tracked
 //! face, lie close together in time, and be judged per candidate subject (a mean of the best score
 //! of each frame would mix people).

@@ -44,7 +44,7 @@ impl fmt::Debug for Embedding {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Metric {
-    /// Distance = Euclidean distance, similarity = 1 - distance (the reference, R3 and R7).
+    /// Distance = Euclidean distance, similarity = 1 - distance (the reference system).
     Euclidean,
     /// Similarity = cosine of the angle, distance = 1 - similarity.
     Cosine,
@@ -61,7 +61,7 @@ impl Metric {
             return None;
         }
         let distance = match self {
-            // The floor of 1e-7 under the root is the reference's (R3).
+            // The floor of 1e-7 under the root is the reference system's.
             Metric::Euclidean => {
                 let squares: f32 = a.iter().zip(b).map(|(x, y)| (x - y) * (x - y)).sum();
                 // `max` would turn a NaN into the closest distance there is.

@@ -49,7 +49,7 @@ pub mod colour {
     pub const BLACK: Colour = image::Rgb([0, 0, 0]);
 }
 
-/// Width in pixels of the box around a face on a still (reference system, R1).
+/// Width in pixels of the box around a face on a still (reference system).
 pub const STILL_BOX_THICKNESS: u32 = 5;
 
 /// A fixed-width font of the Latin-1 characters; others are shown as `?`.

@@ -1,5 +1,5 @@
 //! The contact sheet of an attempt: chosen frames in reading order, each with the face's box and
-//! what was decided at that frame, in the words and colours of the reference system (R6, R7).
+//! what was decided at that frame, in the words and colours of the reference system.
 
 use image::RgbImage;
 use image::imageops::{FilterType, replace, resize};

@@ -1,4 +1,4 @@
-//! The enrolment countdown (R6): it runs only while exactly one face is seen, and only usable frames of it
+//! The enrolment countdown: it runs only while exactly one face is seen, and only usable frames of it
 //! are taken.
 
 use std::time::Duration;

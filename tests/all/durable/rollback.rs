@@ -200,7 +200,7 @@ fn an_emptied_shortened_or_older_log_is_no_log() {
     fs::create_dir(bench.path("audit")).unwrap();
     for arguments in [&[][..], &["--folder", &folder], &["--json"]] {
         let (code, said) = verify(&bench, arguments);
-        assert!(code == Some(1) && said.contains("there is none"), "{arguments:?}: {said}");
+        assert!(code == Some(1) && said.contains("it is empty"), "{arguments:?}: {said}");
     }
     fs::remove_dir(bench.path("audit")).unwrap();
     is_told_and_accepted(&mut bench, "audit_log", "the audit log lacks entry");

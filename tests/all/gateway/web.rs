@@ -153,7 +153,7 @@ fn a_name_that_is_enrolled_is_a_question_and_nobody_is_replaced_without_an_answe
     }
     // One that looks like it, and one whose number is another's.
     let like = post("/people/enrol", "&name=eileen");
-    assert!(like.status() == 409 && like.0.contains("can be taken for"), "{}", like.0);
+    assert!(like.status() == 409 && like.0.contains("too similar to"), "{}", like.0);
     let gone = post("/people/enrol", "&name=Eileen&existing=replace&id=7");
     assert!(gone.status() == 409 && gone.0.contains("is somebody else now"), "{}", gone.0);
     assert!(!bench.state().status.enrolling && people() == before);

@@ -56,7 +56,7 @@ check "install: dpkg -i, with its scripts" dpkg --force-depends -i /lab/facelatc
 check "install: the user and its group of GPIO lines are there" sh -c 'getent passwd facelatch && getent group gpio'
 check "install: /var/lib/facelatch is the daemon's alone" test "$(stat -c '%a %U' /var/lib/facelatch)" = "700 facelatch"
 check "the program runs: $(facelatch --version)" facelatch check
-check "it finds a face, and enrols her" facelatch enroll Eileen --pictures /lab/face.jpg
+check "it finds a face, and enrols her" facelatch enrol Eileen --pictures /lab/face.jpg
 check "and lists her" sh -c 'facelatch people list | grep -q Eileen'
 check "remove" dpkg -r facelatch
 check "remove: the gallery is kept" test -s /var/lib/facelatch/gallery

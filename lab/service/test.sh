@@ -79,7 +79,7 @@ printf '[Service]\nReadWritePaths=/run/lab\n' >/etc/systemd/system/facelatch.ser
 systemctl daemon-reload
 check "start: READY within its time" systemctl start facelatch
 check "start: the strike is secured" test "$(strike)" = secured
-check "enrol: a person from a picture, by the running daemon" facelatch enroll Eileen --pictures /lab/face.jpg
+check "enrol: a person from a picture, by the running daemon" facelatch enrol Eileen --pictures /lab/face.jpg
 check "unlock: the strike is released for her" until_strike released 20
 check "unlock: and secured by itself" until_strike secured 6
 
@@ -104,7 +104,7 @@ check "memory: the daemon's is locked" \
     sh -c "[ \$(awk '/^VmLck/ { print \$2 }' /proc/$(property MainPID)/status) -gt 10000 ]"
 if facelatch status | grep 'CANNOT BE MATCHED'; then
     ok "upgrade: it brought another network, and says that she has to be enrolled anew"
-    facelatch enroll Eileen --pictures /lab/face.jpg
+    facelatch enrol Eileen --pictures /lab/face.jpg
 fi
 check "upgrade: the person is let in" until_strike released 30
 unit=/lib/systemd/system/facelatch.service

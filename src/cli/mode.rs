@@ -52,7 +52,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     };
     if args.clear_lockout {
         client.ask::<serde_json::Value>(&Request::ClearLockout {})?;
-        say!("the lockout has ended");
+        say!("the lockout was cleared");
         if args.mode.is_none() {
             return Ok(Answer::Done);
         }

@@ -8,7 +8,7 @@ section! {
     /// The daemon itself.
     [daemon] DaemonConfig;
 
-    /// Unix socket for `facelatch enroll`, `people` and `status`.
+    /// Unix socket for `facelatch enrol`, `people` and `status`.
     socket: PathBuf = "/run/facelatch/socket".into();
     /// Stop feeding systemd's watchdog after this long without a processed frame, unless the camera is known to
     /// be away.

@@ -31,11 +31,11 @@ section! {
     min_sharpness: f32 = 0.27, range 0.0 to 2.0;
     /// How much more frontal than turned the face must be; -1000 accepts any pose.
     min_frontality: i32 = 20, range -1000 to 1000;
-    /// Whoever enrols by button gets in from then on. "authorised": the button works once after
-    /// `facelatch enroll --allow-button` or after an administrator's face was identified, and while
+    /// Anyone who enrols by button can open the door from then on. "authorised": the button works once after
+    /// `facelatch enrol --allow-button` or after an administrator's face was identified, and while
     /// lines.enrol_key is closed. "anyone": whoever can press it can enrol anybody. "nobody": it never works.
     button: ButtonPolicy = ButtonPolicy::Authorised;
-    /// How long an administrator's face lets the button work; also the longest `facelatch enroll --allow-button`.
+    /// How long an administrator's face lets the button work; also the longest `facelatch enrol --allow-button`.
     button_window_s: u64 = 60, range 5 to 3_600 s;
     /// Names of people whose face lets the button work.
     administrators: Vec<String> = Vec::new();

@@ -15,7 +15,7 @@ section! {
     /// folder, or with "", the gateway cannot connect.
     socket: PathBuf = "/run/facelatch-gateway/socket".into();
     /// What the gateway may do. "view": see state, people, events and the live picture. "enrol": also enrol,
-    /// rename and remove people. "release": also hold the door open, secure it and lift a lockout.
+    /// rename and remove people. "release": also hold the door open, secure it and clear a lockout.
     rights: Vec<Right> = vec![Right::View];
 }
 

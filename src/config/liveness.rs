@@ -16,9 +16,9 @@ section! {
     card: Option<PathBuf> = None, example r#""liveness.toml""#;
     /// The cues that count.
     cues: Vec<Cue> = Cue::ALL.to_vec();
-    /// Evidence from here up accepts a face as live.
+    /// Evidence at or above this accepts a face as live.
     accept_above: f32 = LivenessRules::default().live, range -10.0 to 10.0, old live;
-    /// Evidence from here down rejects it as a picture: nothing opens until it has left. At most
+    /// Evidence at or below this rejects it as a picture: nothing opens until it has left. At most
     /// accept_above.
     reject_below: f32 = LivenessRules::default().spoof, range -10.0 to 10.0, old spoof;
     /// In between: deny (until it becomes clear), second-factor or challenge.

@@ -24,7 +24,7 @@ section! {
     frames_folder: PathBuf = "/var/lib/facelatch/frames".into();
     /// Delete the oldest frames when all together are larger.
     frames_mb: u64 = 256, range 1 to 65_536 MB;
-    /// Delete frames that are older.
+    /// Delete frames older than this.
     frames_days: u64 = 7, range 1 to 365 days;
 }
 

@@ -19,11 +19,11 @@ section! {
     zone: Option<String> = None, example r#""Europe/Berlin""#;
     /// For people with hours, while the clock is not set: deny or allow.
     unset_clock: UnsetClock = UnsetClock::Deny;
-    /// The clock counts as set once this file exists; "" on a board whose battery keeps it right.
+    /// The clock counts as set once this file exists; "" on a board with a battery-backed clock.
     synced_file: PathBuf = "/run/systemd/timesync/synchronized".into();
     /// Hours of everybody without hours of their own; `[]` for never.
     default: Vec<Hours> = vec![Hours::ALWAYS];
-    /// Hours by name, as enrolled. Put a name in quotes if it has other characters than A-Z, a-z, 0-9, - and _.
+    /// Hours by name, as enrolled. Put a name in quotes if it has characters other than A-Z, a-z, 0-9, - and _.
     people: BTreeMap<String, Vec<Hours>> = BTreeMap::new(),
         example "Ada = [\"mon-fri 08:00-18:00\", \"sat 09:00-12:00\"]\n\"Grace O'Brien\" = [\"mon-fri 08:00-18:00\"]";
 }

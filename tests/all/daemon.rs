@@ -360,7 +360,7 @@ fn the_countdown_over_the_socket_and_what_else_clients_ask() {
     daemon.wait_for("event=secured why=command");
     let status = facelatch(["status", "--json", "--config", conf]);
     assert!(words(&status).contains("\"mode\":\"secure\""), "{}", words(&status));
-    assert!(mode(&["--clear-lockout"]).contains("has ended"));
+    assert!(mode(&["--clear-lockout"]).contains("was cleared"));
     let removed = facelatch(["people", "remove", "Grace", "--config", conf]);
     assert_eq!(removed.status.code(), Some(0), "{}", words(&removed));
     let secured = facelatch(["secure", "--config", conf]);

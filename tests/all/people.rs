@@ -1,4 +1,4 @@
-//! `facelatch people` and `facelatch enroll` without a daemon and with one: notes, names, copies, a new key, whom an
+//! `facelatch people` and `facelatch enrol` without a daemon and with one: notes, names, copies, a new key, whom an
 //! enrolment may replace, and the entries of all that.
 
 use crate::common;
@@ -267,7 +267,7 @@ fn nobody_is_replaced_silently(board: &Board) {
         assert!(asked.contains("--replace") && asked.contains("--add-look"), "{asked}");
     }
     let alike = board.refused(&["enroll", "zo\u{eb}", "--pictures", &mike], 2);
-    assert!(alike.contains("can be taken for \"Zo\u{eb}\""), "{alike}");
+    assert!(alike.contains("too similar to the enrolled \"Zo\u{eb}\""), "{alike}");
     // Another face needs its own word.
     for word in ["--replace", "--add-look"] {
         let unlike = board.refused(&["enroll", "Zo\u{eb}", "--pictures", &mike, word], 2);
@@ -379,7 +379,7 @@ fn at_a_terminal_it_is_asked_what_is_to_happen_to_the_one_who_has_the_name() {
         let (text, code) = at_a_terminal(&board.with_config(&enrol), nothing);
         assert_eq!(code, Some(1), "{text}");
         assert!(
-            text.contains("is enrolled already (id 0, enrolled ") && text.contains("nothing was changed"),
+            text.contains("is already enrolled (id 0, enrolled ") && text.contains("nothing was changed"),
             "{text}"
         );
     }

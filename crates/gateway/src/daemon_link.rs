@@ -171,7 +171,7 @@ impl DaemonLink {
             if broke {
                 return;
             }
-            let words = error.map_or_else(|| "the door hung up".to_owned(), |e| e.to_string());
+            let words = error.map_or_else(|| "the door closed the connection".to_owned(), |e| e.to_string());
             if !std::mem::replace(&mut told_down, true) && on(LinkUpdate::Down(words)).is_break() {
                 return;
             }

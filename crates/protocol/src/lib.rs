@@ -181,7 +181,7 @@ pub enum Right {
     View,
     /// Enrol, rename, remove, note consent and expiry; let the button enrol.
     Enrol,
-    /// Modes: hold open, secure, normal; secure now; lift a lockout.
+    /// Modes: hold open, secure, normal; secure now; clear a lockout.
     Release,
 }
 

@@ -220,7 +220,7 @@ impl DenyCode {
             DenyCode::PoorPicture => ("poor_picture", "too dark, too bright or too far away"),
             DenyCode::SeveralFaces => ("several_faces", "more than one face"),
             DenyCode::AlreadyReleased => ("already_released", "was already let in"),
-            DenyCode::LockedOut => ("locked_out", "locked out after denied attempts"),
+            DenyCode::LockedOut => ("locked_out", "lockout after too many denied attempts"),
             DenyCode::OutOfHours => ("out_of_hours", "outside permitted hours"),
             DenyCode::ClockNotSet => ("clock_not_set", "the clock is not set"),
             DenyCode::SecureMode => ("secure_mode", "secure mode"),
@@ -313,7 +313,7 @@ impl fmt::Display for DenyReason {
             DenyReason::Unknown { best_mean: Some(_) } => write!(f, "this face is not enrolled"),
             DenyReason::Unknown { best_mean: None } => write!(f, "nobody is enrolled"),
             DenyReason::Ambiguous { .. } => {
-                write!(f, "two enrolled people match: ask the administrator")
+                write!(f, "two enrolled people match: ask an operator")
             }
             DenyReason::PoorPicture { unusable, .. } => write!(f, "not recognised: {}", unusable.advice()),
             DenyReason::SeveralFaces { count } => write!(f, "{count} faces at once: one at a time please"),

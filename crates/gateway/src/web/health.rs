@@ -64,7 +64,7 @@ fn figures(state: &DoorState) -> Markup {
             dt { "Frames" } dd { (yes(status.camera_delivers, "arriving", "NOT ARRIVING")) }
             dt { "Rate" } dd { (format!("{rate:.1} per second since the start")) }
             dt { "With a face" } dd { (status.frames_with_face) " of " (status.frames) }
-            dt { "Skipped, broken" } dd { (status.camera_counters.skipped) ", " (status.camera_counters.undecodable) }
+            dt { "Skipped, unreadable" } dd { (status.camera_counters.skipped) ", " (status.camera_counters.undecodable) }
             dt { "Reopened" } dd { (status.camera_counters.reopened) " times" }
         }
         h2 { "Time for each stage" }

@@ -79,7 +79,7 @@ pub(super) async fn page(State(site): Shared, Extension(session): Extension<Sess
         p id="advice" class="note" role="status" { "Step in front of the camera" }
         dl {
             dt { "Face" } dd id="size" { "–" }
-            dt { "Light on it" } dd id="light" { "–" }
+            dt { "Brightness of the face" } dd id="light" { "–" }
             dt { "Sharpness" } dd id="sharp" { "–" }
         }
         h2 { "Door" }
@@ -110,7 +110,7 @@ fn commands(session: &Session) -> Markup {
         h2 { "Commands" }
         div class="row" {
             (simple("normal", "Normal mode"))
-            (simple("secure", "Secure mode: faces are not let in the door"))
+            (simple("secure", "Secure mode: let no face in"))
             (simple("clear-lockout", "Clear the lockout"))
         }
         form method="post" action="/door/hold" {

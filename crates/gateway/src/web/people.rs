@@ -23,12 +23,12 @@ pub(super) async fn page(State(site): Shared, Extension(session): Extension<Sess
             p { "Ask the person to stand in front of the camera and look at it. The live page shows the countdown." }
             form method="post" action="/people/enrol" {
                 (csrf(&session))
-                label for="name" { "Name (empty: a number)" }
+                label for="name" { "Name (leave empty to use a number)" }
                 input id="name" name="name" maxlength="64" autocomplete="off";
                 p {
                     label {
                         input type="checkbox" name="anyway" value="yes";
-                        " even if the face is like that of somebody enrolled (twins)"
+                        " Enrol even if the face is like somebody else's (twins)"
                     }
                 }
                 p { button class="main" type="submit" { "Start the enrolment" } }
@@ -86,7 +86,7 @@ fn change(session: &Session, person: &Person) -> Markup {
         }
         form method="post" action={ "/people/" (id) "/expiry" } {
             (csrf(session))
-            label for={ "day" (id) } { "Remove automatically on (empty: never)" }
+            label for={ "day" (id) } { "Remove automatically on (leave empty for never)" }
             div class="row" {
                 input id={ "day" (id) } name="day" type="date" value=[person.expires.map(date)];
                 button type="submit" { "Set the date" }
@@ -129,13 +129,13 @@ pub(super) fn taken(site: &Site, session: &Session, person: &Person, anyway: boo
         h2 { "The same person with another look" }
         p { "For glasses, a beard or winter clothes. The looks enrolled so far are kept." }
         @if person.looks < MOST_LOOKS {
-            (form("look", "even if the face does not match theirs", html! {
+            (form("look", "Even if the face does not match this person's", html! {
                 button class="main" type="submit" { "Add a look" }
             }))
-        } @else { p class="note" { "This person already has as many looks as are kept." } }
+        } @else { p class="note" { "This person already has the maximum number of looks." } }
         h2 { "Replace the enrolment" }
         p { "The person now enrolled under this name will no longer be let in. The name keeps its hours." }
-        (form("replace", "even if the face does not match theirs: another person takes over the name", html! {
+        (form("replace", "Even if the face does not match this person's: another person takes over the name", html! {
             button class="danger" type="submit" { "Replace " bdi { (person.name) } }
         }))
         p { a href="/people" { "Neither: back to People" } }

@@ -347,7 +347,7 @@ fn an_enrolment_says_whom_it_replaces_and_asks_with_the_daemon_running() {
     let name = &before[0].name;
     for command in ["enroll", "enrol"] {
         let answer = board.ask(&format!("{{\"command\":\"{command}\",\"name\":\"{name}\",\"anyway\":true}}"));
-        assert!(answer.contains("\"reply\":\"error\"") && answer.contains("is enrolled already"), "{answer}");
+        assert!(answer.contains("\"reply\":\"error\"") && answer.contains("is already enrolled"), "{answer}");
     }
     let key = StoreKey::open(&board.path("key")).unwrap();
     let model = GalleryStore::for_reading(&board.path("gallery"), key).load().unwrap().subjects()[0].model;
@@ -356,7 +356,7 @@ fn an_enrolment_says_whom_it_replaces_and_asks_with_the_daemon_running() {
     let answer = board.ask(&format!(
         "{{\"command\":\"add\",\"name\":\"{name}\",\"anyway\":true,\"model\":{model},\"embeddings\":[{values}]}}"
     ));
-    assert!(answer.contains("\"reply\":\"error\"") && answer.contains("is enrolled already"), "{answer}");
+    assert!(answer.contains("\"reply\":\"error\"") && answer.contains("is already enrolled"), "{answer}");
     // Nor is anybody replaced who has the name by now.
     let answer = board
         .ask(&format!("{{\"command\":\"enroll\",\"name\":\"{name}\",\"existing\":{{\"replace\":4000}}}}"));

@@ -203,7 +203,10 @@ fn lines(findings: &mut Findings, config: &Config, path: &Path) {
 }
 
 /// Whether a line is there, or what is wrong with it.
-#[cfg_attr(not(any(feature = "gpiocdev", feature = "rppal")), expect(unused_variables, reason = "no backend asks"))]
+#[cfg_attr(
+    not(any(feature = "gpiocdev", feature = "rppal")),
+    expect(unused_variables, reason = "no backend asks")
+)]
 fn find_line(backend: Backend, line: &LineAddress) -> Result<(), String> {
     match backend {
         Backend::Simulated => Ok(()),

@@ -2,6 +2,10 @@
 //!
 //! An [`Embedder`] is a model card ([`Card`], TOML) and the ONNX file it describes, run by tract on
 //! one thread. [`Embed`] is what the rest of facelatch sees of it.
+//!
+//! * [`card`]: what a network file wants as input, how its vectors are compared, where it is from.
+//! * [`crop`]: from the detector's box to the network's input.
+//! * [`liveness`]: the small network that says whether a face is alive.
 
 pub mod card;
 pub mod crop;

@@ -76,9 +76,10 @@ train: ## train the shipped network: hours (needs ../shared)
 train-reference: ## train the reference network: hours (needs ../shared)
 	training/train.sh reference
 
-# Writes docs/reference/{cli,config,gateway-config}.md from the code; `make test` holds them against it.
+# Writes config/facelatch.toml and docs/reference/{cli,config,gateway-config}.md from the code; `make test` holds them
+# against it.
 .PHONY: reference
-reference: needs
+reference: needs ## config/facelatch.toml and docs/reference from the code
 	FACELATCH_WRITE_REFERENCE=1 cargo test --lib cli::reference
 
 # What .ci/run does after `make test`.
@@ -160,7 +161,7 @@ lab-full: needs ## all kinds of the lab
 
 # The unit tests on aarch64, by qemu-user; built as the release is, whose dependencies they share.
 test-aarch64: ## the unit tests on 64-bit ARM, by qemu-user
-	@tools/aarch64.sh cargo test --release --lib --bins || [ $$? = 77 ]
+	@tools/aarch64.sh cargo test --release --workspace --lib --bins || [ $$? = 77 ]
 
 # The Debian package on a real systemd in namespaces: see docs/design/lab.md.
 .PHONY: lab-service lab-arm64 deb

@@ -6,8 +6,8 @@
 use std::path::Path;
 
 use crate::detect::{Cascade, Detector, ScanParams};
-use crate::embed::card::Colour;
-use crate::embed::{Card, Embed, EmbedError, Embedder, Pixels, View};
+use crate::embed::card::ColourOrder;
+use crate::embed::{Card, CropView, Embed, EmbedError, Embedder, Pixels};
 use crate::matching::{Embedding, mean};
 use crate::picture::{GrayView, Rect};
 use crate::picture_file::{PictureFileError, load_gray, load_rgb};
@@ -147,8 +147,8 @@ impl FaceReader {
         let Some(place) = place else { return Ok(None) };
         let failed = |source| FaceError::Embed { path: path.to_path_buf(), source };
         let colour = match self.embedder.card().input.colour {
-            Colour::Gray => None,
-            Colour::Rgb | Colour::Bgr => Some(load_rgb(path)?),
+            ColourOrder::Gray => None,
+            ColourOrder::Rgb | ColourOrder::Bgr => Some(load_rgb(path)?),
         };
         let pixels = match &colour {
             None => Pixels::gray(gray.view()),
@@ -160,8 +160,8 @@ impl FaceReader {
             Some(_) => self.embedder.embed_pixels(pixels, place, view),
             None => self.embedder.embed_crop(pixels, place, view),
         };
-        let plain = embed(View::Plain).map_err(failed)?;
-        let mirrored = embed(View::Mirrored).map_err(failed)?;
+        let plain = embed(CropView::Plain).map_err(failed)?;
+        let mirrored = embed(CropView::Mirrored).map_err(failed)?;
         let vector = mean(&[&plain, &mirrored]).unwrap_or(plain);
         Ok(Some(Face { place, vector }))
     }

@@ -16,7 +16,7 @@ use facelatch_host::say;
 /// attempt --probe`). All figures of the attack follow from the seed. A drawing is not a real print: try
 /// real ones as well.
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// The picture of a person
     #[arg(long, value_name = "FILE")]
     picture: PathBuf,
@@ -46,7 +46,7 @@ enum Medium {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let gray = load_gray(&args.picture)?;
     let Some(face) = FaceFinder::new().find(gray.view()) else {
         let path = args.picture.display();

@@ -18,7 +18,7 @@ use facelatch_host::say;
 
 /// Play recordings to the door: enrol from some, then attempt to get in with another
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// Enrol NAME from the recording PATH (a folder of pictures, a picture, AVI or Y4M); may be given
     /// several times
     #[arg(long = "enroll", value_name = "NAME=PATH", required = true, value_parser = named_path)]
@@ -48,7 +48,7 @@ fn named_path(text: &str) -> Result<(String, PathBuf), String> {
 }
 
 /// Runs the command: "no" when the strike was not released.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let pipeline = Pipeline::load(args.config.as_deref())?;
     let size = Some((pipeline.config.camera.width, pipeline.config.camera.height));
     let colour = args.out.is_some() || pipeline.wants_colour();

@@ -18,7 +18,7 @@ use facelatch_host::say;
 
 /// Verify, show or export the log of who opened the door
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: AuditCommand,
     #[command(flatten)]
@@ -60,7 +60,7 @@ enum AuditCommand {
 }
 
 /// Runs the command: "no" when the chain is broken.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let (folder, config) = match args.folder {
         Some(folder) => (folder, None),
         None => {

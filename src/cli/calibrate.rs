@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::evaluate::{read_all, write};
 use super::pipeline::Pipeline;
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use super::{Answer, CONFIG_PATH, CommandError};
 use crate::attempt::{Simulation, Watched};
 use crate::camera::Recording;
@@ -29,7 +29,7 @@ use facelatch_host::say;
 /// the person enrolled (false reject rate, FRR) and without (false accept rate, FAR). Who has one
 /// recording only is a stranger. Answers "no" (exit status 1) where a target cannot be claimed.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// A folder that holds a folder for each person
     #[arg(value_name = "DIR")]
     people: PathBuf,
@@ -108,7 +108,7 @@ enum Answered {
 }
 
 #[derive(Serialize)]
-struct Report {
+struct EvaluationReport {
     model: String,
     model_hash: String,
     comparisons: Option<Measured>,
@@ -120,7 +120,7 @@ struct Report {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let people = people(&args.people)?;
     let installed = Path::new(CONFIG_PATH);
     let config = args.config.as_deref().or_else(|| installed.is_file().then_some(installed));
@@ -155,7 +155,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
     }
     let plain = plain(comparisons.as_ref(), attempts.as_ref());
     let (model, model_hash) = (card.model.name, hash.to_string());
-    let report = Report { model, model_hash, comparisons, attempts, not_enrolled, plain };
+    let report = EvaluationReport { model, model_hash, comparisons, attempts, not_enrolled, plain };
     if args.json {
         say!("{}", serde_json::to_string(&report)?);
     } else {
@@ -256,7 +256,8 @@ fn attempts(
     // Attempts with the person's number.
     let mut walks: Vec<(usize, Vec<Watched>)> = Vec::new();
     let mut ids = vec![None; people.len()];
-    let progress = Progress::new("recordings watched", people.iter().map(|person| person.clips.len()).sum());
+    let progress =
+        ProgressLine::new("recordings watched", people.iter().map(|person| person.clips.len()).sum());
     for (number, person) in people.iter().enumerate() {
         let mut clips = person.clips.as_slice();
         let watch = |simulation: &mut Simulation, path: &Path| -> Result<Vec<Watched>, CommandError> {
@@ -284,7 +285,7 @@ fn attempts(
     }
     let (mut genuine, mut impostors) = (Vec::new(), Vec::new());
     let (mut rejected, mut accepted) = (Vec::new(), Vec::new());
-    let progress = Progress::new("attempts played", walks.len());
+    let progress = ProgressLine::new("attempts played", walks.len());
     for (attempt, (number, clip)) in walks.iter().enumerate() {
         progress.step();
         let mut others = Gallery::clone(&everybody);
@@ -338,7 +339,7 @@ impl Measured {
     }
 }
 
-impl Report {
+impl EvaluationReport {
     fn table(&self) -> String {
         let mut text = format!("{} ({})\n", self.model, self.model_hash);
         let sections =

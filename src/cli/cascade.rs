@@ -10,7 +10,7 @@ use facelatch_host::say;
 
 /// Convert or inspect a trained cascade
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     action: Action,
 }
@@ -50,7 +50,7 @@ struct Info {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     match args.action {
         Action::Convert { input, output } => {
             let bytes = load(&input)?.to_compact();

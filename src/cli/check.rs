@@ -10,13 +10,13 @@ use facelatch_host::say;
 
 /// Check a configuration, the network and the cascade it names, and say what it would do
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     config: super::ConfigFile,
 }
 
 /// Runs the command. Opens no device; looks who is enrolled, where hours name people.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let LoadedConfig { config, renamed, .. } = LoadedConfig::load(&args.config.path)?;
     let pipeline = Pipeline::from_config(config, &args.config.path)?;
     let (config, rules) = (&pipeline.config, &pipeline.rules);

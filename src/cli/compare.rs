@@ -11,7 +11,7 @@ use facelatch_host::say;
 ///
 /// Exit status 0: they match; 1: they do not; 2: a picture cannot be read or shows no face.
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// First picture
     a: PathBuf,
     /// Second picture
@@ -74,7 +74,7 @@ struct Line {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let embedder = args.model.open()?;
     let threshold = args.model.threshold(embedder.card())?;
     let metric = embedder.card().metric();

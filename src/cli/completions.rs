@@ -7,13 +7,13 @@ use super::{Answer, CommandError, definition};
 
 /// Print a shell's completions of this command line
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// For which shell
     shell: Shell,
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let mut text = Vec::new();
     clap_complete::generate(args.shell, &mut definition(), "facelatch", &mut text);
     super::say_text(&text);

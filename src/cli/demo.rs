@@ -14,14 +14,14 @@ use crate::attempt::{Played, Simulation};
 use crate::demo::portrait::Portrait;
 use crate::demo::walkup::{Walk, WalkUp};
 use crate::door::Report;
-use crate::draw::sheet::{Section, Sheet, Tone};
+use crate::draw::sheet::{Sheet, SheetSection, Tone};
 use crate::draw::small_png_bytes;
 use crate::matching::Gallery;
 use facelatch_host::say;
 
 /// Show the whole chain: enrol a person, let them in, keep another out, see an empty hall
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// Folder for the contact sheets; created if missing
     #[arg(long, value_name = "DIR", default_value = "out/demo")]
     out: PathBuf,
@@ -61,7 +61,7 @@ struct Outcome {
 }
 
 /// Runs the command: "no" when a play did not end as it should.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let (owner, stranger) = (Portrait::collins()?, Portrait::hopper()?);
     let plays = [
         Play {
@@ -246,7 +246,7 @@ fn write_sheet(
     file: &Path,
     title: &str,
     subtitle: &str,
-    sections: Vec<Section<'_>>,
+    sections: Vec<SheetSection<'_>>,
     (columns, tile_width): (usize, u32),
 ) -> Result<(), CommandError> {
     let sheet =

@@ -12,7 +12,7 @@ use facelatch_host::say;
 
 /// Find faces in pictures
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     /// Cascade to look with, OpenCV's XML or facelatch's compact form [default: the frontal face]
     #[arg(long, value_name = "FILE")]
     cascade: Option<PathBuf>,
@@ -48,7 +48,7 @@ struct Line<'a> {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let params = ScanParams::new(args.scale_factor, args.min_neighbors, args.min_size, args.max_size)?;
     let cascade = match &args.cascade {
         Some(path) => super::cascade::load(path)?,

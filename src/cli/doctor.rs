@@ -15,7 +15,7 @@ use crate::gpio::{Backend, LineAddress};
 
 /// Check cameras, GPIO lines, permissions and the configuration, and suggest remedies
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     config: super::ConfigFile,
     /// One JSON object on stdout
@@ -105,7 +105,7 @@ struct Line {
 }
 
 /// Runs the command. The answer is "no" when something is wrong.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let mut findings = Findings {
         board: board(),
         kernel: first_line(Path::new("/proc/sys/kernel/osrelease")),
@@ -203,7 +203,10 @@ fn lines(findings: &mut Findings, config: &Config, path: &Path) {
 }
 
 /// Whether a line is there, or what is wrong with it.
-#[cfg_attr(not(any(feature = "gpiocdev", feature = "rppal")), expect(unused_variables, reason = "no backend asks"))]
+#[cfg_attr(
+    not(any(feature = "gpiocdev", feature = "rppal")),
+    expect(unused_variables, reason = "no backend asks")
+)]
 fn find_line(backend: Backend, line: &LineAddress) -> Result<(), String> {
     match backend {
         Backend::Simulated => Ok(()),

@@ -9,13 +9,13 @@ use clap::Args as ClapArgs;
 
 use super::gallery_access::{self, EnrolmentContext, GalleryAccess};
 use super::pipeline::Pipeline;
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use super::{Answer, CommandError};
 use crate::access::{ButtonPolicy, SubjectId};
 use crate::camera::fitted;
 use crate::config::Config;
 use crate::door::{Existing, Terms};
-use crate::embed::{Embed, Pixels, View};
+use crate::embed::{CropView, Embed, Pixels};
 use crate::face::{FaceFinder, Found};
 use crate::matching::{Embedding, GalleryError, MOST_LOOKS, mean};
 use crate::picture_file::{list_pictures, load_gray};
@@ -30,7 +30,7 @@ use facelatch_host::say;
 /// already under another name. A person enrolled under the name is replaced, or gets another look, only
 /// when that is asked for.
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// The person's name
     #[arg(required_unless_present = "allow_button")]
     name: Option<String>,
@@ -61,7 +61,7 @@ pub struct Args {
 }
 
 /// Runs the command: "no" when the enrolment failed before the camera, or was not meant after all.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     match (&args.name, args.allow_button) {
         (_, Some(seconds)) => allow_button(&args, seconds),
         (Some(name), None) => match &args.pictures {
@@ -207,7 +207,7 @@ fn from_pictures(args: &Args, name: &str, pictures: &Path) -> Result<Answer, Com
     let mut pose = Pose::default();
     let mut embeddings: Vec<Embedding> = Vec::new();
     let paths = if pictures.is_dir() { list_pictures(pictures)? } else { vec![pictures.to_owned()] };
-    let progress = Progress::new("pictures looked at", paths.len());
+    let progress = ProgressLine::new("pictures looked at", paths.len());
     for path in &paths {
         // As large as the camera's frames: what is sharp and large enough there is so here.
         let picture = fitted(&load_gray(path)?, size);
@@ -219,7 +219,7 @@ fn from_pictures(args: &Args, name: &str, pictures: &Path) -> Result<Answer, Com
                 None => {
                     let mut embed = |view| embedder.embed_pixels(Pixels::gray(picture.view()), face, view);
                     // One vector a picture: two views of it would vouch for one another.
-                    let (plain, mirrored) = (embed(View::Plain)?, embed(View::Mirrored)?);
+                    let (plain, mirrored) = (embed(CropView::Plain)?, embed(CropView::Mirrored)?);
                     embeddings.push(mean(&[&plain, &mirrored]).unwrap_or(plain));
                     None
                 }

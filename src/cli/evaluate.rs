@@ -7,12 +7,12 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use image::RgbImage;
 
 use super::compare::ModelArgs;
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use super::{Answer, CommandError};
 use crate::draw::png_bytes;
 use crate::embed::Embedder;
 use crate::evaluate::report::{WorstPair, det, face_tile, roc, score_histogram, worst_sheet};
-use crate::evaluate::{Pair, PairSet, Report, Score, pairs};
+use crate::evaluate::{EvaluationReport, Pair, PairScore, PairSet, pairs};
 use crate::face::{Face, FaceReader};
 use crate::picture_file::load_gray;
 use facelatch_host::say;
@@ -22,7 +22,7 @@ const WORST: usize = 12;
 
 /// Measure how well the network distinguishes people
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     which: Which,
     /// Take each whole picture as the face, without detection
@@ -66,7 +66,7 @@ impl Which {
 #[derive(serde::Serialize)]
 struct Line {
     #[serde(flatten)]
-    report: Report,
+    report: EvaluationReport,
     pictures: usize,
     pictures_without_face: usize,
     model: String,
@@ -74,17 +74,17 @@ struct Line {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let set = args.which.pairs()?.ok_or("give either --lfw-root DIR with --pairs FILE, or --subjects DIR")?;
     let first = args.model.open()?;
     let threshold = args.model.threshold(first.card())?;
     let metric = first.card().metric();
     let (model, model_hash) = (first.card().model.name.clone(), first.model_hash().to_string());
     let faces = read_all(&set.pictures, first, || args.model.open(), args.whole)?;
-    let scores: Vec<Score> = set
+    let scores: Vec<PairScore> = set
         .pairs
         .iter()
-        .map(|pair| Score {
+        .map(|pair| PairScore {
             genuine: pair.genuine,
             similarity: faces[pair.a]
                 .as_ref()
@@ -92,7 +92,7 @@ pub fn run(args: Args) -> Result<Answer, CommandError> {
                 .and_then(|(a, b)| metric.similarity(&a.vector, &b.vector)),
         })
         .collect();
-    let report = Report::new(&scores, threshold);
+    let report = EvaluationReport::new(&scores, threshold);
     if let Some(folder) = &args.out {
         fs::create_dir_all(folder)
             .map_err(|e| format!("{}: {e}; choose a writable folder", folder.display()))?;
@@ -130,7 +130,7 @@ pub fn read_all(
         readers.push(FaceReader::new(another()?, whole));
     }
     let next = AtomicUsize::new(0);
-    let progress = Progress::new("pictures read", pictures.len());
+    let progress = ProgressLine::new("pictures read", pictures.len());
     type Part = Result<Vec<(usize, Option<Face>)>, (usize, CommandError)>;
     let parts: Vec<Part> = std::thread::scope(|scope| {
         let work = |mut reader: FaceReader| {
@@ -186,7 +186,7 @@ pub fn write(folder: &Path, name: &str, picture: &RgbImage) -> Result<(), Comman
 /// The sheet of the pairs that the network gets most wrong.
 fn worst(
     set: &PairSet,
-    scores: &[Score],
+    scores: &[PairScore],
     faces: &[Option<Face>],
     model: &str,
 ) -> Result<RgbImage, CommandError> {

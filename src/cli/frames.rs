@@ -17,7 +17,7 @@ use facelatch_host::say;
 /// The daemon records frames with a face only where the configuration says so (`[recording] frames`). They
 /// are pictures of people: kept encrypted, for the days configured at most.
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: FramesCommand,
     #[command(flatten)]
@@ -46,7 +46,7 @@ enum FramesCommand {
 }
 
 /// Runs the command: "no" when there is none to list or export.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config.path)?;
     let mut store = open(&config)?;
     match args.command {

@@ -10,7 +10,7 @@ use super::pipeline::Pipeline;
 use super::{Answer, CommandError, print_json};
 use crate::attempt::Simulation;
 use crate::camera::Recording;
-use crate::embed::card::Colour;
+use crate::embed::card::ColourOrder;
 use crate::embed::{LivenessNetwork, Pixels};
 use crate::evaluate::intervals::clopper_pearson;
 use crate::face::FaceFinder;
@@ -27,7 +27,7 @@ use facelatch_host::say;
 /// without a clear verdict is a non-response. Intervals are Clopper and Pearson's, 95 %; they hold for
 /// recordings of different people and occasions.
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// Recordings of living people; may be given several times
     #[arg(long, value_name = "DIR")]
     live: Vec<PathBuf>,
@@ -95,7 +95,7 @@ impl Counts {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     if args.live.is_empty() && args.attack.is_empty() {
         return Err("nothing to test: give --live DIR, --attack KIND=DIR or both".into());
     }
@@ -177,8 +177,8 @@ impl Player {
                 let mut cues = Watch::measure_still(gray.view(), face);
                 if let Some(network) = network {
                     let colour = match network.card().input.colour {
-                        Colour::Gray => None,
-                        Colour::Rgb | Colour::Bgr => Some(load_rgb(path)?),
+                        ColourOrder::Gray => None,
+                        ColourOrder::Rgb | ColourOrder::Bgr => Some(load_rgb(path)?),
                     };
                     let pixels = match &colour {
                         None => Pixels::gray(gray.view()),

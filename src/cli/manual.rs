@@ -9,13 +9,13 @@ use super::{Answer, CommandError, definition};
 
 /// Write the manual pages, one per command
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// Into this folder, created if missing
     folder: PathBuf,
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let cannot = |e| format!("{}: cannot be written: {e}", args.folder.display());
     fs::create_dir_all(&args.folder).map_err(cannot)?;
     clap_mangen::generate_to(definition(), &args.folder).map_err(cannot)?;

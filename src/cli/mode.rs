@@ -16,7 +16,7 @@ const ANSWER: Duration = Duration::from_secs(5);
 
 /// Show or change the running door's mode
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// The mode; without one, the present one is shown
     #[arg(value_enum)]
     mode: Option<Name>,
@@ -44,7 +44,7 @@ enum Name {
 }
 
 /// Runs the command: "no" when no daemon runs.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config.path)?;
     let Some(client) = Client::find(&config.daemon.socket)?.map(|client| client.within(ANSWER)) else {
         say!("not running: no daemon listens on {}", config.daemon.socket.display());

@@ -27,7 +27,7 @@ const SYNTHETIC: usize = 48;
 
 /// Quantise a network file, or look at one
 #[derive(clap::Args)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: Command,
 }
@@ -63,7 +63,7 @@ struct CheckArgs {
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     match args.command {
         Command::Quantize { input, output } => quantize_file(&input, &output),
         Command::Check(args) => check(&args),

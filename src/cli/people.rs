@@ -15,7 +15,7 @@ use facelatch_host::say;
 
 /// List, change, copy or remove the people enrolled
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     #[command(subcommand)]
     command: PeopleCommand,
     #[command(flatten)]
@@ -130,7 +130,7 @@ fn day(text: &str) -> Result<Day, String> {
 }
 
 /// Runs the command: "no" when a restored backup left somebody out.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config.path)?;
     let mut access = GalleryAccess::open(&config)?;
     match args.command {

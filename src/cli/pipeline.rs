@@ -9,7 +9,7 @@ use crate::attempt::Simulation;
 use crate::config::Config;
 use crate::detect::{Cascade, Detector};
 use crate::door::ModelFacts;
-use crate::embed::card::{Colour, InputSection};
+use crate::embed::card::{ColourOrder, InputSection};
 use crate::embed::{Card, Embedder, LivenessNetwork};
 use crate::liveness::Cue;
 use crate::vision::Vision;
@@ -78,7 +78,7 @@ impl Pipeline {
 
     /// Whether a network wants frames in colour.
     pub fn wants_colour(&self) -> bool {
-        let coloured = |input: &InputSection| input.colour != Colour::Gray;
+        let coloured = |input: &InputSection| input.colour != ColourOrder::Gray;
         coloured(&self.embedder.card().input)
             || self.liveness.as_ref().is_some_and(|network| coloured(&network.card().input))
     }

@@ -12,7 +12,7 @@ const TERMINAL: Duration = Duration::from_millis(500);
 const LINES: Duration = Duration::from_secs(10);
 
 /// Counts what is done, and says so now and then.
-pub struct Progress {
+pub struct ProgressLine {
     /// What is done, such as "pictures read".
     what: &'static str,
     of: usize,
@@ -28,11 +28,11 @@ struct State {
     open: bool,
 }
 
-impl Progress {
+impl ProgressLine {
     /// Starts work of this many steps.
     pub fn new(what: &'static str, of: usize) -> Self {
         let state = Mutex::new(State { done: 0, said: Instant::now(), open: false });
-        Progress { what, of, terminal: io::stderr().is_terminal(), state }
+        ProgressLine { what, of, terminal: io::stderr().is_terminal(), state }
     }
 
     /// A step is done.
@@ -55,7 +55,7 @@ impl Progress {
     }
 }
 
-impl Drop for Progress {
+impl Drop for ProgressLine {
     fn drop(&mut self) {
         if lock(&self.state).open {
             let _ = write!(io::stderr(), "\r\x1b[K");

@@ -17,7 +17,7 @@ use facelatch_host::say;
 /// The section `recording` of the configuration turns recording on. Without options every action must be the recorded one, byte for byte. With --threshold, --window or
 /// --hold-time: what would have happened? The people then do as recorded, whatever the door does.
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// The recording; several are replayed in this order (the older one first)
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
@@ -39,7 +39,7 @@ pub struct Args {
 }
 
 /// Runs the command: "no" when a replay as it was answers something else.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let what_if = WhatIf {
         threshold: args.threshold,
         frames: args.window.map(usize::from),

@@ -19,13 +19,13 @@ use crate::{camera, lines, private, strike};
 
 /// Run the door until stopped by a signal
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     config: super::ConfigFile,
 }
 
 /// Runs the command.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let (loaded, last_config) = (LoadedConfig::load(&args.config.path), LastConfig::of_service());
     // First of all: whatever an earlier process left, the door is locked from here on.
     if let Some(last_config) = &last_config {

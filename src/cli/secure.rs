@@ -14,7 +14,7 @@ use facelatch_host::say;
 
 /// Drive the strike to secured and exit (also the unit's ExecStopPost)
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     #[command(flatten)]
     config: super::ConfigFile,
 }
@@ -22,7 +22,7 @@ pub struct Args {
 /// Runs the command. A daemon that holds the line does it; one that hangs or is dead does not matter:
 /// then the line is taken and driven here. Within the service, the line that the daemon drove is secured even
 /// where the configuration has been changed or broken since.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let loaded = Config::load(&args.config.path);
     if let Some(last_config) = LastConfig::of_service() {
         last_config.secure_unless(loaded.as_ref().ok().map(Config::strike_settings).as_ref());

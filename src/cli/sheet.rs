@@ -4,7 +4,7 @@ use image::RgbImage;
 use image::imageops::{FilterType, resize};
 
 use crate::attempt::Played;
-use crate::draw::sheet::{Section, State, Tile, Tone, choose_frames};
+use crate::draw::sheet::{SheetSection, Tile, TileState, Tone, choose_frames};
 use crate::picture::Rect;
 use facelatch_core::strike::StrikeState;
 
@@ -14,7 +14,7 @@ const WIDTH: u32 = 320;
 struct Kept {
     picture: RgbImage,
     boxes: Vec<Rect>,
-    state: State,
+    state: TileState,
     window: (usize, usize),
     released: bool,
     caption: String,
@@ -40,12 +40,12 @@ impl PlaySheet {
         let small_height = (height * WIDTH).div_ceil(width.max(1)).max(1);
         let scale = |v: i32| (i64::from(v) * i64::from(WIDTH) / i64::from(width.max(1))) as i32;
         let mean = match played.state {
-            State::Identified { mean, .. } | State::Unknown { mean } => format!("  mean {mean:.2}"),
+            TileState::Identified { mean, .. } | TileState::Unknown { mean } => format!("  mean {mean:.2}"),
             _ => String::new(),
         };
         let important = self.frames.last().is_some_and(|last| {
             std::mem::discriminant(&last.state) != std::mem::discriminant(&played.state)
-                && !matches!(played.state, State::NoFace)
+                && !matches!(played.state, TileState::NoFace)
         });
         self.frames.push(Kept {
             picture: resize(&full, WIDTH, small_height, FilterType::Triangle),
@@ -64,7 +64,7 @@ impl PlaySheet {
 
     /// The section of a sheet with at most `count` of the frames: those where something changed, and
     /// others in between.
-    pub fn section(&self, heading: &str, outcome: &str, tone: Tone, count: usize) -> Section<'_> {
+    pub fn section(&self, heading: &str, outcome: &str, tone: Tone, count: usize) -> SheetSection<'_> {
         let releases =
             (1..self.frames.len()).filter(|&n| self.frames[n].released && !self.frames[n - 1].released);
         let changes = (0..self.frames.len()).filter(|&n| self.frames[n].important);
@@ -81,6 +81,6 @@ impl PlaySheet {
                 caption: kept.caption.clone(),
             })
             .collect();
-        Section { heading: heading.to_owned(), outcome: outcome.to_owned(), tone, tiles }
+        SheetSection { heading: heading.to_owned(), outcome: outcome.to_owned(), tone, tiles }
     }
 }

@@ -12,7 +12,7 @@ use facelatch_host::say;
 
 /// Show the state of the running door
 #[derive(ClapArgs)]
-pub struct Args {
+pub(super) struct Args {
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -21,7 +21,7 @@ pub struct Args {
 }
 
 /// Runs the command: "no" when no daemon runs.
-pub fn run(args: Args) -> Result<Answer, CommandError> {
+pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     let config = Config::load(&args.config.path)?;
     let Some(client) = Client::find(&config.daemon.socket)? else {
         if args.json {

@@ -7,7 +7,7 @@ use super::broadcaster::Broadcaster;
 use crate::access::{DenyCode, Event, Indication, ReleaseReason, WindowRules};
 use crate::door::{Door, Report};
 use crate::protocol::metrics::{Feedings, Metrics, count};
-use crate::protocol::{Attempt, Colour, State};
+use crate::protocol::{Attempt, AttemptColour, State};
 use crate::time::Timestamp;
 
 /// Between two states that nothing happened in.
@@ -114,17 +114,17 @@ impl Publisher {
         let controller = door.controller();
         let said = |text: Option<&str>, otherwise: &str| text.unwrap_or(otherwise).to_owned();
         let (colour, words) = match shown {
-            Indication::Idle => (Colour::None, String::new()),
-            Indication::Identifying => (Colour::Orange, "Identifying ...".to_owned()),
+            Indication::Idle => (AttemptColour::None, String::new()),
+            Indication::Identifying => (AttemptColour::Orange, "Identifying ...".to_owned()),
             Indication::Released => {
                 let name = self.identified.as_ref().map(|name| format!("Identity: {name}"));
-                (Colour::Green, said(name.as_deref(), "released"))
+                (AttemptColour::Green, said(name.as_deref(), "released"))
             }
-            Indication::Denied(DenyCode::Unknown) => (Colour::Red, "Identity Unknown!".to_owned()),
-            Indication::Denied(code) => (Colour::Red, said(words.denial, code.name())),
-            Indication::Alarm(alarm) => (Colour::Red, format!("alarm: {}", alarm.name())),
+            Indication::Denied(DenyCode::Unknown) => (AttemptColour::Red, "Identity Unknown!".to_owned()),
+            Indication::Denied(code) => (AttemptColour::Red, said(words.denial, code.name())),
+            Indication::Alarm(alarm) => (AttemptColour::Red, format!("alarm: {}", alarm.name())),
             Indication::EnrolCounting | Indication::EnrolWaiting => {
-                (Colour::Orange, said(words.enrolment, "enrolling"))
+                (AttemptColour::Orange, said(words.enrolment, "enrolling"))
             }
         };
         let people = door.gallery().subjects().len();

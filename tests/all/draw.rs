@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use facelatch::demo::portrait::Portrait;
 use facelatch::demo::walkup::{Walk, WalkUp};
 use facelatch::draw::plot::{Axis, Corner, PALETTE, Plot, Series, Shape, histogram};
-use facelatch::draw::sheet::{Section, Sheet, State, Tile, Tone};
+use facelatch::draw::sheet::{Sheet, SheetSection, Tile, TileState, Tone};
 use facelatch::draw::{STILL_BOX_THICKNESS, colour, frame_box, png_bytes};
 use facelatch::picture::Rect;
 use image::RgbImage;
@@ -40,19 +40,19 @@ fn a_sheet_of_every_state() {
     let frames: Vec<RgbImage> = [2, 26, 34, 44, 60, 66].iter().map(|n| visit.frame(*n)).collect();
     let face = Rect::new(300, 140, 110, 110);
     let states = [
-        (State::NoFace, None, false),
-        (State::Countdown { seconds: 3 }, None, false),
-        (State::Identifying, Some((9, 15)), false),
-        (State::Identified { name: "Eileen Collins".into(), mean: 0.91 }, Some((15, 15)), true),
-        (State::Unknown { mean: 0.2 }, Some((15, 15)), false),
-        (State::QualityIssue { reason: "come nearer".into() }, None, false),
+        (TileState::NoFace, None, false),
+        (TileState::Countdown { seconds: 3 }, None, false),
+        (TileState::Identifying, Some((9, 15)), false),
+        (TileState::Identified { name: "Eileen Collins".into(), mean: 0.91 }, Some((15, 15)), true),
+        (TileState::Unknown { mean: 0.2 }, Some((15, 15)), false),
+        (TileState::QualityIssue { reason: "come nearer".into() }, None, false),
     ];
     let tiles: Vec<Tile> = states
         .iter()
         .zip(&frames)
         .map(|((state, window, released), picture)| Tile {
             picture,
-            boxes: if *state == State::NoFace { vec![] } else { vec![face] },
+            boxes: if *state == TileState::NoFace { vec![] } else { vec![face] },
             state: state.clone(),
             window: *window,
             released: *released,
@@ -63,13 +63,13 @@ fn a_sheet_of_every_state() {
         title: "facelatch demo".into(),
         subtitle: "every state once".into(),
         sections: vec![
-            Section {
+            SheetSection {
                 heading: "Somebody known".into(),
                 outcome: "RELEASED".into(),
                 tone: Tone::Good,
                 tiles: tiles[..4].to_vec(),
             },
-            Section {
+            SheetSection {
                 heading: "Somebody else".into(),
                 outcome: "NOT RELEASED".into(),
                 tone: Tone::Bad,

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use common::{facelatch, one_error_line, shared};
-use facelatch::embed::{Card, Embed, EmbedError, Embedder, Pixels, View};
+use facelatch::embed::{Card, CropView, Embed, EmbedError, Embedder, Pixels};
 use facelatch::picture::{Gray, Rect};
 use image::RgbImage;
 use sha2::{Digest, Sha256};
@@ -245,7 +245,7 @@ fn colour_and_layout_reach_the_network() {
     let mut network = small("float").unwrap();
     let pixels = Pixels::with_colour(gray.view(), &rgb).unwrap();
     assert_eq!(
-        network.embed_pixels(pixels, face, View::Plain).unwrap(),
+        network.embed_pixels(pixels, face, CropView::Plain).unwrap(),
         network.embed(gray.view(), face).unwrap()
     );
 }

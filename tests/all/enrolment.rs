@@ -11,7 +11,7 @@ use common::{facelatch, shared};
 use facelatch::access::QualityIssue;
 use facelatch::config::Config;
 use facelatch::detect::{Cascade, Detector};
-use facelatch::embed::{Embed, Embedder, Pixels, View};
+use facelatch::embed::{CropView, Embed, Embedder, Pixels};
 use facelatch::matching::{Embedding, Gallery, Metric, ModelHash, TemplateRules, mean, templates};
 use facelatch::picture::{Gray, Rect};
 use facelatch::picture_file::{list_pictures, load_gray};
@@ -376,7 +376,7 @@ fn enrolment_frames(gate: &mut Gate, embedder: &mut Embedder, walkup: &Path, cli
         if let [face] = gate.faces(&picture)[..]
             && gate.judge(&picture, face).is_none()
         {
-            let view = if found.len() % 2 == 0 { View::Plain } else { View::Mirrored };
+            let view = if found.len() % 2 == 0 { CropView::Plain } else { CropView::Mirrored };
             found.push(embedder.embed_pixels(Pixels::gray(picture.view()), face, view).unwrap());
         }
         if found.len() == 15 {

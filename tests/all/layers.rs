@@ -80,11 +80,7 @@ fn no_crate_reaches_over_its_wall() {
             &["core", "host", "simd"],
             &[&NETWORK, &["v4l", "gpiocdev", "rppal", "tract-onnx"]],
         ),
-        (
-            "facelatch-protocol",
-            &["audit", "core", "host", "simd"],
-            &[&NETWORK, &["v4l", "gpiocdev", "tract-onnx"]],
-        ),
+        ("facelatch-protocol", &["audit", "core", "host", "simd"], &[&NETWORK, &DEVICES, &["tract-onnx"]]),
         ("facelatch-edges", &["core", "host", "simd"], &[&NETWORK, &["tract-onnx"]]),
         ("facelatch-vision", &["core", "nn", "simd"], &[&NETWORK, &DEVICES, &["clap"]]),
         ("facelatch-lab", &["core", "edges", "host", "nn", "simd", "vision"], &[&NETWORK]),

@@ -15,7 +15,7 @@ use facelatch::camera::{FrameSource, Recording};
 use facelatch::config::Config;
 use facelatch::demo::attack::{Attack, Figures, Kind};
 use facelatch::demo::portrait::Portrait;
-use facelatch::demo::walkup::{Gesture, Walk, WalkUp};
+use facelatch::demo::walkup::{DrawnGesture, Walk, WalkUp};
 use facelatch::detect::{Cascade, Detector};
 use facelatch::door::{ModelFacts, Report};
 use facelatch::embed::{Embedder, LivenessNetwork, Pixels};
@@ -148,7 +148,7 @@ fn answer(simulation: &mut Simulation, source: &mut dyn FrameSource) -> Answered
 
 /// Somebody who stands before the door and makes a gesture, or none.
 fn visitor(portrait: Portrait, turn: f32, nod: f32) -> WalkUp {
-    let gesture = Gesture { turn, nod, after: 1.5, time: 2.0 };
+    let gesture = DrawnGesture { turn, nod, after: 1.5, time: 2.0 };
     let walk = Walk { approach: 0.8, stand: 4.5, leave: 0.3, empty_after: 0.0, gesture, ..Walk::VISIT };
     WalkUp::new("visit", portrait, walk)
 }

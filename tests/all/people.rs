@@ -44,7 +44,7 @@ fn people_are_noted_copied_restored_and_moved() {
     assert!(shown.contains("form 12") && shown.contains("2100-01-31"), "{shown}");
     done(&["people", "rename", "Mike", "Michael"]);
     let taken = one_error_line(&run(&["people", "rename", "Ada", "Michael"]));
-    assert!(taken.contains("enrolled already"), "{taken}");
+    assert!(taken.contains("already enrolled"), "{taken}");
 
     let (backup, backup_key) = (path("backup"), path("backup-key"));
     done(&["people", "backup", &backup, "--key", &backup_key]);

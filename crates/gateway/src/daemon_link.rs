@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 
-use crate::backoff::Backoff;
 use crate::sync::Monitor;
 use facelatch_audit::Entry;
+use facelatch_host::backoff::Backoff;
 use facelatch_protocol::client::Client;
 pub use facelatch_protocol::client::LinkError;
 use facelatch_protocol::{Entries, Hello, PROTOCOL, Reply, Request, State, View};
@@ -156,7 +156,7 @@ impl DaemonLink {
                         want,
                         || stop.is_set(),
                         |update| {
-                            backoff.reset();
+                            backoff.works();
                             if let LinkUpdate::Entry(entry) = &update {
                                 want.since = Some(entry.seq);
                             }
@@ -175,7 +175,7 @@ impl DaemonLink {
             if !std::mem::replace(&mut told_down, true) && on(LinkUpdate::Down(words)).is_break() {
                 return;
             }
-            if stop.sleep(backoff.pause()) {
+            if stop.sleep(backoff.failed()) {
                 return;
             }
         }

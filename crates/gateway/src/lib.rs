@@ -7,8 +7,11 @@
 //! * [`feed`]: the latest state and picture, for all that show them.
 //! * [`web`]: the page and the metrics.
 //! * [`mqtt`]: state and events for Home Assistant.
+//! * [`cli`], [`config`]: the command line, and `config/gateway.toml`.
+//! * [`secret`]: the operator's password and the token for Prometheus.
+//! * `service`: the process, from the start to a signal.
+//! * `sync`, `error`: what threads share; why the gateway cannot work.
 
-mod backoff;
 mod board;
 pub mod cli;
 pub mod config;

@@ -3,10 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-/// Locks. A thread that panics ends the process ([`crate::run`]); until then what it held is as good as before.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
+use facelatch_host::lock::lock;
 
 /// What one thread changes and another waits for.
 #[derive(Debug, Default)]

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::draw::sheet::State;
+use crate::draw::sheet::TileState;
 use facelatch_core::access::window::Window;
 use facelatch_core::access::{
     AccessRules, Event, ReleaseReason, Restored, Seen, Sighting, SubjectId, Verdict, WindowRules,
@@ -47,7 +47,7 @@ pub struct Played<'a> {
     /// Every face found.
     pub faces: &'a [Rect],
     /// What the door makes of it.
-    pub state: State,
+    pub state: TileState,
     /// Frames in the window, and how many it takes.
     pub window: (usize, usize),
     /// Whether the strike is released.
@@ -195,7 +195,7 @@ impl Simulation {
                     summary.first_release.get_or_insert((played.index, *subject));
                 }
             }
-            if let State::Identified { mean, .. } | State::Unknown { mean } = played.state
+            if let TileState::Identified { mean, .. } | TileState::Unknown { mean } = played.state
                 && mean.is_finite()
             {
                 summary.best_mean = Some(summary.best_mean.map_or(mean, |best: f32| best.max(mean)));
@@ -408,29 +408,29 @@ fn pass(door: &mut Door, observation: &Observation) -> Passed {
 }
 
 /// What the door makes of the frame, in the words of the reference system.
-fn state(door: &Door, observation: &Observation, reports: &[Report]) -> State {
+fn state(door: &Door, observation: &Observation, reports: &[Report]) -> TileState {
     let controller = door.controller();
     for report in reports {
         if let Report::Enrolled { name, .. } = report {
-            return State::Enrolled { name: name.clone() };
+            return TileState::Enrolled { name: name.clone() };
         }
     }
     match (&observation.sighting.seen, controller.verdict()) {
-        (Seen::NoFace, _) => State::NoFace,
-        (Seen::SeveralFaces { .. }, _) => State::SeveralFaces,
+        (Seen::NoFace, _) => TileState::NoFace,
+        (Seen::SeveralFaces { .. }, _) => TileState::SeveralFaces,
         (Seen::Face { unusable: Some(unusable), .. }, _) if controller.is_enrolling() => {
-            State::QualityIssue { reason: unusable.advice().to_owned() }
+            TileState::QualityIssue { reason: unusable.advice().to_owned() }
         }
         (Seen::Face { .. }, _) if controller.is_enrolling() => {
-            State::Countdown { seconds: controller.enrolment_seconds_left().unwrap_or(0) }
+            TileState::Countdown { seconds: controller.enrolment_seconds_left().unwrap_or(0) }
         }
-        (Seen::Face { .. }, Verdict::Undecided { .. }) => State::Identifying,
+        (Seen::Face { .. }, Verdict::Undecided { .. }) => TileState::Identifying,
         (Seen::Face { .. }, Verdict::Identified { subject, mean_similarity }) => {
-            State::Identified { name: door.gallery().name(subject), mean: mean_similarity }
+            TileState::Identified { name: door.gallery().name(subject), mean: mean_similarity }
         }
-        (Seen::Face { .. }, Verdict::Ambiguous { best, .. }) => State::Unknown { mean: best.similarity },
+        (Seen::Face { .. }, Verdict::Ambiguous { best, .. }) => TileState::Unknown { mean: best.similarity },
         (Seen::Face { .. }, Verdict::Unknown { best_mean }) => {
-            State::Unknown { mean: best_mean.unwrap_or(f32::NAN) }
+            TileState::Unknown { mean: best_mean.unwrap_or(f32::NAN) }
         }
     }
 }

@@ -481,7 +481,7 @@ pub struct State {
 /// The colour of the box around a face.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Colour {
+pub enum AttemptColour {
     /// Nothing is happening.
     #[default]
     None,
@@ -497,7 +497,7 @@ pub enum Colour {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Attempt {
     /// The colour of the box.
-    pub colour: Colour,
+    pub colour: AttemptColour,
     /// What is said: `Identifying ...`, `Identity: NAME`, `Identity Unknown!`, or another reason.
     pub words: String,
     /// Frames collected.

@@ -6,13 +6,14 @@
 pub mod embed;
 mod pose;
 mod quality;
+mod reduce;
 mod tracker;
 
 pub use pose::Pose;
 pub use quality::{QualityRules, sharpness};
 pub use tracker::{TrackRules, Tracker};
 
-use crate::embed::{Embed, EmbedError, LivenessNetwork, Pixels, View};
+use crate::embed::{CropView, Embed, EmbedError, LivenessNetwork, Pixels};
 use facelatch_core::access::{Seen, Sighting, TrackId};
 use facelatch_core::detect::{Detector, SearchParams, Searcher};
 use facelatch_core::liveness::{Cues, Watch, turn};
@@ -118,7 +119,7 @@ pub struct Vision {
     pose: Pose,
     liveness: Option<Watcher>,
     /// The view of the face embedded last.
-    view: View,
+    view: CropView,
 }
 
 impl Vision {
@@ -138,7 +139,7 @@ impl Vision {
             track: None,
             pose: Pose::default(),
             liveness: None,
-            view: View::Mirrored,
+            view: CropView::Mirrored,
         }
     }
 
@@ -157,7 +158,7 @@ impl Vision {
             liveness.watch.forget();
             (liveness.frames, liveness.asked) = (0, None);
         }
-        self.view = View::Mirrored;
+        self.view = CropView::Mirrored;
     }
 
     /// Looks at a frame and compares its only face with the gallery.
@@ -198,8 +199,8 @@ impl Vision {
                 // Every other frame is looked at mirrored: the mean of an attempt and the template of an
                 // enrolment then rest on both views at the cost of one.
                 self.view = match self.view {
-                    View::Plain => View::Mirrored,
-                    View::Mirrored => View::Plain,
+                    CropView::Plain => CropView::Mirrored,
+                    CropView::Mirrored => CropView::Plain,
                 };
                 let pixels = colour.unwrap_or(Pixels::gray(gray));
                 let probe = self.embedder.embed_pixels(pixels, *face, self.view)?;

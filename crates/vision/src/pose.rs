@@ -1,6 +1,6 @@
 //! Whether a head is turned to the camera.
 
-use super::quality::reduce;
+use super::reduce::reduce;
 use facelatch_core::detect::{Cascade, Detector, ScanParams, Sequential};
 use facelatch_core::picture::{Gray, GrayView, Rect};
 

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use facelatch::access::ModeCommand;
 use facelatch::door::Existing;
-use facelatch::protocol::{Colour, Entries, PROTOCOL, Person, Request, Right, State, Verified, View};
+use facelatch::protocol::{AttemptColour, Entries, PROTOCOL, Person, Request, Right, State, Verified, View};
 use facelatch_gateway::daemon_link::{LinkError, LinkUpdate, StopSignal, WatchOptions};
 
 use super::bench::{Bench, SOON, gone, wait_for};
@@ -139,14 +139,15 @@ fn the_picture_shows_the_face_and_what_the_door_says_of_it() {
                 views.push(*view);
             }
             let colours = |colour| views.iter().any(|v| v.attempt.colour == colour);
-            let enough = colours(Colour::Orange) && colours(Colour::Green);
+            let enough = colours(AttemptColour::Orange) && colours(AttemptColour::Green);
             if enough || began.elapsed() > SOON { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         },
     );
     seen.unwrap();
-    let green = views.iter().find(|v| v.attempt.colour == Colour::Green).expect("a release is seen");
+    let green = views.iter().find(|v| v.attempt.colour == AttemptColour::Green).expect("a release is seen");
     assert_eq!(green.attempt.words, "Identity: Eileen");
-    let orange = views.iter().find(|v| v.attempt.colour == Colour::Orange && !v.faces.is_empty()).unwrap();
+    let orange =
+        views.iter().find(|v| v.attempt.colour == AttemptColour::Orange && !v.faces.is_empty()).unwrap();
     assert_eq!(orange.attempt.words, "Identifying ...");
     assert!(views.iter().any(|v| v.attempt.mean.is_some() && v.attempt.frames > 1), "the mean is told");
     let aim = orange.aim.as_ref().expect("one face: it can be aimed");

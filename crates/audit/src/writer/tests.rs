@@ -569,5 +569,5 @@ fn marks_go_on_over_files_cuts_and_damage_and_an_older_log_lacks_what_is_known()
 #[test]
 fn an_empty_folder_holds_no_log() {
     let broken = check(&MemDisk::default(), None, |_, _| ()).unwrap().unwrap_err();
-    assert!(broken.problem.contains("there is none"), "{broken}");
+    assert!(broken.problem.contains("it is empty"), "{broken}");
 }

@@ -151,7 +151,7 @@ pub struct LivenessRules {
     /// Evidence up to which it is a picture, at most `live`.
     pub spoof: f32,
     /// A cue below this keeps a face from being called alive, whatever the others say; but for
-    /// [`Cue::Lbp`], which are wrong about too many living faces to have that say.
+    /// [`Cue::Lbp`], which is wrong about too many living faces to have that say.
     pub veto: f32,
     /// What to do in between.
     pub unsure: Unsure,

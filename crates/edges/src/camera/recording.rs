@@ -23,7 +23,7 @@ use super::avi::{self, AviError, AviIndex};
 use super::pixel::{Decoded, PixelError, decode_mjpeg};
 use super::y4m::Y4mReader;
 use super::{CameraError, Counters, Frame, FrameSource, Next};
-use crate::picture_file::kind::{self, Kind as FileKind};
+use crate::picture_file::kind::{self, FileKind};
 use crate::picture_file::{self, jpeg, list_pictures};
 use facelatch_core::picture::Gray;
 use facelatch_core::resample::Resampler;
@@ -500,9 +500,9 @@ mod tests {
                 at("film.avi", b"\0\0\0\x18ftypmp42\0\0"),
                 "an MP4 video, which facelatch does not play; convert",
             ),
-            (at("clip.mkv", b"x"), "no recording"),
-            (at("clip.avi", b"x"), "no AVI"),
-            (at("clip.y4m", b"x"), "no Y4M"),
+            (at("clip.mkv", b"x"), "not a recording"),
+            (at("clip.avi", b"x"), "not an AVI"),
+            (at("clip.y4m", b"x"), "not a Y4M"),
         ] {
             let message = error(&path);
             assert!(message.contains(expected) && message.contains(&*path.to_string_lossy()), "{message}");

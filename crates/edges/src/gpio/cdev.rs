@@ -9,7 +9,7 @@ use super::LineAddress;
 
 /// A line that is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Found {
+pub struct FoundLine {
     /// `/dev/gpiochip0`.
     pub chip: PathBuf,
     /// Counted from 0.
@@ -97,7 +97,7 @@ pub fn open_chip(path: &Path) -> Result<Chip, CdevError> {
 ///
 /// # Errors
 /// When there is none, or more than one.
-pub fn find(address: &LineAddress) -> Result<Found, CdevError> {
+pub fn find(address: &LineAddress) -> Result<FoundLine, CdevError> {
     match address {
         LineAddress::Bcm(_) => Err(CdevError::Bcm),
         LineAddress::Offset { chip, offset } => {
@@ -106,7 +106,7 @@ pub fn find(address: &LineAddress) -> Result<Found, CdevError> {
             if *offset >= info.num_lines {
                 return Err(CdevError::NoOffset { chip: chip.clone(), lines: info.num_lines });
             }
-            Ok(Found { chip: path, offset: *offset })
+            Ok(FoundLine { chip: path, offset: *offset })
         }
         LineAddress::Name(name) => {
             let mut found = Vec::new();
@@ -121,7 +121,7 @@ pub fn find(address: &LineAddress) -> Result<Found, CdevError> {
                 };
                 let lines = chip.line_info_iter().map_err(|e| CdevError::Other(e.to_string()))?;
                 for line in lines.flatten().filter(|l| l.name == *name) {
-                    found.push(Found { chip: path.clone(), offset: line.offset });
+                    found.push(FoundLine { chip: path.clone(), offset: line.offset });
                 }
             }
             match (found.len(), denied) {
@@ -165,7 +165,7 @@ fn find_chip(wanted: &str) -> Result<PathBuf, CdevError> {
 }
 
 /// What a failed request of a line means.
-pub fn explain(found: &Found, error: &::gpiocdev::Error) -> CdevError {
+pub fn explain(found: &FoundLine, error: &::gpiocdev::Error) -> CdevError {
     match open_chip(&found.chip) {
         Err(denied) => denied,
         Ok(chip) => match chip.line_info(found.offset) {

@@ -17,7 +17,7 @@ pub const OTHER_PICTURES: [&str; 23] = [
 
 /// What a file is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum FileKind {
     /// A picture that is read.
     Picture(ImageFormat),
     /// A Motion JPEG AVI, or an AVI at least.
@@ -95,15 +95,15 @@ const BRANDS: [(&[u8], &str, &str); 10] = [
 ];
 
 /// What the first bytes of a file say that it is.
-pub fn kind(bytes: &[u8]) -> Kind {
+pub fn kind(bytes: &[u8]) -> FileKind {
     if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"AVI ") {
-        return Kind::Avi;
+        return FileKind::Avi;
     }
     if bytes.starts_with(b"YUV4MPEG2") {
-        return Kind::Y4m;
+        return FileKind::Y4m;
     }
     if bytes.starts_with(&[0x00, 0x05, 0x16, 0x07]) {
-        return Kind::AppleDouble;
+        return FileKind::AppleDouble;
     }
     if bytes.get(4..8) == Some(b"ftyp") {
         let brand = bytes.get(8..12).unwrap_or_default();
@@ -111,18 +111,20 @@ pub fn kind(bytes: &[u8]) -> Kind {
             .iter()
             .find(|(known, ..)| *known == brand)
             .map_or(("an MP4 video", true, FFMPEG), |&(_, name, command)| (name, false, command));
-        return Kind::Other(Other { name, video, command });
+        return FileKind::Other(Other { name, video, command });
     }
     let read = [ImageFormat::Jpeg, ImageFormat::Png, ImageFormat::Pnm, ImageFormat::Bmp, ImageFormat::WebP];
     if let Ok(format) = image::guess_format(bytes)
         && read.contains(&format)
     {
-        return Kind::Picture(format);
+        return FileKind::Picture(format);
     }
     OTHERS
         .iter()
         .find(|(at, magic, ..)| bytes.get(*at..*at + magic.len()) == Some(*magic))
-        .map_or(Kind::Unknown, |&(_, _, name, video, command)| Kind::Other(Other { name, video, command }))
+        .map_or(FileKind::Unknown, |&(_, _, name, video, command)| {
+            FileKind::Other(Other { name, video, command })
+        })
 }
 
 impl Other {
@@ -184,13 +186,13 @@ mod tests {
 
     #[test]
     fn the_lines_can_be_pasted() {
-        let Kind::Other(tiff) = kind(b"MM\0*\0\0\0\x08") else { panic!("a TIFF") };
+        let FileKind::Other(tiff) = kind(b"MM\0*\0\0\0\x08") else { panic!("a TIFF") };
         assert_eq!(
             tiff.to_picture(Path::new("/tmp/my face's.tif")),
             r"ffmpeg -i '/tmp/my face'\''s.tif' -frames:v 1 '/tmp/my face'\''s.png'"
         );
         assert_eq!(tiff.to_picture(Path::new("a.png")), "ffmpeg -i a.png -frames:v 1 a-new.png");
-        let Kind::Other(heic) = kind(b"\0\0\0\x18ftypheic\0\0\0\0") else { panic!("a HEIC") };
+        let FileKind::Other(heic) = kind(b"\0\0\0\x18ftypheic\0\0\0\0") else { panic!("a HEIC") };
         assert_eq!(
             (heic.name, heic.to_picture(Path::new("a.heic"))),
             ("a HEIC", "convert a.heic a.png".into())
@@ -207,21 +209,21 @@ mod tests {
 
     #[test]
     fn kinds_are_told_by_their_first_bytes() {
-        assert_eq!(kind(b"\xff\xd8\xff\xe0"), Kind::Picture(ImageFormat::Jpeg));
-        assert_eq!(kind(b"RIFF\0\0\0\0AVI LIST"), Kind::Avi);
-        assert_eq!(kind(b"RIFF\0\0\0\0WEBPVP8 "), Kind::Picture(ImageFormat::WebP));
-        assert_eq!(kind(b"YUV4MPEG2 W4"), Kind::Y4m);
-        assert_eq!(kind(&[0, 5, 0x16, 7, 0, 2]), Kind::AppleDouble);
+        assert_eq!(kind(b"\xff\xd8\xff\xe0"), FileKind::Picture(ImageFormat::Jpeg));
+        assert_eq!(kind(b"RIFF\0\0\0\0AVI LIST"), FileKind::Avi);
+        assert_eq!(kind(b"RIFF\0\0\0\0WEBPVP8 "), FileKind::Picture(ImageFormat::WebP));
+        assert_eq!(kind(b"YUV4MPEG2 W4"), FileKind::Y4m);
+        assert_eq!(kind(&[0, 5, 0x16, 7, 0, 2]), FileKind::AppleDouble);
         for (bytes, name, video) in [
             (&b"GIF89a"[..], "a GIF", false),
             (b"\0\0\0\x1cftypavif", "an AVIF", false),
             (b"\0\0\0\x18ftypmp42", "an MP4 video", true),
             (b"\x1a\x45\xdf\xa3\x01", "a Matroska or WebM video", true),
         ] {
-            let Kind::Other(other) = kind(bytes) else { panic!("{name}") };
+            let FileKind::Other(other) = kind(bytes) else { panic!("{name}") };
             assert_eq!((other.name, other.video), (name, video));
         }
-        assert_eq!(kind(b"this is no picture"), Kind::Unknown);
-        assert_eq!(kind(b""), Kind::Unknown);
+        assert_eq!(kind(b"this is no picture"), FileKind::Unknown);
+        assert_eq!(kind(b""), FileKind::Unknown);
     }
 }

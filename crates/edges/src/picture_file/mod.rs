@@ -18,7 +18,7 @@ use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, Rgb
 use log::warn;
 
 use self::jpeg::JpegError;
-use self::kind::{Kind, Other};
+use self::kind::{FileKind, Other};
 use facelatch_core::picture::{Gray, luma};
 
 /// Pictures above this many pixels are refused: they are mistakes or attacks, not faces.
@@ -229,11 +229,11 @@ fn format(path: &Path, bytes: &[u8]) -> Result<ImageFormat, PictureFileError> {
     }
     let path = path.to_owned();
     Err(match kind::kind(bytes) {
-        Kind::Picture(format) => return Ok(format),
-        Kind::Avi | Kind::Y4m => PictureFileError::Recording { path },
-        Kind::Other(other) => other_kind(&path, other),
-        Kind::AppleDouble => PictureFileError::AppleDouble { path },
-        Kind::Unknown => PictureFileError::Unrecognised { command: kind::perhaps(&path), path },
+        FileKind::Picture(format) => return Ok(format),
+        FileKind::Avi | FileKind::Y4m => PictureFileError::Recording { path },
+        FileKind::Other(other) => other_kind(&path, other),
+        FileKind::AppleDouble => PictureFileError::AppleDouble { path },
+        FileKind::Unknown => PictureFileError::Unrecognised { command: kind::perhaps(&path), path },
     })
 }
 

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use super::session;
 use super::setup::Mqtt;
-use crate::backoff::Backoff;
 use crate::daemon_link::{DaemonLink, StopSignal};
+use facelatch_host::backoff::Backoff;
 
 /// Pauses between two attempts to reach the broker: the first and the longest.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
@@ -24,13 +24,13 @@ pub fn run(mut mqtt: Mqtt, door: &DaemonLink, stop: &StopSignal) {
             return;
         }
         if ended.was_up {
-            backoff.reset();
+            backoff.works();
             told.clear();
         }
         if told.len() < REASONS && told.insert(ended.reason.clone()) {
             log::warn!("event=mqtt_lost broker={:?} reason={:?}", mqtt.host, ended.reason);
         }
-        if stop.sleep(backoff.pause()) {
+        if stop.sleep(backoff.failed()) {
             return;
         }
     }

@@ -16,8 +16,8 @@ use super::session::Session;
 use super::site::{Shared, Site};
 use super::throttle::LoginSource;
 use crate::secret::{Fingerprint, token};
-use crate::sync::lock;
 use facelatch_host::clock;
+use facelatch_host::lock::lock;
 
 /// Limit for the headers, for a body and for the TLS handshake, and for how long a client may leave an answer
 /// unread.

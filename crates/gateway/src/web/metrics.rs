@@ -7,11 +7,11 @@ use std::sync::Mutex;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::feed::DaemonSnapshot;
-use crate::sync::lock;
 use facelatch_core::access::{Alarm, DenyCode, Fault, Mode, ReleaseReason};
 use facelatch_core::strike::StrikeState;
 use facelatch_core::time::Timestamp;
 use facelatch_host::clock;
+use facelatch_host::lock::lock;
 use facelatch_protocol::metrics::{BOUNDS_US, Histogram};
 
 /// A text in progress.

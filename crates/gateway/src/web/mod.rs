@@ -9,8 +9,12 @@
 //! * `server`: connections, routes, headers and the access log.
 //! * `auth`: who may in: sessions, the login and its limits, the token of each form.
 //! * `site`: what every page needs: the link to the daemon, secrets, sessions.
+//! * `session`, `throttle`: who is logged in; how often a password may be tried.
+//! * `secrets`: what the files of password and token say at present.
+//! * `tls`: the page's TLS.
 //! * `layout`: what the pages share.
 //! * `live`, `people`, `events`, `health`: a page each.
+//! * `metrics`: the door's figures for Prometheus.
 //! * `commands`: what forms ask of the door.
 
 mod auth;

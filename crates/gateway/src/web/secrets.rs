@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::error::GatewayError;
 use crate::secret::{FileStamp, Fingerprint, OperatorPassword, load_token};
-use crate::sync::lock;
+use facelatch_host::lock::lock;
 
 /// Both secrets, and from which files they are.
 pub struct Secrets {

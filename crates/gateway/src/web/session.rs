@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use crate::error::GatewayError;
 use crate::secret::{Fingerprint, token};
-use crate::sync::lock;
 use facelatch_core::time::Timestamp;
+use facelatch_host::lock::lock;
 
 /// Sessions at a time; the one used longest ago makes room.
 const MAX_SESSIONS: usize = 64;

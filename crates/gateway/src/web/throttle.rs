@@ -10,8 +10,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use crate::secret::Fingerprint;
-use crate::sync::lock;
 use facelatch_core::time::Timestamp;
+use facelatch_host::lock::lock;
 
 /// Tries that do not wait.
 const FREE_ATTEMPTS: u32 = 4;

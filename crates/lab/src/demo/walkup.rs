@@ -39,7 +39,7 @@ pub struct Light {
 
 /// A head that turns or nods as a solid thing does, there and back: what is nearer moves further.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Gesture {
+pub struct DrawnGesture {
     /// Angle to one side, radians.
     pub turn: f32,
     /// Angle downwards, radians.
@@ -50,9 +50,9 @@ pub struct Gesture {
     pub time: f32,
 }
 
-impl Gesture {
+impl DrawnGesture {
     /// None.
-    pub const NONE: Gesture = Gesture { turn: 0.0, nod: 0.0, after: 0.0, time: 0.0 };
+    pub const NONE: DrawnGesture = DrawnGesture { turn: 0.0, nod: 0.0, after: 0.0, time: 0.0 };
 
     /// Sines of the turn and of the nod, `standing` seconds after the person stands.
     fn angles(&self, standing: f32) -> [f32; 2] {
@@ -98,7 +98,7 @@ pub struct Walk {
     /// Largest turn of the head: the share by which one half of the face looks narrower.
     pub turn: f32,
     /// What the person does with the head while standing.
-    pub gesture: Gesture,
+    pub gesture: DrawnGesture,
     /// The light.
     pub light: Light,
     /// Blur of the lens, standard deviation in pixels.
@@ -124,7 +124,7 @@ impl Walk {
         sway: 0.05,
         roll: 1.5,
         turn: 0.03,
-        gesture: Gesture::NONE,
+        gesture: DrawnGesture::NONE,
         light: Light { gain: 1.05, gamma: 0.95, side: 0.1, warmth: 1.0, flicker: 0.01 },
         blur: 0.6,
         noise: 2.0,
@@ -146,7 +146,7 @@ impl Walk {
         sway: 0.12,
         roll: 4.0,
         turn: 0.07,
-        gesture: Gesture::NONE,
+        gesture: DrawnGesture::NONE,
         light: Light { gain: 0.86, gamma: 1.15, side: -0.45, warmth: 1.07, flicker: 0.04 },
         blur: 0.9,
         noise: 4.0,
@@ -221,7 +221,7 @@ struct Pose {
     roll: f32,
     /// Turn of the head, see [`Walk::turn`].
     turn: f32,
-    /// Sines of the [`Gesture`]'s angles.
+    /// Sines of the [`DrawnGesture`]'s angles.
     angles: [f32; 2],
     /// 0 standing, 1 walking fast: motion blur.
     hurry: f32,

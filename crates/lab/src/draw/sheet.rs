@@ -9,7 +9,7 @@ use facelatch_core::picture::Rect;
 
 /// What a frame shows.
 #[derive(Clone, Debug, PartialEq)]
-pub enum State {
+pub enum TileState {
     /// Nobody is there.
     NoFace,
     /// More than one face: nobody is identified.
@@ -45,29 +45,29 @@ pub enum State {
     },
 }
 
-impl State {
+impl TileState {
     /// The words above the box.
     pub fn words(&self) -> String {
         match self {
-            State::NoFace => "No face".into(),
-            State::SeveralFaces => "Several faces".into(),
-            State::QualityIssue { reason } => reason.clone(),
-            State::Countdown { seconds } => format!("Image will be taken in {seconds}.."),
-            State::Enrolled { name } => format!("Enrolled: {name}"),
-            State::Identifying => "Identifying ...".into(),
-            State::Identified { name, .. } => format!("Identity: {name}"),
-            State::Unknown { .. } => "Identity Unknown!".into(),
+            TileState::NoFace => "No face".into(),
+            TileState::SeveralFaces => "Several faces".into(),
+            TileState::QualityIssue { reason } => reason.clone(),
+            TileState::Countdown { seconds } => format!("Image will be taken in {seconds}.."),
+            TileState::Enrolled { name } => format!("Enrolled: {name}"),
+            TileState::Identifying => "Identifying ...".into(),
+            TileState::Identified { name, .. } => format!("Identity: {name}"),
+            TileState::Unknown { .. } => "Identity Unknown!".into(),
         }
     }
 
     /// The colour of box and words.
     pub fn colour(&self) -> Colour {
         match self {
-            State::NoFace | State::SeveralFaces | State::QualityIssue { .. } => colour::GRAY,
-            State::Countdown { .. } | State::Enrolled { .. } => colour::BLUE,
-            State::Identifying => colour::ORANGE,
-            State::Identified { .. } => colour::GREEN,
-            State::Unknown { .. } => colour::RED,
+            TileState::NoFace | TileState::SeveralFaces | TileState::QualityIssue { .. } => colour::GRAY,
+            TileState::Countdown { .. } | TileState::Enrolled { .. } => colour::BLUE,
+            TileState::Identifying => colour::ORANGE,
+            TileState::Identified { .. } => colour::GREEN,
+            TileState::Unknown { .. } => colour::RED,
         }
     }
 }
@@ -80,7 +80,7 @@ pub struct Tile<'a> {
     /// The boxes of its faces, in the frame's pixels.
     pub boxes: Vec<Rect>,
     /// What was decided at this frame.
-    pub state: State,
+    pub state: TileState,
     /// Scores in the window and the window's size, drawn as a bar while the window fills; `None`
     /// draws no bar.
     pub window: Option<(usize, usize)>,
@@ -116,7 +116,7 @@ impl Tone {
 
 /// One play: a heading, its outcome and its frames.
 #[derive(Clone, Debug)]
-pub struct Section<'a> {
+pub struct SheetSection<'a> {
     /// What is shown.
     pub heading: String,
     /// How it ended, one to three words on a coloured ground.
@@ -135,7 +135,7 @@ pub struct Sheet<'a> {
     /// A line below the title.
     pub subtitle: String,
     /// The plays, from top to bottom.
-    pub sections: Vec<Section<'a>>,
+    pub sections: Vec<SheetSection<'a>>,
     /// Frames in a row, at least 1.
     pub columns: usize,
     /// Width of a frame on the sheet in pixels.
@@ -166,7 +166,7 @@ impl Sheet<'_> {
             high.round().clamp(16.0, 8192.0) as i32
         });
         let row_h = tile_h + CAPTION + GAP;
-        let rows = |s: &Section| s.tiles.len().div_ceil(columns) as i32;
+        let rows = |s: &SheetSection| s.tiles.len().div_ceil(columns) as i32;
         let width = 2 * MARGIN + columns as i32 * (tile_w + GAP) - GAP;
         let body: i32 = self.sections.iter().map(|s| HEADING + GAP + rows(s) * row_h + GAP).sum();
         let height = TITLE + MARGIN + body + LEGEND;
@@ -194,7 +194,7 @@ impl Sheet<'_> {
 }
 
 /// The band above a section: heading on the left, outcome on the right.
-fn heading(img: &mut RgbImage, y: i32, width: i32, section: &Section) {
+fn heading(img: &mut RgbImage, y: i32, width: i32, section: &SheetSection) {
     let band = Rect::new(MARGIN, y, width - 2 * MARGIN, HEADING);
     fill_rect(img, band, BAND);
     fill_rect(img, Rect::new(MARGIN, y, 4, HEADING), section.tone.colour());
@@ -256,7 +256,7 @@ fn draw_tile(img: &mut RgbImage, place: Rect, tile: &Tile) {
 
 /// The state's words: above the first box, below it where there is no room, in the middle when
 /// there is no box; always wholly inside the picture if they fit at all.
-fn words(small: &mut RgbImage, boxes: &[Rect], state: &State) {
+fn words(small: &mut RgbImage, boxes: &[Rect], state: &TileState) {
     let (w, h) = (small.width() as i32, small.height() as i32);
     let font = if w >= 200 { Font::Bold } else { Font::Small };
     let said = font.fit(&state.words(), (w - 6).max(0) as u32);
@@ -319,7 +319,7 @@ pub fn choose_frames(total: usize, count: usize, important: &[usize]) -> Vec<usi
 mod tests {
     use super::*;
 
-    fn tile(picture: &RgbImage, state: State) -> Tile<'_> {
+    fn tile(picture: &RgbImage, state: TileState) -> Tile<'_> {
         let boxes = vec![Rect::new(160, 120, 320, 320)];
         Tile {
             picture,
@@ -333,7 +333,7 @@ mod tests {
 
     fn sheet<'a>(tiles: Vec<Tile<'a>>) -> Sheet<'a> {
         let section =
-            Section { heading: "Walk-up".into(), outcome: "RELEASED".into(), tone: Tone::Good, tiles };
+            SheetSection { heading: "Walk-up".into(), outcome: "RELEASED".into(), tone: Tone::Good, tiles };
         Sheet {
             title: "Title".into(),
             subtitle: "what this is".into(),
@@ -345,20 +345,20 @@ mod tests {
 
     #[test]
     fn the_words_of_the_reference() {
-        assert_eq!(State::Identifying.words(), "Identifying ...");
-        assert_eq!(State::Identified { name: "EVA".into(), mean: 0.4 }.words(), "Identity: EVA");
-        assert_eq!(State::Unknown { mean: 0.1 }.words(), "Identity Unknown!");
-        assert_eq!(State::Countdown { seconds: 3 }.words(), "Image will be taken in 3..");
+        assert_eq!(TileState::Identifying.words(), "Identifying ...");
+        assert_eq!(TileState::Identified { name: "EVA".into(), mean: 0.4 }.words(), "Identity: EVA");
+        assert_eq!(TileState::Unknown { mean: 0.1 }.words(), "Identity Unknown!");
+        assert_eq!(TileState::Countdown { seconds: 3 }.words(), "Image will be taken in 3..");
     }
 
     #[test]
     fn each_tile_has_its_box_in_its_colour_at_its_place() {
         let frame = RgbImage::from_pixel(640, 480, image::Rgb([90, 90, 90]));
         let states = [
-            State::Identifying,
-            State::Identified { name: "EVA".into(), mean: 0.5 },
-            State::Unknown { mean: 0.1 },
-            State::SeveralFaces,
+            TileState::Identifying,
+            TileState::Identified { name: "EVA".into(), mean: 0.5 },
+            TileState::Unknown { mean: 0.1 },
+            TileState::SeveralFaces,
         ];
         let img = sheet(states.iter().map(|s| tile(&frame, s.clone())).collect()).draw();
         assert_eq!(img.width(), (2 * MARGIN + 3 * 160 + 2 * GAP) as u32);
@@ -377,7 +377,7 @@ mod tests {
     #[test]
     fn the_frame_of_release_stands_out() {
         let frame = RgbImage::from_pixel(640, 480, image::Rgb([90, 90, 90]));
-        let quiet = tile(&frame, State::Identified { name: "EVA".into(), mean: 0.5 });
+        let quiet = tile(&frame, TileState::Identified { name: "EVA".into(), mean: 0.5 });
         let released = Tile { released: true, ..quiet.clone() };
         let img = sheet(vec![quiet, released]).draw();
         let (x, y) = (MARGIN as u32, (TITLE + MARGIN + HEADING + GAP) as u32);
@@ -389,7 +389,8 @@ mod tests {
     fn odd_sheets_do_not_panic() {
         let none = RgbImage::new(0, 0);
         let one = RgbImage::new(1, 1);
-        let mut odd = tile(&none, State::QualityIssue { reason: "far too small to be of any use".into() });
+        let mut odd =
+            tile(&none, TileState::QualityIssue { reason: "far too small to be of any use".into() });
         odd.boxes.push(Rect::new(i32::MIN, i32::MAX, i32::MAX, 0));
         odd.window = Some((9, 0));
         let mut second = odd.clone();

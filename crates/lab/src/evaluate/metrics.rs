@@ -21,7 +21,7 @@ const FOLDS: usize = 10;
 
 /// The result of one comparison.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Score {
+pub struct PairScore {
     /// Whether both pictures are of one person.
     pub genuine: bool,
     /// The similarity; `None` when a picture shows no face.
@@ -31,7 +31,7 @@ pub struct Score {
 /// What many comparisons say. Intervals are 95 %: Clopper–Pearson for shares, percentile bootstrap
 /// over pairs for AUC and EER.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Report {
+pub struct EvaluationReport {
     /// Number of pairs.
     pub pairs: usize,
     /// Of these, of one person.
@@ -81,9 +81,9 @@ pub struct Report {
     pub mean_impostor_distance: Option<f64>,
 }
 
-impl Report {
+impl EvaluationReport {
     /// What the scores say; `threshold` is the model card's.
-    pub fn new(scores: &[Score], threshold: f32) -> Report {
+    pub fn new(scores: &[PairScore], threshold: f32) -> EvaluationReport {
         let threshold = f64::from(threshold);
         let split = Split::new(scores);
         let (folded, accuracy_threshold) = cross_validated(scores);
@@ -92,7 +92,7 @@ impl Report {
         let share = |k: usize, n: usize| if n == 0 { 0.0 } else { k as f64 / n as f64 };
         let curve = split.curve();
         let both = split.impostor_count > 0 && split.genuine_count > 0;
-        let mut report = Report {
+        let mut report = EvaluationReport {
             pairs: n,
             genuine: split.genuine_count,
             impostor: n - split.genuine_count,
@@ -141,7 +141,7 @@ impl Report {
 }
 
 /// Whether a pair is classified correctly at a threshold; one without a score never is.
-fn right(score: &Score, threshold: f64) -> bool {
+fn right(score: &PairScore, threshold: f64) -> bool {
     score.similarity.is_some_and(|s| (f64::from(s) >= threshold) == score.genuine)
 }
 
@@ -162,7 +162,7 @@ pub struct Operating {
 }
 
 /// The rates at every threshold that changes them, from the strictest (nothing matches) down.
-pub fn operating_points(scores: &[Score]) -> Vec<Operating> {
+pub fn operating_points(scores: &[PairScore]) -> Vec<Operating> {
     Split::new(scores).curve()
 }
 
@@ -177,7 +177,7 @@ struct Split {
 }
 
 impl Split {
-    fn new(scores: &[Score]) -> Split {
+    fn new(scores: &[PairScore]) -> Split {
         let pick = |genuine: bool| {
             let mut v: Vec<f64> = scores
                 .iter()
@@ -301,7 +301,7 @@ fn percentiles(mut values: Vec<f64>) -> (f64, f64) {
 /// LFW's protocol on one list: the pairs of each kind are cut in their order into tenths (pairs of
 /// one person mostly stay together), and each tenth is judged by the threshold that is best on the other
 /// nine. Returns how many pairs are classified correctly, and the mean threshold.
-fn cross_validated(scores: &[Score]) -> (usize, f64) {
+fn cross_validated(scores: &[PairScore]) -> (usize, f64) {
     let count = |genuine: bool| scores.iter().filter(|s| s.genuine == genuine).count();
     let (genuine, impostor) = (count(true), count(false));
     let folds = FOLDS.min(genuine.max(1)).min(impostor.max(1));
@@ -333,8 +333,8 @@ fn cross_validated(scores: &[Score]) -> (usize, f64) {
 
 /// The threshold that tells most of the scores (ascending) rightly: half way between two of them, and
 /// in the middle of the thresholds that are equally good.
-fn best_threshold(ascending: &[Score]) -> f64 {
-    let value = |s: &Score| f64::from(s.similarity.unwrap_or(f32::NEG_INFINITY));
+fn best_threshold(ascending: &[PairScore]) -> f64 {
+    let value = |s: &PairScore| f64::from(s.similarity.unwrap_or(f32::NEG_INFINITY));
     let (Some(first), Some(last)) = (ascending.first(), ascending.last()) else { return 0.0 };
     // Below all of them every pair matches.
     let mut correct = ascending.iter().filter(|s| s.genuine).count();
@@ -385,8 +385,9 @@ impl SplitMix {
 mod tests {
     use super::*;
 
-    fn scores(genuine: &[f32], impostor: &[f32]) -> Vec<Score> {
-        let with = |genuine: bool| move |s: &f32| Score { genuine, similarity: s.is_finite().then_some(*s) };
+    fn scores(genuine: &[f32], impostor: &[f32]) -> Vec<PairScore> {
+        let with =
+            |genuine: bool| move |s: &f32| PairScore { genuine, similarity: s.is_finite().then_some(*s) };
         genuine.iter().map(with(true)).chain(impostor.iter().map(with(false))).collect()
     }
 
@@ -394,7 +395,7 @@ mod tests {
     fn perfect_separation() {
         let genuine: Vec<f32> = (0..20).map(|i| 0.6 + i as f32 / 100.0).collect();
         let impostor: Vec<f32> = (0..100).map(|i| i as f32 / 250.0).collect();
-        let r = Report::new(&scores(&genuine, &impostor), 0.5);
+        let r = EvaluationReport::new(&scores(&genuine, &impostor), 0.5);
         assert_eq!((r.pairs, r.genuine, r.impostor, r.undetected), (120, 20, 100, 0));
         assert_eq!((r.accuracy, r.accuracy_at_threshold), (1.0, 1.0));
         assert_eq!((r.auc, r.eer), (Some(1.0), Some(0.0)));
@@ -411,7 +412,7 @@ mod tests {
         let impostor: Vec<f32> = (0..10).map(|i| i as f32 / 10.0).collect();
         let genuine: Vec<f32> = (0..10).map(|i| 0.45 + i as f32 / 10.0).collect();
         let s = scores(&genuine, &impostor);
-        let r = Report::new(&s, 0.65);
+        let r = EvaluationReport::new(&s, 0.65);
         assert_eq!(r.fmr_at_threshold, Some(0.3));
         assert!((r.fnmr_at_threshold.unwrap() - 0.2).abs() < 1e-12);
         assert_eq!(r.accuracy_at_threshold, 0.75);
@@ -428,7 +429,7 @@ mod tests {
         let none = f32::NAN;
         let genuine = [0.9, 0.9, 0.9, none];
         let impostor = [0.1, 0.1, 0.1, 0.1, 0.1, none];
-        let r = Report::new(&scores(&genuine, &impostor), 0.5);
+        let r = EvaluationReport::new(&scores(&genuine, &impostor), 0.5);
         assert_eq!(r.undetected, 2);
         assert_eq!(r.accuracy, 0.8);
         assert_eq!(r.accuracy_at_threshold, 0.8);
@@ -441,7 +442,7 @@ mod tests {
 
     #[test]
     fn ties_count_half() {
-        let r = Report::new(&scores(&[0.5; 10], &[0.5; 10]), 0.5);
+        let r = EvaluationReport::new(&scores(&[0.5; 10], &[0.5; 10]), 0.5);
         assert_eq!(r.auc, Some(0.5));
         assert_eq!(r.accuracy, 0.5);
         assert_eq!(r.tar_at_fmr["0.1"], 0.0);
@@ -449,13 +450,13 @@ mod tests {
 
     #[test]
     fn one_kind_alone_is_reported_without_curves() {
-        let r = Report::new(&scores(&[0.9, 0.2], &[]), 0.5);
+        let r = EvaluationReport::new(&scores(&[0.9, 0.2], &[]), 0.5);
         assert_eq!(r.accuracy_at_threshold, 0.5);
         assert_eq!((r.auc, r.eer, r.fmr_at_threshold), (None, None, None));
         assert!(r.tar_at_fmr.is_empty());
-        let r = Report::new(&scores(&[], &[0.9, 0.2, 0.1]), 0.5);
+        let r = EvaluationReport::new(&scores(&[], &[0.9, 0.2, 0.1]), 0.5);
         assert_eq!(r.fmr_at_threshold, Some(1.0 / 3.0));
-        assert_eq!(Report::new(&[], 0.5).pairs, 0);
+        assert_eq!(EvaluationReport::new(&[], 0.5).pairs, 0);
     }
 
     #[test]
@@ -473,7 +474,7 @@ mod tests {
     fn folds_hold_their_pairs_back() {
         // A single odd genuine pair below all impostors cannot lower the threshold that tells it.
         let genuine: Vec<f32> = (0..30).map(|i| if i == 7 { 0.0 } else { 0.8 }).collect();
-        let r = Report::new(&scores(&genuine, &[0.2; 30]), 0.5);
+        let r = EvaluationReport::new(&scores(&genuine, &[0.2; 30]), 0.5);
         assert_eq!(r.accuracy, 59.0 / 60.0);
         assert!((r.accuracy_threshold - 0.5).abs() < 1e-6);
     }

@@ -4,7 +4,7 @@ use image::RgbImage;
 use image::imageops::{self, FilterType};
 
 use super::calibration::Trials;
-use super::metrics::{Report, Score, operating_points};
+use super::metrics::{EvaluationReport, PairScore, operating_points};
 use crate::draw::plot::{Axis, Corner, PALETTE, Plot, Series, Shape, histogram};
 use crate::draw::{Colour, Font, fill_rect, text};
 use facelatch_core::picture::{Gray, Rect};
@@ -12,7 +12,7 @@ use facelatch_core::picture::{Gray, Rect};
 const SIZE: (u32, u32) = (760, 560);
 
 /// The detection error trade-off: FNMR over FMR, both logarithmic.
-pub fn det(scores: &[Score], report: &Report, name: &str) -> RgbImage {
+pub fn det(scores: &[PairScore], report: &EvaluationReport, name: &str) -> RgbImage {
     let (low_x, low_y) = (floor(report.impostor), floor(report.genuine));
     let points = operating_points(scores);
     let curve = points.iter().map(|o| (o.fmr.max(low_x), o.fnmr.max(low_y))).collect();
@@ -47,9 +47,11 @@ pub fn det(scores: &[Score], report: &Report, name: &str) -> RgbImage {
 pub fn trade_off(genuine: &Trials, impostors: &Trials, threshold: f64, what: &str) -> RgbImage {
     let [accept, reject] =
         if what == "attempt" { ["false-accept", "false-reject"] } else { ["false-match", "false-non-match"] };
-    let scores: Vec<Score> = [(genuine, true), (impostors, false)]
+    let scores: Vec<PairScore> = [(genuine, true), (impostors, false)]
         .into_iter()
-        .flat_map(|(trials, genuine)| trials.scores().map(move |similarity| Score { genuine, similarity }))
+        .flat_map(|(trials, genuine)| {
+            trials.scores().map(move |similarity| PairScore { genuine, similarity })
+        })
         .collect();
     let (low_x, low_y) = (floor(impostors.len()), floor(genuine.len()));
     let curve = operating_points(&scores).iter().map(|o| (o.fmr.max(low_x), o.fnmr.max(low_y))).collect();
@@ -78,7 +80,7 @@ pub fn trade_off(genuine: &Trials, impostors: &Trials, threshold: f64, what: &st
 }
 
 /// The receiver operating characteristic: TAR over FMR, which is logarithmic.
-pub fn roc(scores: &[Score], report: &Report, name: &str) -> RgbImage {
+pub fn roc(scores: &[PairScore], report: &EvaluationReport, name: &str) -> RgbImage {
     let low = floor(report.impostor);
     let points = operating_points(scores);
     let curve = points.iter().map(|o| (o.fmr.max(low), 1.0 - o.fnmr)).collect();
@@ -103,7 +105,7 @@ pub fn roc(scores: &[Score], report: &Report, name: &str) -> RgbImage {
 }
 
 /// How the similarities of each kind of pair are spread.
-pub fn score_histogram(scores: &[Score], report: &Report) -> RgbImage {
+pub fn score_histogram(scores: &[PairScore], report: &EvaluationReport) -> RgbImage {
     let of = |genuine: bool| -> Vec<f64> {
         scores.iter().filter(|s| s.genuine == genuine).filter_map(|s| s.similarity.map(f64::from)).collect()
     };
@@ -228,15 +230,15 @@ mod tests {
 
     #[test]
     fn odd_scores_do_not_break_the_plots() {
-        let one = |genuine, similarity| Score { genuine, similarity };
-        let sets: [&[Score]; 4] = [
+        let one = |genuine, similarity| PairScore { genuine, similarity };
+        let sets: [&[PairScore]; 4] = [
             &[],
             &[one(true, None), one(false, None)],
             &[one(true, Some(0.5)), one(false, Some(0.5))],
             &[one(true, Some(-3.0)), one(true, Some(0.9)), one(false, Some(0.1))],
         ];
         for scores in sets {
-            let report = Report::new(scores, 0.4);
+            let report = EvaluationReport::new(scores, 0.4);
             assert_eq!(det(scores, &report, "n").dimensions(), SIZE);
             assert_eq!(roc(scores, &report, "n").dimensions(), SIZE);
             assert_eq!(score_histogram(scores, &report).dimensions(), SIZE);

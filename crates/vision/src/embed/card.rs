@@ -52,10 +52,10 @@ pub struct InputSection {
     /// Rows, 16 to 1024.
     pub height: usize,
     /// Channels and their order.
-    pub colour: Colour,
+    pub colour: ColourOrder,
     /// Order of the axes.
     #[serde(default)]
-    pub layout: Layout,
+    pub layout: TensorLayout,
     /// Mean, one figure per channel in the network's channel order, in units of 0..1.
     pub mean: Vec<f32>,
     /// Deviation, one figure per channel, above 0, in units of 0..1.
@@ -65,7 +65,7 @@ pub struct InputSection {
 /// The channels a network takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Colour {
+pub enum ColourOrder {
     /// One channel.
     Gray,
     /// Three channels: red, green, blue.
@@ -74,12 +74,12 @@ pub enum Colour {
     Bgr,
 }
 
-impl Colour {
+impl ColourOrder {
     /// Number of channels: 1 or 3.
     pub fn channels(self) -> usize {
         match self {
-            Colour::Gray => 1,
-            Colour::Rgb | Colour::Bgr => 3,
+            ColourOrder::Gray => 1,
+            ColourOrder::Rgb | ColourOrder::Bgr => 3,
         }
     }
 }
@@ -87,7 +87,7 @@ impl Colour {
 /// The order of the input's axes after the batch of 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Layout {
+pub enum TensorLayout {
     /// Channels, rows, columns (PyTorch).
     #[default]
     Nchw,
@@ -380,7 +380,7 @@ attempt = 0.6
     fn a_good_card_is_read_and_survives_writing() {
         let card = parse(CARD).unwrap();
         assert_eq!(card.crop, CropRule { height: 1.2, ..CropRule::default() });
-        assert_eq!(card.input.layout, Layout::Nchw);
+        assert_eq!(card.input.layout, TensorLayout::Nchw);
         assert_eq!(parse(&toml::to_string(&card).unwrap()).unwrap(), card);
     }
 

@@ -6,13 +6,13 @@
 
 use image::RgbImage;
 
-use super::card::{Colour, CropRule, InputSection, Layout};
+use super::card::{ColourOrder, CropRule, InputSection, TensorLayout};
 use facelatch_core::picture::{GrayView, Rect};
 use facelatch_core::resample::Resampler;
 
 /// Which way round a face is shown to the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum View {
+pub enum CropView {
     /// As the camera sees it.
     Plain,
     /// Left and right exchanged.
@@ -97,7 +97,7 @@ impl Cropper {
         &mut self,
         pixels: Pixels<'_>,
         face: Rect,
-        view: View,
+        view: CropView,
         rule: &CropRule,
         input: &InputSection,
         values: &mut [f32],
@@ -106,7 +106,7 @@ impl Cropper {
         let rectangle = rectangle(rule, face)
             .ok_or_else(|| format!("a face box of {}x{} cannot be cropped", face.width, face.height))?;
         let common = bounds.intersection(&rectangle).ok_or("the face box lies outside the picture")?;
-        let colour = pixels.rgb.filter(|_| input.colour != Colour::Gray);
+        let colour = pixels.rgb.filter(|_| input.colour != ColourOrder::Gray);
         match colour {
             Some(rgb) => {
                 let width = rgb.width() as usize * 3;
@@ -121,7 +121,7 @@ impl Cropper {
             Some(_) => self.resampler.rgb(&self.part, from, to)?,
             None => self.resampler.gray(&self.part, from, to)?,
         };
-        if view == View::Mirrored {
+        if view == CropView::Mirrored {
             let step = if colour.is_some() { 3 } else { 1 };
             mirror(&mut resized, input.width, step);
         }
@@ -177,16 +177,16 @@ fn scale(bytes: &[u8], colour: bool, input: &InputSection, values: &mut [f32]) -
         let table: [f32; 256] = std::array::from_fn(|p| (p as f32 / 255.0 - mean) / deviation);
         let from = match (colour, input.colour) {
             (false, _) => 0,
-            (true, Colour::Bgr) => 2 - channel,
+            (true, ColourOrder::Bgr) => 2 - channel,
             (true, _) => channel,
         };
         let source = bytes.iter().skip(from).step_by(step);
         match input.layout {
-            Layout::Nchw => {
+            TensorLayout::Nchw => {
                 let plane = &mut values[channel * area..(channel + 1) * area];
                 plane.iter_mut().zip(source).for_each(|(v, p)| *v = table[usize::from(*p)]);
             }
-            Layout::Nhwc => {
+            TensorLayout::Nhwc => {
                 let plane = values.iter_mut().skip(channel).step_by(channels);
                 plane.zip(source).for_each(|(v, p)| *v = table[usize::from(*p)]);
             }
@@ -200,13 +200,13 @@ mod tests {
     use super::*;
     use facelatch_core::picture::Gray;
 
-    fn input(width: usize, height: usize, colour: Colour) -> InputSection {
+    fn input(width: usize, height: usize, colour: ColourOrder) -> InputSection {
         let n = colour.channels();
         InputSection {
             width,
             height,
             colour,
-            layout: Layout::Nchw,
+            layout: TensorLayout::Nchw,
             mean: vec![0.0; n],
             deviation: vec![1.0 / 255.0; n],
         }
@@ -214,7 +214,7 @@ mod tests {
 
     fn crop(pixels: Pixels<'_>, face: Rect, input: &InputSection) -> Result<Vec<u8>, String> {
         let mut values = vec![f32::NAN; input.width * input.height * input.colour.channels()];
-        Cropper::new().fill(pixels, face, View::Plain, &CropRule::default(), input, &mut values)?;
+        Cropper::new().fill(pixels, face, CropView::Plain, &CropRule::default(), input, &mut values)?;
         Ok(values.iter().map(|v| v.round() as u8).collect())
     }
 
@@ -235,7 +235,8 @@ mod tests {
     #[test]
     fn the_edge_is_repeated_outside_the_picture() {
         let g = Gray::from_pixels(3, 2, vec![1, 2, 3, 4, 5, 6]).unwrap();
-        let part = crop(Pixels::gray(g.view()), Rect::new(-2, -1, 7, 4), &input(7, 4, Colour::Gray)).unwrap();
+        let part =
+            crop(Pixels::gray(g.view()), Rect::new(-2, -1, 7, 4), &input(7, 4, ColourOrder::Gray)).unwrap();
         #[rustfmt::skip]
         assert_eq!(part, [
             1, 1, 1, 2, 3, 3, 3,
@@ -243,7 +244,7 @@ mod tests {
             4, 4, 4, 5, 6, 6, 6,
             4, 4, 4, 5, 6, 6, 6,
         ]);
-        let apart = crop(Pixels::gray(g.view()), Rect::new(3, 0, 2, 2), &input(2, 2, Colour::Gray));
+        let apart = crop(Pixels::gray(g.view()), Rect::new(3, 0, 2, 2), &input(2, 2, ColourOrder::Gray));
         assert!(apart.unwrap_err().contains("outside"));
     }
 
@@ -253,13 +254,13 @@ mod tests {
         let gray = Gray::from_pixels(2, 1, vec![8, 9]).unwrap();
         let face = Rect::new(0, 0, 2, 1);
         let pixels = Pixels::with_colour(gray.view(), &rgb).unwrap();
-        assert_eq!(crop(pixels, face, &input(2, 1, Colour::Rgb)).unwrap(), [1, 4, 2, 5, 3, 6]);
-        assert_eq!(crop(pixels, face, &input(2, 1, Colour::Bgr)).unwrap(), [3, 6, 2, 5, 1, 4]);
-        assert_eq!(crop(pixels, face, &input(2, 1, Colour::Gray)).unwrap(), [8, 9]);
-        let nhwc = InputSection { layout: Layout::Nhwc, ..input(2, 1, Colour::Bgr) };
+        assert_eq!(crop(pixels, face, &input(2, 1, ColourOrder::Rgb)).unwrap(), [1, 4, 2, 5, 3, 6]);
+        assert_eq!(crop(pixels, face, &input(2, 1, ColourOrder::Bgr)).unwrap(), [3, 6, 2, 5, 1, 4]);
+        assert_eq!(crop(pixels, face, &input(2, 1, ColourOrder::Gray)).unwrap(), [8, 9]);
+        let nhwc = InputSection { layout: TensorLayout::Nhwc, ..input(2, 1, ColourOrder::Bgr) };
         assert_eq!(crop(pixels, face, &nhwc).unwrap(), [3, 2, 1, 6, 5, 4]);
         let only_gray = Pixels::gray(gray.view());
-        assert_eq!(crop(only_gray, face, &input(2, 1, Colour::Rgb)).unwrap(), [8, 9, 8, 9, 8, 9]);
+        assert_eq!(crop(only_gray, face, &input(2, 1, ColourOrder::Rgb)).unwrap(), [8, 9, 8, 9, 8, 9]);
         assert!(Pixels::with_colour(Gray::filled(1, 2, 0).view(), &rgb).is_err());
     }
 
@@ -277,12 +278,12 @@ mod tests {
     fn mean_and_deviation() {
         let g = Gray::filled(4, 4, 51);
         let mut values = [0.0; 4];
-        let input = InputSection { mean: vec![0.5], deviation: vec![0.25], ..input(2, 2, Colour::Gray) };
+        let input = InputSection { mean: vec![0.5], deviation: vec![0.25], ..input(2, 2, ColourOrder::Gray) };
         Cropper::new()
             .fill(
                 Pixels::gray(g.view()),
                 Rect::new(0, 0, 4, 4),
-                View::Plain,
+                CropView::Plain,
                 &CropRule::default(),
                 &input,
                 &mut values,

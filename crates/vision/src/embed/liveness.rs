@@ -8,7 +8,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::card::{self, CropRule, InputSection, ModelSection, TrainingSection};
-use super::{EmbedError, Pixels, View, crop, load, read_card, read_network};
+use super::{CropView, EmbedError, Pixels, crop, load, read_card, read_network};
 use facelatch_core::matching::ModelHash;
 use facelatch_core::picture::Rect;
 
@@ -159,7 +159,7 @@ impl LivenessNetwork {
     pub fn score(&mut self, pixels: Pixels<'_>, face: Rect) -> Result<f32, EmbedError> {
         let LivenessCard { crop, input, .. } = &self.card;
         self.cropper
-            .fill(pixels, face, View::Plain, crop, input, &mut self.values)
+            .fill(pixels, face, CropView::Plain, crop, input, &mut self.values)
             .map_err(|message| EmbedError::Face { message })?;
         self.run().map_err(|message| EmbedError::Run { model: self.card.model.name.clone(), message })
     }

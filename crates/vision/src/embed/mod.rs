@@ -2,6 +2,10 @@
 //!
 //! An [`Embedder`] is a model card ([`Card`], TOML) and the ONNX file it describes, run by tract on
 //! one thread. [`Embed`] is what the rest of facelatch sees of it.
+//!
+//! * [`card`]: what a network file wants as input, how its vectors are compared, where it is from.
+//! * [`crop`]: from the detector's box to the network's input.
+//! * [`liveness`]: the small network that says whether a face is alive.
 
 pub mod card;
 pub mod crop;
@@ -13,7 +17,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 pub use card::{Card, CropRule};
-pub use crop::{Pixels, View};
+pub use crop::{CropView, Pixels};
 pub use liveness::LivenessNetwork;
 
 use facelatch_core::matching::{Embedding, ModelHash};
@@ -29,14 +33,19 @@ pub trait Embed {
     ///
     /// # Errors
     /// When the box has no part in the picture, or the network fails or gives other than numbers.
-    fn embed_pixels(&mut self, pixels: Pixels<'_>, face: Rect, view: View) -> Result<Embedding, EmbedError>;
+    fn embed_pixels(
+        &mut self,
+        pixels: Pixels<'_>,
+        face: Rect,
+        view: CropView,
+    ) -> Result<Embedding, EmbedError>;
 
     /// [`Embed::embed_pixels`] for a gray picture.
     ///
     /// # Errors
     /// As there.
     fn embed(&mut self, picture: GrayView<'_>, face: Rect) -> Result<Embedding, EmbedError> {
-        self.embed_pixels(Pixels::gray(picture), face, View::Plain)
+        self.embed_pixels(Pixels::gray(picture), face, CropView::Plain)
     }
 }
 
@@ -180,7 +189,7 @@ impl Embedder {
     /// When the box has no part in the picture.
     pub fn input_values(&mut self, pixels: Pixels<'_>, face: Rect) -> Result<&[f32], EmbedError> {
         let crop = self.card.crop;
-        self.fill(pixels, face, View::Plain, &crop)?;
+        self.fill(pixels, face, CropView::Plain, &crop)?;
         Ok(&self.values)
     }
 
@@ -188,7 +197,7 @@ impl Embedder {
         &mut self,
         pixels: Pixels<'_>,
         face: Rect,
-        view: View,
+        view: CropView,
         crop: &CropRule,
     ) -> Result<(), EmbedError> {
         self.cropper
@@ -204,7 +213,7 @@ impl Embedder {
         &mut self,
         pixels: Pixels<'_>,
         crop: Rect,
-        view: View,
+        view: CropView,
     ) -> Result<Embedding, EmbedError> {
         self.fill(pixels, crop, view, &CropRule::default())?;
         let vector = self.network.run(&self.values);
@@ -306,7 +315,12 @@ impl BareNetwork {
 }
 
 impl Embed for Embedder {
-    fn embed_pixels(&mut self, pixels: Pixels<'_>, face: Rect, view: View) -> Result<Embedding, EmbedError> {
+    fn embed_pixels(
+        &mut self,
+        pixels: Pixels<'_>,
+        face: Rect,
+        view: CropView,
+    ) -> Result<Embedding, EmbedError> {
         let crop = self.card.crop;
         self.fill(pixels, face, view, &crop)?;
         let vector = self.network.run(&self.values);
@@ -324,8 +338,8 @@ impl std::fmt::Debug for Embedder {
 fn input_shape(input: &card::InputSection) -> [usize; 4] {
     let channels = input.colour.channels();
     match input.layout {
-        card::Layout::Nchw => [1, channels, input.height, input.width],
-        card::Layout::Nhwc => [1, input.height, input.width, channels],
+        card::TensorLayout::Nchw => [1, channels, input.height, input.width],
+        card::TensorLayout::Nhwc => [1, input.height, input.width, channels],
     }
 }
 

@@ -17,6 +17,7 @@
 //! | `reduce`, `integral` | the level's pixels and their integral image |
 //! | `contrast_gate` | which windows have enough contrast, and their normalisers |
 //! | `stage`, `row`, `survivors` | one stage; adjacent windows; the scattered ones that are left |
+//! | `workspace` | the memory that a scan works in |
 //! | `isa` | the vectors, on each instruction set |
 //!
 //! All of it is `#[inline(always)]` into the functions of `level` that carry the `#[target_feature]`s.

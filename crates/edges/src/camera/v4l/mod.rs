@@ -18,7 +18,7 @@ use std::time::Duration;
 use log::{info, warn};
 
 pub use self::sys::Capabilities;
-use self::sys::{Captured, Format, Node, Stream};
+use self::sys::{Captured, DeviceNode, Format, Stream};
 use super::pixel::{Layout, PixelFormat, decode};
 use super::{CameraError, CameraSettings, Counters, Frame, FrameSource, Next};
 use facelatch_core::time::Timestamp;
@@ -324,14 +324,14 @@ fn start(settings: &CameraSettings, path: &Path) -> Result<(Open, (String, Strin
     Ok((open, (caps.card, caps.bus)))
 }
 
-fn open_node(path: &Path) -> Result<Node, CameraError> {
+fn open_node(path: &Path) -> Result<DeviceNode, CameraError> {
     // Opening some other file would do no harm, but calling it a camera would mislead.
     use std::os::unix::fs::FileTypeExt;
     let meta = std::fs::metadata(path).map_err(|e| io_error(path, "opening it", e))?;
     if !meta.file_type().is_char_device() {
         return Err(CameraError::NotACamera { path: path.to_owned(), why: "it is not a device".to_owned() });
     }
-    Node::open(path).map_err(|e| io_error(path, "opening it", e))
+    DeviceNode::open(path).map_err(|e| io_error(path, "opening it", e))
 }
 
 fn not_a_camera(path: &Path, error: io::Error) -> CameraError {
@@ -361,7 +361,7 @@ fn io_error(path: &Path, doing: &'static str, error: io::Error) -> CameraError {
     }
 }
 
-fn unreadable_formats(settings: &CameraSettings, path: &Path, node: &Node) -> CameraError {
+fn unreadable_formats(settings: &CameraSettings, path: &Path, node: &DeviceNode) -> CameraError {
     let offered: Vec<_> = node.formats().into_iter().map(code).collect();
     CameraError::Format {
         path: path.to_owned(),
@@ -372,7 +372,7 @@ fn unreadable_formats(settings: &CameraSettings, path: &Path, node: &Node) -> Ca
 
 /// The format to take: the one asked for; else, of those that facelatch reads, the first of the
 /// cheapest that reaches the size and the rate asked for.
-fn choose(settings: &CameraSettings, path: &Path, node: &Node) -> Result<PixelFormat, CameraError> {
+fn choose(settings: &CameraSettings, path: &Path, node: &DeviceNode) -> Result<PixelFormat, CameraError> {
     let offered: Vec<PixelFormat> = node.formats().into_iter().filter_map(PixelFormat::from_fourcc).collect();
     if let Some(wanted) = settings.format {
         return if offered.contains(&wanted) {

@@ -60,18 +60,18 @@ pub struct Format {
 }
 
 /// An open video node.
-pub struct Node {
+pub struct DeviceNode {
     handle: Arc<Handle>,
 }
 
-impl Node {
+impl DeviceNode {
     /// Opens a node, without waiting.
     pub fn open(path: &Path) -> io::Result<Self> {
         // A path with a NUL byte makes the crate panic.
         if path.as_os_str().as_encoded_bytes().contains(&0) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        Ok(Node { handle: Device::with_path(path)?.handle() })
+        Ok(DeviceNode { handle: Device::with_path(path)?.handle() })
     }
 
     /// One call on this node.
@@ -242,7 +242,7 @@ pub struct Captured {
 
 /// A node that captures into mapped buffers.
 pub struct Stream {
-    node: Node,
+    node: DeviceNode,
     maps: Vec<Map>,
 }
 
@@ -257,7 +257,7 @@ unsafe impl Send for Stream {}
 
 impl Stream {
     /// The node.
-    pub fn node(&self) -> &Node {
+    pub fn node(&self) -> &DeviceNode {
         &self.node
     }
 

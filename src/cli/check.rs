@@ -66,7 +66,7 @@ pub(super) fn run(args: Args) -> Result<Answer, CommandError> {
     if named > 0 {
         say!("- check the hours of {named} people who have their own");
     }
-    match gallery_access::strangers(config) {
+    match gallery_access::unknown_names(config) {
         Ok(names) => {
             for name in names {
                 say!(

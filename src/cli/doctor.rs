@@ -379,7 +379,7 @@ fn outputs(findings: &mut Findings, wanted: bool) {
 /// Names with hours of their own that nobody has.
 fn names(findings: &mut Findings, config: &Config, path: &Path) {
     let place = format!("config {}: schedule.people", path.display());
-    match gallery_access::strangers(config) {
+    match gallery_access::unknown_names(config) {
         Ok(names) => {
             findings.problems.extend(names.iter().map(|name| {
                 format!("{place}: {name:?} is not enrolled: {}", gallery_access::STRANGER_REMEDY)

@@ -121,7 +121,7 @@ fn meant(args: &Args, name: &str, people: &[Person]) -> Result<Option<Meant>, Co
         }
         Err(error) => return Err(error.into()),
     };
-    let terms = |existing| Terms { anyway: args.allow_duplicate, existing, unlike: args.unlike };
+    let terms = |existing| Terms { allow_duplicate: args.allow_duplicate, existing, unlike: args.unlike };
     let Some(held) = held else {
         return Ok(Some(Meant { terms: terms(Existing::Refuse), done: format!("enrolled {name}") }));
     };
@@ -172,9 +172,9 @@ fn before_camera(args: &Args, name: &str) -> Result<Answer, CommandError> {
     let client = daemon(args, &config)?;
     let people: Vec<Person> = client.ask(&Request::People {})?;
     let Some(Meant { terms, done }) = meant(args, name, &people)? else { return unchanged() };
-    let Terms { anyway, existing, unlike } = terms;
+    let Terms { allow_duplicate, existing, unlike } = terms;
     let client = client.within(Duration::from_millis(config.enrolment.timeout_ms) + Duration::from_secs(5));
-    let request = Request::Enroll { name: Some(name.to_owned()), anyway, existing, unlike };
+    let request = Request::Enroll { name: Some(name.to_owned()), allow_duplicate, existing, unlike };
     let told = client.ask_with(
         &request,
         || false,

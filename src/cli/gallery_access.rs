@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::daemon::erasure::Erasure;
 use crate::daemon::reconcile::{Books, Reconciled, change_mark, log_head, owed, reconcile};
 use crate::daemon::{audit_event, stamp};
-use crate::door::{Newcomer, Origin, PeopleChange, Report, Terms, enrol, import};
+use crate::door::{EnrolmentRequest, Origin, PeopleChange, Report, Terms, enrol, import};
 use crate::matching::{Embedding, Gallery, GalleryError, name};
 use crate::protocol::client::Client;
 use crate::protocol::{MAX_REQUEST, Person, Request, people};
@@ -190,12 +190,12 @@ impl GalleryAccess {
     ) -> Result<(), CommandError> {
         match self {
             GalleryAccess::Daemon(client) => {
-                let Terms { anyway, existing, unlike } = terms;
+                let Terms { allow_duplicate, existing, unlike } = terms;
                 let request = Request::Add {
                     name: name.to_owned(),
                     model: context.model.hash,
                     embeddings: embeddings.iter().map(|e| e.values().to_vec()).collect(),
-                    anyway,
+                    allow_duplicate,
                     existing,
                     unlike,
                 };
@@ -203,9 +203,11 @@ impl GalleryAccess {
                 Ok(())
             }
             GalleryAccess::File(offline) => {
-                let (one_person, enrolled) = (context.model.apart, clock::unix());
+                let (min_self_similarity, enrolled) =
+                    (context.model.distinct_person_threshold, clock::unix());
                 let from = Origin::Pictures;
-                let newcomer = Newcomer { name, embeddings, one_person, enrolled, terms, from };
+                let newcomer =
+                    EnrolmentRequest { name, embeddings, min_self_similarity, enrolled, terms, from };
                 offline.change(|gallery| enrol(gallery, newcomer, &context.model, &context.rules))
             }
         }
@@ -234,14 +236,15 @@ impl GalleryAccess {
     pub fn import(
         &mut self,
         people: &Gallery,
-        anyway: bool,
+        allow_duplicate: bool,
         context: &EnrolmentContext,
     ) -> Result<(), CommandError> {
         match self {
-            GalleryAccess::File(offline) => offline
-                .change(|gallery| import(gallery, people.subjects(), anyway, &context.model, &context.rules)),
+            GalleryAccess::File(offline) => offline.change(|gallery| {
+                import(gallery, people.subjects(), allow_duplicate, &context.model, &context.rules)
+            }),
             GalleryAccess::Daemon(client) => {
-                let request = Request::Import { person: store::to_json(people), anyway };
+                let request = Request::Import { person: store::to_json(people), allow_duplicate };
                 let size = serde_json::to_vec(&request)?.len() as u64;
                 if size > MAX_REQUEST {
                     return Err(format!(
@@ -342,7 +345,7 @@ pub fn find<'a>(people: &'a [Person], wanted: &str) -> Result<&'a Person, Galler
 
 /// Names with hours of their own (`schedule.people`) that nobody enrolled has. Nothing is made on the
 /// disk for it.
-pub fn strangers(config: &Config) -> Result<Vec<String>, CommandError> {
+pub fn unknown_names(config: &Config) -> Result<Vec<String>, CommandError> {
     let hours = &config.schedule.people;
     if hours.is_empty() {
         return Ok(Vec::new());

@@ -103,7 +103,11 @@ impl Pipeline {
 /// What the network's card says.
 fn model_facts(embedder: &Embedder) -> ModelFacts {
     let card = embedder.card();
-    ModelFacts { hash: embedder.model_hash(), metric: card.metric(), apart: card.distinct_person_threshold() }
+    ModelFacts {
+        hash: embedder.model_hash(),
+        metric: card.metric(),
+        distinct_person_threshold: card.distinct_person_threshold(),
+    }
 }
 
 /// Reads a cascade, in OpenCV's XML or our compact form.

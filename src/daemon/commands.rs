@@ -35,8 +35,8 @@ pub(super) fn answer(
         Err(error) => (Reply::error(error.to_string()), Vec::new()),
     };
     let (answer, effects) = match request {
-        Request::Enroll { name, anyway, existing, unlike } => {
-            let terms = Terms { anyway, existing, unlike };
+        Request::Enroll { name, allow_duplicate, existing, unlike } => {
+            let terms = Terms { allow_duplicate, existing, unlike };
             match executor.door.enrol(now, name.as_deref(), terms) {
                 // The client hears of the end from `apply_effects`.
                 Ok(effects) => {
@@ -56,9 +56,9 @@ pub(super) fn answer(
         Request::AllowEnrolment { time } => {
             (Reply::ok(), executor.door.handle(now, Input::AllowEnrolment { time }))
         }
-        Request::Add { name, embeddings, anyway, existing, unlike, .. } => {
+        Request::Add { name, embeddings, allow_duplicate, existing, unlike, .. } => {
             let embeddings: Vec<Embedding> = embeddings.into_iter().map(Embedding::new).collect();
-            let terms = Terms { anyway, existing, unlike };
+            let terms = Terms { allow_duplicate, existing, unlike };
             match executor.door.enrol_from(clock::unix(), &name, &embeddings, terms) {
                 // The client hears of the end from `gallery_saved`.
                 Ok(effects) => {
@@ -68,13 +68,15 @@ pub(super) fn answer(
                 Err(error) => done(Err(error)),
             }
         }
-        Request::Import { anyway, .. } => match executor.door.import(people.subjects(), anyway) {
-            Ok(effects) => {
-                executor.clients.change = Some((client, peer));
-                return effects;
+        Request::Import { allow_duplicate, .. } => {
+            match executor.door.import(people.subjects(), allow_duplicate) {
+                Ok(effects) => {
+                    executor.clients.change = Some((client, peer));
+                    return effects;
+                }
+                Err(error) => done(Err(error)),
             }
-            Err(error) => done(Err(error)),
-        },
+        }
         Request::Remove { .. } | Request::Rename { .. } | Request::Note { .. } => {
             match change_people(executor, request) {
                 Ok(effects) => {

@@ -183,7 +183,7 @@ pub fn run(resources: Resources) -> Result<(), DaemonError> {
 /// Says what of gallery and configuration has no effect.
 fn warn_of_the_unusable(gallery: &Gallery, hours: &NamedHours, model: ModelFacts) {
     // Without the names: they do not belong in the journal.
-    match hours.strangers(gallery).count() {
+    match hours.unknown_names(gallery).count() {
         0 => {}
         n => log::warn!(
             "event=schedule_strangers key=schedule.people names={n} effect=\"schedule.default holds\" \

@@ -27,7 +27,8 @@ use crate::protocol::{Reply, Request, Status};
 use crate::store::{self, GalleryStore, StateStore, StoreKey};
 use crate::strike::{Simulated, StrikeState, Transitions};
 
-const MODEL: ModelFacts = ModelFacts { hash: ModelHash([7; 32]), metric: Metric::Euclidean, apart: 0.3 };
+const MODEL: ModelFacts =
+    ModelFacts { hash: ModelHash([7; 32]), metric: Metric::Euclidean, distinct_person_threshold: 0.3 };
 const HOLD: Duration = Duration::from_millis(600);
 /// Nothing in these tests takes longer.
 const SOON: Duration = Duration::from_secs(10);
@@ -422,7 +423,7 @@ fn a_gallery_that_is_long_in_writing_delays_nothing_and_counts_when_it_is_writte
         name: name.to_owned(),
         model: MODEL.hash,
         embeddings: vec![vec![1.0, 0.0], vec![1.0, 0.0]],
-        anyway: false,
+        allow_duplicate: false,
         existing: Existing::Refuse,
         unlike: false,
     };

@@ -393,7 +393,7 @@ fn two_people_under_one_name_are_refused_and_one_person_under_two_names_is_found
     let mut gate = Gate::new();
     let mut embedder = Embedder::embedded_default().unwrap();
     let same = embedder.card().attempt_threshold() + gate.config.access.margin;
-    let rules = TemplateRules { one_person: same, most: 3 };
+    let rules = TemplateRules { min_self_similarity: same, most: 3 };
     let metric = embedder.card().metric();
     let people = ["00", "02", "03", "07"];
     let clips: Vec<[Vec<Embedding>; 2]> = people
@@ -443,16 +443,18 @@ fn two_people_under_one_name_are_refused_and_one_person_under_two_names_is_found
         }
         let again = templates(&person[1], metric, rules).unwrap();
         let like = gallery.most_alike(&again, metric, None).unwrap();
-        found += usize::from(gallery.name(like.subject) == people[n] && like.similarity >= rules.one_person);
+        found += usize::from(
+            gallery.name(like.subject) == people[n] && like.similarity >= rules.min_self_similarity,
+        );
         let _ = gallery.remove(people[n]).unwrap();
         let like = gallery.most_alike(&again, metric, None).unwrap();
-        wrong += usize::from(like.similarity >= rules.one_person);
+        wrong += usize::from(like.similarity >= rules.min_self_similarity);
         best_wrong = best_wrong.max(like.similarity);
     }
     println!(
         "enrolled again under another name: {found} of 4 found; newcomers taken for somebody: {wrong} of 4 \
          (the most alike {best_wrong:.3}, limit {:.3})",
-        rules.one_person
+        rules.min_self_similarity
     );
     assert_eq!((found, wrong), (4, 0));
     assert_eq!(metric, Metric::Euclidean);

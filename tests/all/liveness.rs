@@ -47,8 +47,8 @@ fn simulation_under(change: impl FnOnce(LivenessRules) -> LivenessRules) -> Simu
     let rules = config.access_rules(embedder.card(), Path::new("(defaults)")).unwrap();
     let card = embedder.card();
     let metric = card.metric();
-    let apart = card.threshold_at_fmr(0.01).unwrap();
-    let model = ModelFacts { hash: embedder.model_hash(), metric, apart };
+    let distinct_person_threshold = card.threshold_at_fmr(0.01).unwrap();
+    let model = ModelFacts { hash: embedder.model_hash(), metric, distinct_person_threshold };
     let detector = Detector::new(Cascade::frontal_face());
     let vision =
         Vision::new(config.vision_rules(), detector, Box::new(embedder), metric).watching(Some(network()));

@@ -119,18 +119,18 @@ pub struct Simulation {
     rules: AccessRules,
     model: ModelFacts,
     gallery: Arc<Gallery>,
-    anyway: bool,
+    allow_duplicate: bool,
 }
 
 impl Simulation {
     /// A simulation with nobody enrolled.
     pub fn new(vision: Vision, rules: AccessRules, model: ModelFacts) -> Self {
-        Simulation { vision, rules, model, gallery: Arc::default(), anyway: false }
+        Simulation { vision, rules, model, gallery: Arc::default(), allow_duplicate: false }
     }
 
     /// From now on people are enrolled although they look like somebody enrolled already.
     pub fn enrol_anyway(&mut self) {
-        self.anyway = true;
+        self.allow_duplicate = true;
     }
 
     /// The people enrolled so far.
@@ -322,7 +322,7 @@ impl Simulation {
     }
 
     fn terms(&self) -> Terms {
-        Terms { anyway: self.anyway, ..Terms::default() }
+        Terms { allow_duplicate: self.allow_duplicate, ..Terms::default() }
     }
 
     fn door(&self) -> Door {

@@ -36,8 +36,8 @@ pub enum Request {
         /// The name; without one, a new one is made.
         name: Option<String>,
         /// Although the person looks like somebody enrolled already.
-        #[serde(default, skip_serializing_if = "is_false")]
-        anyway: bool,
+        #[serde(rename = "anyway", default, skip_serializing_if = "is_false")]
+        allow_duplicate: bool,
         /// What to do about somebody enrolled under the name.
         #[serde(default, skip_serializing_if = "Existing::is_refused")]
         existing: Existing,
@@ -59,8 +59,8 @@ pub enum Request {
         /// One a picture.
         embeddings: Vec<Vec<f32>>,
         /// Although the person looks like somebody enrolled already.
-        #[serde(default, skip_serializing_if = "is_false")]
-        anyway: bool,
+        #[serde(rename = "anyway", default, skip_serializing_if = "is_false")]
+        allow_duplicate: bool,
         /// What to do about somebody enrolled under the name.
         #[serde(default, skip_serializing_if = "Existing::is_refused")]
         existing: Existing,
@@ -99,8 +99,8 @@ pub enum Request {
         /// What `export` answered there; of several people, with all of them as its `subjects`.
         person: serde_json::Value,
         /// Although somebody enrolled may be alike.
-        #[serde(default)]
-        anyway: bool,
+        #[serde(rename = "anyway", default)]
+        allow_duplicate: bool,
     },
     /// How the daemon is.
     Status {},
@@ -591,7 +591,7 @@ mod tests {
                 r#"{"command":"enroll","name":"Ada"}"#,
                 Request::Enroll {
                     name: Some("Ada".into()),
-                    anyway: false,
+                    allow_duplicate: false,
                     existing: Existing::Refuse,
                     unlike: false,
                 },
@@ -600,7 +600,7 @@ mod tests {
                 r#"{"command":"enroll","name":"Ada","existing":{"replace":3},"unlike":true}"#,
                 Request::Enroll {
                     name: Some("Ada".into()),
-                    anyway: false,
+                    allow_duplicate: false,
                     existing: Existing::Replace(SubjectId(3)),
                     unlike: true,
                 },

@@ -198,7 +198,7 @@ impl Bench {
             name: name.to_owned(),
             model: self.model,
             embeddings,
-            anyway: true,
+            allow_duplicate: true,
             existing: Existing::Refuse,
             unlike: false,
         }

@@ -34,7 +34,7 @@ fn rights_are_separate_and_a_refusal_is_audited() {
         (Request::ClearLockout {}, Some(Right::Release)),
         (Request::Remove { name: "Eileen".into() }, Some(Right::Enrol)),
         (
-            Request::Enroll { name: None, anyway: false, existing: Existing::Refuse, unlike: false },
+            Request::Enroll { name: None, allow_duplicate: false, existing: Existing::Refuse, unlike: false },
             Some(Right::Enrol),
         ),
         (Request::Export { name: "Eileen".into() }, None),

@@ -34,7 +34,8 @@ use crate::watch::pictures::{Made, Pictures, Shown};
 use crate::watch::{Known, Random, TICK, Watcher};
 use disk::SimulatedDisk;
 
-const MODEL: ModelFacts = ModelFacts { hash: ModelHash([7; 32]), metric: Metric::Euclidean, apart: 0.3 };
+const MODEL: ModelFacts =
+    ModelFacts { hash: ModelHash([7; 32]), metric: Metric::Euclidean, distinct_person_threshold: 0.3 };
 const HOUR: Duration = Duration::from_secs(3_600);
 /// A Monday at midnight.
 const MONDAY: i64 = 1_767_571_200;

@@ -57,7 +57,7 @@ impl Existing {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Terms {
     /// The person may look like somebody enrolled under another name (twins).
-    pub anyway: bool,
+    pub allow_duplicate: bool,
     /// What to do about the one who has the name.
     pub existing: Existing,
     /// The face may be unlike theirs.
@@ -72,18 +72,18 @@ pub struct ModelFacts {
     /// How its vectors are compared.
     pub metric: Metric,
     /// Two pictures from different occasions that are less similar than this are hardly of one person.
-    pub apart: f32,
+    pub distinct_person_threshold: f32,
 }
 
 /// Somebody to be enrolled.
 #[derive(Clone, Copy, Debug)]
-pub struct Newcomer<'a> {
+pub struct EnrolmentRequest<'a> {
     /// The name.
     pub name: &'a str,
     /// What was made of the frames or pictures.
     pub embeddings: &'a [Embedding],
     /// The means of any two parts of them are at least this similar, or they show two people.
-    pub one_person: f32,
+    pub min_self_similarity: f32,
     /// Seconds since 1970.
     pub enrolled: u64,
     /// What is allowed beyond that.
@@ -144,15 +144,15 @@ impl PeopleChange {
 /// whom nothing was said, or the face is unlike theirs; the gallery is then unchanged.
 pub fn enrol(
     gallery: &mut Gallery,
-    newcomer: Newcomer<'_>,
+    newcomer: EnrolmentRequest<'_>,
     model: &ModelFacts,
     rules: &AccessRules,
 ) -> Result<Vec<Report>, DoorError> {
-    let Newcomer { name, embeddings, one_person, enrolled, terms, from } = newcomer;
+    let EnrolmentRequest { name, embeddings, min_self_similarity, enrolled, terms, from } = newcomer;
     let most = rules.enrolment.templates.max(1) as usize;
     let held = terms.existing.concerns(gallery, name)?.cloned();
-    let made = templates(embeddings, model.metric, TemplateRules { one_person, most })?;
-    if !terms.anyway {
+    let made = templates(embeddings, model.metric, TemplateRules { min_self_similarity, most })?;
+    if !terms.allow_duplicate {
         check_unknown(gallery, held.as_ref().map(|held| held.id), &made, model, rules)?;
     }
     let Some(held) = held else {
@@ -164,7 +164,7 @@ pub fn enrol(
     let similarity = similarity.map(|score| score.similarity);
     let (name, subject) = (held.name.clone(), held.id);
     // Pictures from different occasions that are less alike than this are hardly of one person.
-    let another = similarity.is_some_and(|similarity| similarity < model.apart);
+    let another = similarity.is_some_and(|similarity| similarity < model.distinct_person_threshold);
     if let (true, false, Some(similarity)) = (another, terms.unlike, similarity) {
         return Err(DoorError::Unlike { name, subject, similarity });
     }
@@ -199,7 +199,7 @@ pub(super) fn can_add_look(held: &Subject, model: &ModelFacts) -> Result<(), Doo
 pub fn import(
     gallery: &mut Gallery,
     people: &[Subject],
-    anyway: bool,
+    allow_duplicate: bool,
     model: &ModelFacts,
     rules: &AccessRules,
 ) -> Result<Vec<Report>, DoorError> {
@@ -209,7 +209,7 @@ pub fn import(
             let (name, theirs, ours) = (name.clone(), *theirs, model.hash);
             return Err(GalleryError::OtherModel { name, theirs, ours }.into());
         }
-        if !anyway {
+        if !allow_duplicate {
             check_unknown(gallery, None, templates, model, rules)?;
         }
         let subject = gallery.import(person)?;

@@ -41,7 +41,7 @@ impl NamedHours {
     }
 
     /// Names with hours or rights of their own that nobody enrolled has: misspelt, or not enrolled yet.
-    pub fn strangers<'a>(&'a self, gallery: &'a Gallery) -> impl Iterator<Item = &'a str> {
+    pub fn unknown_names<'a>(&'a self, gallery: &'a Gallery) -> impl Iterator<Item = &'a str> {
         let known = |name: &str| gallery.find(name).is_some();
         self.people.keys().chain(&self.administrators).map(String::as_str).filter(move |name| !known(name))
     }

@@ -21,7 +21,7 @@ use std::time::Duration;
 
 pub use self::effect::Effect;
 use self::enrolment::can_add_look;
-pub use self::enrolment::{Existing, ModelFacts, Newcomer, PeopleChange, Terms, enrol, import};
+pub use self::enrolment::{EnrolmentRequest, Existing, ModelFacts, PeopleChange, Terms, enrol, import};
 pub use self::error::DoorError;
 pub use self::hours::{NamedHours, WallTime};
 pub use self::report::{Origin, Report, details};
@@ -300,8 +300,9 @@ impl Door {
         embeddings: &[Embedding],
         terms: Terms,
     ) -> Result<Vec<Effect>, DoorError> {
-        let (one_person, from) = (self.model.apart, Origin::Pictures);
-        let newcomer = Newcomer { name, embeddings, one_person, enrolled: wall, terms, from };
+        let (min_self_similarity, from) = (self.model.distinct_person_threshold, Origin::Pictures);
+        let newcomer =
+            EnrolmentRequest { name, embeddings, min_self_similarity, enrolled: wall, terms, from };
         Ok(vec![self.add(newcomer)?])
     }
 
@@ -320,9 +321,9 @@ impl Door {
     ///
     /// # Errors
     /// When one of them cannot be taken in, or another change is being written.
-    pub fn import(&mut self, people: &[Subject], anyway: bool) -> Result<Vec<Effect>, DoorError> {
+    pub fn import(&mut self, people: &[Subject], allow_duplicate: bool) -> Result<Vec<Effect>, DoorError> {
         let mut gallery = self.draft();
-        let reports = import(&mut gallery, people, anyway, &self.model, &self.rules)?;
+        let reports = import(&mut gallery, people, allow_duplicate, &self.model, &self.rules)?;
         Ok(vec![self.change(gallery, reports)?])
     }
 
@@ -416,11 +417,11 @@ impl Door {
 
     fn finish_enrolment(&mut self, taken: &Taken) -> Effect {
         let name = taken.wish.name.clone().unwrap_or_else(|| self.gallery.unused_name());
-        let newcomer = Newcomer {
+        let newcomer = EnrolmentRequest {
             name: &name,
             embeddings: &taken.frames,
             // One view of a camera makes people more alike: as much more as a lead over others must be.
-            one_person: self.rules.window.threshold + self.rules.window.margin,
+            min_self_similarity: self.rules.window.threshold + self.rules.window.margin,
             enrolled: taken.unix,
             terms: taken.wish.terms,
             from: Origin::Camera,
@@ -435,7 +436,7 @@ impl Door {
         })
     }
 
-    fn add(&mut self, newcomer: Newcomer<'_>) -> Result<Effect, DoorError> {
+    fn add(&mut self, newcomer: EnrolmentRequest<'_>) -> Result<Effect, DoorError> {
         let mut gallery = self.draft();
         let reports = enrol(&mut gallery, newcomer, &self.model, &self.rules)?;
         self.change(gallery, reports)

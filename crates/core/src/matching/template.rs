@@ -22,7 +22,7 @@ pub enum TemplateError {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TemplateRules {
     /// The means of any two parts of one person's frames are at least this similar.
-    pub one_person: f32,
+    pub min_self_similarity: f32,
     /// The most templates a person gets, at least 1.
     pub most: usize,
 }
@@ -70,7 +70,7 @@ pub fn templates(
         let groups = groups(&kept, seeds.to_vec(), metric);
         let [a, b] = &groups[..] else { break };
         let apart = mean(a).zip(mean(b)).and_then(|(a, b)| metric.similarity(&a, &b));
-        if apart.is_some_and(|s| s >= rules.one_person) {
+        if apart.is_some_and(|s| s >= rules.min_self_similarity) {
             break;
         }
         kept = if a.len() >= b.len() { a.clone() } else { b.clone() };
@@ -159,11 +159,11 @@ mod tests {
         e(&[cos, sin])
     }
 
-    const ONE: TemplateRules = TemplateRules { one_person: 0.3, most: 1 };
+    const ONE: TemplateRules = TemplateRules { min_self_similarity: 0.3, most: 1 };
 
     #[test]
     fn unit_vectors_give_a_unit_template_and_others_the_plain_mean() {
-        let rules = TemplateRules { one_person: -9.0, most: 1 };
+        let rules = TemplateRules { min_self_similarity: -9.0, most: 1 };
         let t = templates(&[e(&[1.0, 0.0]), e(&[0.0, 1.0])], Metric::Euclidean, rules).unwrap();
         assert!((t[0].values()[0] - 0.5f32.sqrt()).abs() < 1e-6);
         let t = templates(&[e(&[1.0, 0.0]), e(&[3.0, 1.0])], Metric::Euclidean, rules).unwrap();
@@ -181,7 +181,7 @@ mod tests {
             assert_eq!(mixed, Err(TemplateError::NotOnePerson), "{n} and {m}");
         }
         // Each of two people goes well with the mean of both: 45 degrees off it, similarity 0.235.
-        let lenient = TemplateRules { one_person: 0.1, most: 3 };
+        let lenient = TemplateRules { min_self_similarity: 0.1, most: 3 };
         assert_eq!(templates(&of(8, 7), Metric::Euclidean, lenient), Err(TemplateError::NotOnePerson));
         assert_eq!(templates(&[], Metric::Euclidean, ONE), Err(TemplateError::NoFrames));
         let odd = [e(&[1.0, 0.0]), e(&[1.0])];
@@ -191,7 +191,7 @@ mod tests {
     #[test]
     fn templates_are_as_diverse_as_the_frames() {
         let frames: Vec<Embedding> = [0.0, 1.0, 2.0, 20.0, 21.0, 22.0, 40.0, 41.0, 42.0].map(at).into();
-        let three = TemplateRules { one_person: 0.3, most: 3 };
+        let three = TemplateRules { min_self_similarity: 0.3, most: 3 };
         let mut found: Vec<f32> = templates(&frames, Metric::Euclidean, three)
             .unwrap()
             .iter()

@@ -170,8 +170,8 @@ impl CommandWorker {
             let _ = self.client.try_publish(message.topic, message.payload, options);
         };
         show("waiting for somebody in front of the camera");
-        let (anyway, existing, unlike) = Default::default();
-        let request = Request::Enroll { name: None, anyway, existing, unlike };
+        let (allow_duplicate, existing, unlike) = Default::default();
+        let request = Request::Enroll { name: None, allow_duplicate, existing, unlike };
         let outcome = self.door.ask_with(
             &request,
             LONGEST_ENROLMENT,

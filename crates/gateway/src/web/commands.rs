@@ -80,7 +80,7 @@ pub(super) async fn enrol(
         Existing::Refuse | Existing::Replace(_) => "enrolled",
         Existing::AddLook(_) => "added a look to",
     };
-    let request = Request::Enroll { name, anyway, existing, unlike };
+    let request = Request::Enroll { name, allow_duplicate: anyway, existing, unlike };
     let own = Arc::clone(&site);
     let (started, first) = tokio::sync::oneshot::channel();
     let asking = tokio::task::spawn_blocking(move || {

@@ -369,7 +369,7 @@ impl Executor {
         if let Some(subject) = look.erase.filter(|_| !self.door.controller().rolled_back().any()) {
             effects.extend(self.door.expire(subject));
         }
-        if let Some(noted) = self.expiry.to_note(now) {
+        if let Some(noted) = self.expiry.due_note(now) {
             let _ = self.disk.note_over(noted);
         }
         effects

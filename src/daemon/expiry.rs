@@ -62,7 +62,7 @@ impl ExpiryWatch {
     }
 
     /// What is to be noted for a restart, when that is due.
-    pub(super) fn to_note(&mut self, now: Timestamp) -> Option<BTreeMap<SubjectId, (u64, u64)>> {
+    pub(super) fn due_note(&mut self, now: Timestamp) -> Option<BTreeMap<SubjectId, (u64, u64)>> {
         let noted = self.expiry.noted();
         let (last, people) = self.noted;
         let due = noted.len() != people || (people > 0 && now.since(last) >= NOTE_EVERY);

@@ -72,7 +72,8 @@ fn no_crate_reaches_over_its_wall() {
         assert!(!core.contains(*stranger), "the core has {stranger}");
     }
     // What each crate may have of ours, and what it must not have of others'.
-    let walls: [(&str, &[&str], &[&[&str]]); 9] = [
+    type Wall<'a> = (&'a str, &'a [&'a str], &'a [&'a [&'a str]]);
+    let walls: [Wall<'_>; 9] = [
         ("facelatch-nn", &["simd"], &[&NETWORK, &DEVICES, &["clap"]]),
         ("facelatch-host", &["core", "simd"], &[&NETWORK, &["v4l", "gpiocdev", "rppal", "tract-onnx"]]),
         (

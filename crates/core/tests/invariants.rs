@@ -4,7 +4,11 @@
 //! `FACELATCH_SEQUENCES=N` runs another number of random sequences, and `FACELATCH_DEPTH=N` searches to another
 //! depth: a run of mutants needs an answer within seconds.
 
-#![allow(clippy::disallowed_methods, reason = "a test may use threads and its environment")]
+#![allow(
+    clippy::disallowed_methods,
+    clippy::disallowed_macros,
+    reason = "a test may print, and use threads and its environment"
+)]
 
 mod watch;
 

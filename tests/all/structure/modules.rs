@@ -66,7 +66,7 @@ fn load(root: &Path, file: &Path, module: Vec<String>, modules: &mut Modules, kr
         let Some(path) = candidates.iter().find(|path| path.is_file()) else {
             panic!("{}: no file for `mod {name}`", file.display());
         };
-        load(root, path, [&module[..], &[name.clone()]].concat(), modules, krate);
+        load(root, path, [&module[..], std::slice::from_ref(name)].concat(), modules, krate);
     }
     modules.insert(module, source);
 }

@@ -63,7 +63,7 @@ impl Attempts {
     pub fn deny(&mut self, now: Timestamp, reason: &DenyReason, is_news: bool) -> Denial {
         let is_attempt = reason.is_an_attempt();
         let again = |last: Timestamp| now.since(last) >= self.lockout.rules().again;
-        if !is_news && !(is_attempt && self.last_denial.is_some_and(again)) {
+        if !(is_news || is_attempt && self.last_denial.is_some_and(again)) {
             return Denial::Repeated;
         }
         if !is_attempt {

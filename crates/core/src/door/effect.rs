@@ -21,7 +21,7 @@ pub enum Effect {
     Gallery(Arc<Gallery>),
     /// Write this where it outlives a restart.
     Save(PersistentState),
-    /// Write this gallery and tell [`Door::gallery_saved`] how that went: it counts from then on.
+    /// Write this gallery and tell [`super::Door::gallery_saved`] how that went: it counts from then on.
     SaveGallery(Arc<Gallery>),
     /// Add this to the recording.
     Record(Box<Line>),

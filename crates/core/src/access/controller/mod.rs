@@ -1,7 +1,7 @@
 //! The door controller: the order of things, and what happens to the strike.
 //!
-//! Each part owns its state and says what follows from an input: [`super::faces`] the face in front of the
-//! camera, [`super::enrolment`] an enrolment, [`super::release`] the strike, [`super::doorway`] the door's
+//! Each part owns its state and says what follows from an input: `faces` the face in front of the
+//! camera, `enrolment` an enrolment, `release` the strike, `doorway` the door's
 //! contact. Here that is put together and turned into actions.
 
 mod recorded;

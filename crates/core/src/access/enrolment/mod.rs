@@ -1,6 +1,6 @@
 //! Enrolment: a countdown while one usable face is seen, and what the person is told meanwhile.
 //!
-//! [`Enrolment`] owns what is in progress and returns what follows from each frame; the controller
+//! `Enrolment` owns what is in progress and returns what follows from each frame; the controller
 //! carries that out.
 
 mod countdown;

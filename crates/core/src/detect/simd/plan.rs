@@ -39,7 +39,7 @@ pub(in super::super) struct LanePlan {
 }
 
 impl LanePlan {
-    /// The plan for a cascade that [`suits`].
+    /// The plan for a cascade that suits.
     pub fn new(cascade: Arc<Cascade>, set: InstructionSet) -> Self {
         let (w, h) = cascade.window();
         let lanes = if set == InstructionSet::Avx2 { 16 } else { 8 };

@@ -288,7 +288,7 @@ fn nobody_is_replaced_silently(board: &Board) {
         assert_eq!((person.id, person.looks, person.templates), (id, n as usize, n as usize));
     }
     let full = board.refused(&["enrol", "Zo\u{eb}", "--add-look", "--pictures", &grace], 2);
-    assert!(full.contains("has 4 looks, and no more are kept"), "{full}");
+    assert!(full.contains("has 4 looks, which is the limit"), "{full}");
     let nobody = board.refused(&["enrol", "Mike", "--add-look", "--pictures", &mike], 2);
     assert!(nobody.contains("\"Mike\" is not enrolled"), "{nobody}");
     // A look of somebody else is refused as every enrolment of them is.

@@ -13,7 +13,8 @@ demo: needs ## the whole chain on pictures that ship: enrols, lets in, keeps out
 
 test: needs ## the tests
 	@echo "== the first time this takes about 18 minutes on two cores: 14 to compile, 4 for the tests"
-	cargo test --workspace
+	# Most tests wait for a real daemon, so that four at a time keep two cores busy.
+	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --workspace
 
 # The detector against OpenCV itself, in a Python of its own outside the repository.
 test-opencv: needs ## the detector against OpenCV itself

@@ -11,9 +11,9 @@ demo: needs ## the whole chain on pictures that ship: enrols, lets in, keeps out
 	@echo "== the first build takes 5 to 8 minutes on two cores (seconds from then on), the demo half a minute"
 	cargo run --release -- demo --out out/demo
 
+# Most tests wait for a real daemon, so that four at a time keep two cores busy.
 test: needs ## the tests
 	@echo "== the first time this takes about 18 minutes on two cores: 14 to compile, 4 for the tests"
-	# Most tests wait for a real daemon, so that four at a time keep two cores busy.
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --workspace
 
 # The detector against OpenCV itself, in a Python of its own outside the repository.

@@ -127,7 +127,7 @@ class Visit:
     def enrol(self, name):
         page = self.page
         page.goto(self.base + "/people")
-        page.get_by_label("Name (empty").fill(name)
+        page.get_by_label("Name (leave empty").fill(name)
         page.get_by_role("button", name="Start the enrolment").click()
         expect(page).to_have_url(self.base + "/")
         expect(page.locator("#enrolment")).to_contain_text("Image will be taken in", timeout=60_000)

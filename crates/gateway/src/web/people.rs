@@ -35,7 +35,7 @@ pub(super) async fn page(State(site): Shared, Extension(session): Extension<Sess
             }
         } @else {
             p class="note" {
-                "This page may only view. To allow enrolment, the owner sets "
+                "This page can only view. To allow enrolment, set "
                 code { "gateway.rights" } " in the daemon's configuration."
             }
         }

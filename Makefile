@@ -13,7 +13,7 @@ demo: needs ## the whole chain on pictures that ship: enrols, lets in, keeps out
 
 # Most tests wait for a real daemon, so that four at a time keep two cores busy.
 test: needs ## the tests
-	@echo "== the first time this takes about 18 minutes on two cores: 14 to compile, 4 for the tests"
+	@echo "== the first time this takes about 12 minutes on two cores: 6 to compile, 6 for the tests"
 	RUST_TEST_THREADS=$${RUST_TEST_THREADS:-4} cargo test --workspace
 
 # The detector against OpenCV itself, in a Python of its own outside the repository.

@@ -245,7 +245,8 @@ impl Evidence {
 
     /// The evidence of a single picture, which has no motion.
     pub fn of_still(cues: &Cues) -> Self {
-        let still = Cues { motion: None, residual: None, along: None, ..*cues };
+        // Without motion the two cues of motion say nothing.
+        let still = Cues { motion: None, ..*cues };
         Evidence::of(std::iter::repeat_n(&still, MIN_SAMPLES))
     }
 

@@ -235,7 +235,7 @@ mod tests {
         assert_eq!(scene.ada(1, f32::NAN, 0.3), [Outcome::OtherFace]);
         let mut scene = Scene::new();
         assert_eq!(scene.frame(2, &[(1, 0.6)], cues(0.3)), Some(Outcome::OtherFace), "another track");
-        // Somebody else who is enrolled, in the same track.
+        // Another enrolled person, in the same track.
         let mut scene = Scene::new();
         let eve: Vec<_> = (0..5).map(|_| scene.frame(1, &[(1, 0.3), (2, 0.9)], cues(0.3))).collect();
         assert_eq!(eve.last(), Some(&Some(Outcome::OtherFace)));

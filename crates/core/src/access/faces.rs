@@ -58,7 +58,7 @@ pub(super) struct FaceAccess {
 pub(super) struct Looked {
     /// To be reported before anything else.
     pub reports: Vec<Event>,
-    /// An administrator who may come in now, or just did, and who is no picture.
+    /// A live administrator who may come in now, or just did.
     pub administrator: Option<SubjectId>,
     /// To be carried out.
     pub permission: Option<Permission>,
@@ -125,7 +125,7 @@ impl FaceAccess {
         self.challenges.is_active()
     }
 
-    /// This approach gets no release: who was just enrolled still stands there.
+    /// This approach gets no release: the person just enrolled is still in view.
     pub fn end_approach(&mut self, now: Timestamp) {
         self.approach.spend(now);
     }

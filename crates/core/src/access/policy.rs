@@ -146,7 +146,7 @@ impl Policy {
         if let Some(reason) = facts.refused {
             return deny(reason);
         }
-        // 6. Who is it?
+        // 6. Identity.
         let View::Known(face) = facts.view else { return Decision::Look };
         let (subject, mean_similarity) = match (face.verdict, face.flaw) {
             (Verdict::Identified { subject, mean_similarity }, _) => (subject, mean_similarity),

@@ -234,7 +234,7 @@ impl DenyCode {
         }
     }
 
-    /// How lights and buzzer tell it: by so many blinks and beeps; `None` for a steady light and one long beep.
+    /// How lights and buzzer tell it: the number of blinks and beeps; `None` for a steady light and one long beep.
     pub fn blinks(self) -> Option<u8> {
         match self {
             DenyCode::Unknown

@@ -10,14 +10,14 @@ use crate::matching::{
     TemplateRules, mean, templates,
 };
 
-/// What an enrolment does about somebody who is enrolled under the name already.
+/// What an enrolment does about a person already enrolled under the name.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Existing {
     /// Nothing: it is refused. So is whoever says nothing of it.
     #[default]
     Refuse,
-    /// It takes their place, if this is still who has the name.
+    /// It replaces this person, if the name is still theirs.
     Replace(SubjectId),
     /// It adds a look to theirs (glasses, a beard, winter clothes), if this is still who has the name.
     AddLook(SubjectId),

@@ -169,7 +169,7 @@ impl fmt::Display for FrameCounts {
 /// What a person being enrolled is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EnrolNotice {
-    /// The countdown stands at so many whole seconds.
+    /// Whole seconds left in the countdown.
     Countdown {
         /// Seconds left, rounded up.
         seconds_left: u32,

@@ -159,7 +159,7 @@ pub(super) fn normalise<I: Isa>(
     let window_sums = sums.iter().zip(&sums[width..]).map(|(a, b)| b.wrapping_sub(*a));
     let window_squares = squares.iter().zip(&squares[width..]).map(|(a, b)| b.wrapping_sub(*a));
 
-    // area^2 * 127.5^2 bounds nf: up to so many pixels it fits into 32 bits and wrapping is harmless.
+    // area^2 * 127.5^2 bounds nf: up to that many pixels it fits into 32 bits and wrapping is harmless.
     if area <= LARGEST_AREA as u64 {
         let area = area as u32;
         let normaliser = |nf: &mut u32, (sum, square): (u32, u32)| {

@@ -48,7 +48,7 @@ fn the_button_needs_a_grant_or_the_key() {
     door.input(Input::EnrolKey { active: true });
     door.input(Input::EnrolButton);
     assert!(!refused(&mut door) && door.controller.is_enrolling());
-    // Pressed again, it neither starts anew nor is refused.
+    // A second press neither restarts it nor is refused.
     door.input(Input::EnrolButton);
     assert!(door.take().is_empty());
     // Whoever is let in as an administrator grants it for the rules' time, and is told once.
